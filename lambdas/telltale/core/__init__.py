@@ -1,0 +1,1 @@
+"""Pure functions and frozen values: standard library and numpy, no clock, no network."""

@@ -1,0 +1,118 @@
+"""The plant as values: sites, areas, assets, positions, sensors, gateways.
+
+A position is the identity that history belongs to; a sensor is an assignment with dates, so that
+replacing a sensor keeps the history. A position's id is its path `site/area/asset/position`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Bearing:
+    """Geometry of a rolling bearing: element count, diameters in mm, contact angle in degrees."""
+
+    elements: int
+    element_diameter_mm: float
+    pitch_diameter_mm: float
+    contact_angle_deg: float = 0.0
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits a person set for one position; None leaves the machine class or the default to decide.
+
+    Velocity in mm/s RMS per axis, temperature in degrees Celsius. Each overrides the class.
+    """
+
+    velocity_warning_mm_s: float | None = None
+    velocity_alarm_mm_s: float | None = None
+    temperature_warning_c: float | None = None
+    temperature_alarm_c: float | None = None
+
+
+@dataclass(frozen=True)
+class Position:
+    """A measuring point on an asset, with all that is needed to judge a capture from it."""
+
+    id: str
+    name: str = ""
+    asset_name: str = ""
+    type: str = "Other"  # Bearing, Compressor, Fan, Gearbox, Motor, Pump, Other (Monitron's list)
+    machine_class: str | None = None  # a profile of core/limits, e.g. "iso10816-1/II"; None: not judged by zone
+    limits: Limits = field(default_factory=Limits)
+    speed_rpm: float | None = None  # nominal; a capture's own speed wins
+    running_above_rpm: float | None = None  # below it the machine counts as off
+    running_above_g: float | None = None  # acceleration RMS below which it counts as off, without a speed
+    bearing: Bearing | None = None
+    interval_s: float = 3600.0  # how often captures are expected
+    settings: Mapping[str, float] = field(default_factory=dict)  # overrides of core.detect.Settings, by name
+    action: str | None = None  # what to suggest in a work order
+    spare_part: str | None = None
+    manual: str | None = None
+    cmms_asset: str | None = None  # the asset's key in the maintenance system
+
+    @property
+    def site(self) -> str:
+        return self.id.split("/")[0]
+
+    @property
+    def asset(self) -> str:
+        """Path of the asset: `site/area/asset`."""
+        return self.id.rsplit("/", 1)[0]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A sensor sat on this position from `from_ms` (inclusive) until `to_ms` (exclusive, None: still)."""
+
+    position: str
+    from_ms: int = 0
+    to_ms: int | None = None
+
+    def covers(self, t_ms: int) -> bool:
+        return self.from_ms <= t_ms and (self.to_ms is None or t_ms < self.to_ms)
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """A physical sensor: where it sat and when, and the gateway it is heard through (None: any of its site)."""
+
+    id: str
+    assignments: tuple[Assignment, ...]
+    gateway: str | None = None
+
+    def position_at(self, t_ms: int) -> str | None:
+        return next((a.position for a in self.assignments if a.covers(t_ms)), None)
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A gateway: its id is its IoT thing name and its MQTT client id."""
+
+    id: str
+    site: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A site, with the maintenance system its orders go to (adapter name and that adapter's settings)."""
+
+    id: str
+    name: str = ""
+    time_zone: str = "UTC"
+    cmms: str = "logbook"
+    cmms_settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plant:
+    """All of it, keyed by id."""
+
+    sites: Mapping[str, Site]
+    positions: Mapping[str, Position]
+    sensors: Mapping[str, Sensor]
+    gateways: Mapping[str, Gateway]

@@ -1,0 +1,1 @@
+"""The `telltale` command: one module per subcommand."""

@@ -1,0 +1,56 @@
+"""The deployment that a command talks to: its stack outputs, and clients that reach it.
+
+`up` and `deploy` write `.telltale/deployment.json`; whether it is local or an AWS account shows
+nowhere but in that file's environment.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = ROOT / ".telltale"
+
+
+class NotDeployed(Exception):
+    """There is no deployment to talk to."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Stack outputs by name, and the environment (endpoint, region, credentials) that reaches them."""
+
+    outputs: Mapping[str, str]
+    environment: Mapping[str, str]
+
+    def client(self, service: str) -> Any:
+        return _session(tuple(sorted(self.environment.items()))).client(
+            service, config=Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=32)
+        )
+
+
+@cache
+def _session(environment: tuple[tuple[str, str], ...]) -> boto3.Session:
+    os.environ.update(environment)
+    return boto3.Session()
+
+
+def current(path: Path = HOME / "deployment.json") -> Deployment:
+    """The deployment of this checkout; raises NotDeployed, saying how to get one."""
+    if not path.exists():
+        raise NotDeployed("nothing is deployed from this folder: run `scripts/telltale up` (local) or `deploy` (AWS)")
+    document = json.loads(path.read_text())
+    return Deployment(outputs=document["outputs"], environment=document["environment"])
+
+
+def save(deployment: Deployment, path: Path = HOME / "deployment.json") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"outputs": dict(deployment.outputs), "environment": dict(deployment.environment)}))
+    path.chmod(0o600)
