@@ -15,11 +15,13 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from cli.problem import Problem
+
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".telltale"
 
 
-class NotDeployed(Exception):
+class NotDeployed(Problem):
     """There is no deployment to talk to."""
 
 
@@ -37,7 +39,7 @@ class Deployment:
 
 
 @cache
-def _session(environment: tuple[tuple[str, str], ...]) -> boto3.Session:
+def _session(environment: tuple[tuple[str, str], ...]) -> Any:  # clients by name: boto3 types them one by one
     os.environ.update(environment)
     return boto3.Session()
 

@@ -1,0 +1,43 @@
+"""Renew requirements/*.txt and package-lock.json from pyproject.toml and package.json: exact pins with hashes, no addresses."""
+
+import argparse
+import subprocess
+from pathlib import Path
+
+from cli.deployment import ROOT
+from cli.toolchain import NODE, NPM, environment
+
+UV = ROOT / ".venv" / "bin" / "uv"
+SETS = {"app": ["app"], "dev": ["app", "dev"]}
+COMPILE = [
+    "pip", "compile", "pyproject.toml", "--universal", "--generate-hashes", "--python-version", "3.11",
+    "--no-annotate", "--no-header", "--no-emit-index-url", "--quiet",
+]  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions that pyproject.toml allows")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    upgrade = ["--upgrade"] if arguments.upgrade else []
+    for name, extras in SETS.items():
+        chosen = [word for extra in extras for word in ("--extra", extra)]
+        subprocess.run([UV, *COMPILE, *upgrade, *chosen, "-o", _file(name)], cwd=ROOT, check=True)
+    _file("uv").write_text(_block(_file("app").read_text(), "uv"))
+    subprocess.run(
+        [NODE, NPM, "install", "--package-lock-only"], cwd=ROOT, env=environment(), check=True, capture_output=True
+    )
+    return 0
+
+
+def _file(name: str) -> Path:
+    return ROOT / "requirements" / f"{name}.txt"
+
+
+def _block(requirements: str, package: str) -> str:
+    """The lines of one package: its pin and its hashes, which are indented."""
+    lines = requirements.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"{package}=="))
+    end = next((i for i in range(start + 1, len(lines)) if not lines[i].startswith(" ")), len(lines))
+    return "\n".join(lines[start:end]) + "\n"

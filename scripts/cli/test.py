@@ -1,0 +1,49 @@
+"""Run the tests: style, types, then pytest in three parts: unit (under two minutes), templates, the whole line."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from cli.deployment import ROOT
+from cli.toolchain import environment
+
+PARTS: dict[str, Sequence[Sequence[str]]] = {
+    "style": (["ruff", "check", "."], ["ruff", "format", "--check", "."]),
+    "types": (["mypy"],),
+    "unit": (["pytest", "tests/unit", "tests/rules", "-q", "-m", "not synth and not line"],),
+    "contracts": (["pytest", "tests/contracts", "-q"],),
+    "templates": (["pytest", "tests/infra", "tests/rules", "-q", "-m", "synth"],),
+    "line": (["pytest", "tests/e2e", "-q", "-s"],),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="only these parts; all of them by default")
+    parser.add_argument("--pytest", metavar="OPTIONS", default="", help='handed to pytest, e.g. --pytest="-x -k wire"')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    failed = []
+    for part in arguments.parts or PARTS:
+        started = time.monotonic()
+        if not all([_passes([*c, *(arguments.pytest.split() if c[0] == "pytest" else ())]) for c in PARTS[part]]):
+            failed.append(part)
+        print(
+            f"--- {part}: {'failed' if part in failed else 'passed'} in {time.monotonic() - started:.0f} s", flush=True
+        )
+    if failed:
+        print(f"telltale test: {', '.join(failed)} failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _passes(command: Sequence[str]) -> bool:
+    clean = {k: v for k, v in environment().items() if not k.startswith("AWS_")}  # no test can reach an account
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env={**clean, "PYTHONPATH": _path()})
+    return done.returncode == 0
+
+
+def _path() -> str:
+    return os.pathsep.join(str(ROOT / name) for name in ("scripts", "lambdas", "."))
