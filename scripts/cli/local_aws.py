@@ -5,6 +5,7 @@ a stop: the certificate authority of the MQTT listener (gateways get new certifi
 `up`), and whatever happened since the last good stop if the process was killed.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -240,10 +241,8 @@ def _free_port(wanted: int) -> int:
 
 def _is_ours(pid: int) -> bool:
     """The process is alive and is the emulator, not a stranger that got the same number later."""
-    try:
+    with contextlib.suppress(ChildProcessError):  # a zombie of ours is not a running emulator
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
     try:
         command = subprocess.run(["ps", "-o", "stat=,command=", "-p", str(pid)], capture_output=True, text=True).stdout
     except FileNotFoundError:

@@ -1,0 +1,180 @@
+"""All that differs when Telltale runs on one computer, and why. Nothing else knows where it runs.
+
+The templates and functions are the ones that go to AWS. Two kinds of difference remain: lines of the
+synthesised assembly that would do harm here (`change_assembly`), and features of AWS that the
+emulator, MiniStack 1.5.33, lacks and that are added to its process (`mend_emulator`). A mend reaches
+into the emulator's own functions; its version is pinned exactly, and the tests of the whole line fail
+when a mend no longer holds.
+
+| what differs | why |
+|---|---|
+| functions have no layers | they hold arm64 wheels; the emulator runs functions in this virtual environment, which has the same pins |
+| the rule that refuses unbuilt layers is taken out | there are none to build |
+| IoT rules: kinesis and s3 actions are added | the emulator skips both without a word, and the message with it |
+| Kinesis event sources: a partial failure counts as a failure | the emulator ignores `batchItemFailures` of Kinesis batches and would move on past what failed |
+| Kinesis retention moves the readers along | the emulator's readers count records from the start, so expiry would make them skip as many new ones |
+| MQTT listens on the loopback interface only, and port 443 is left alone | the emulator binds the first to every interface and takes the second as well |
+| IAM of IoT rule roles is not enforced | the emulator does not look at them; the templates' tests do |
+| TLS clients without a certificate are let in by MQTT | likewise: on AWS they are refused |
+"""
+
+import asyncio
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+# --- the assembly ---------------------------------------------------------------------------------
+
+
+def change_assembly(assembly: Path) -> None:
+    """Applies the differences to every template of a synthesised assembly, in place."""
+    for path in sorted(assembly.glob("*.template.json")):
+        template = json.loads(path.read_text())
+        for resource in template["Resources"].values():
+            if resource["Type"] == "AWS::Lambda::Function":
+                resource["Properties"].pop("Layers", None)
+        template.get("Rules", {}).pop("LayersAreBuilt", None)
+        _replace(assembly, path, json.dumps(template, indent=1))
+
+
+def _replace(assembly: Path, path: Path, text: str) -> None:
+    """Writes a changed template under a new asset hash: the CLI uploads nothing that it believes is there."""
+    path.write_text(text)
+    stack = path.name.removesuffix(".template.json")
+    manifest = assembly / f"{stack}.assets.json"
+    files = json.loads(manifest.read_text())["files"]
+    before = next(key for key, file in files.items() if file["source"]["path"] == path.name)
+    after = hashlib.sha256(text.encode()).hexdigest()
+    for name in (manifest, assembly / "manifest.json"):
+        name.write_text(name.read_text().replace(before, after))
+
+
+# --- the emulator ---------------------------------------------------------------------------------
+
+
+def mend_emulator() -> None:
+    """Applies the differences to the emulator; called in its process before it starts to serve."""
+    import ministack.app
+    from ministack.services import iot, kinesis, lambda_svc
+
+    _listen_on_loopback_only()
+    ministack.app._port_is_bindable = lambda host, port: False  # only ever asked about 443
+
+    dispatch = iot._dispatch_rule_action
+
+    async def with_kinesis_and_s3(account: str, region: str, rule: str, action: dict[str, Any], event: Any) -> None:
+        if "kinesis" in action:
+            _put_record(account, region, action["kinesis"], event)
+        elif "s3" in action:
+            _put_object(account, region, action["s3"], event)
+        else:
+            await dispatch(account, region, rule, action, event)
+
+    iot._dispatch_rule_action = with_kinesis_and_s3
+
+    execute = lambda_svc._execute_function
+
+    def with_partial_failures(function: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = execute(function, event)
+        failures = _partial_failures(event, result)
+        if failures:
+            body = {"errorType": "PartialFailure", "errorMessage": f"batch stopped at {failures[0]}"}
+            return {**result, "error": True, "body": body}
+        return result
+
+    lambda_svc._execute_function = with_partial_failures
+    kinesis._expire_records = _expire_records
+
+
+def _listen_on_loopback_only() -> None:
+    create_server = asyncio.base_events.BaseEventLoop.create_server
+
+    async def on_loopback(self: Any, factory: Any, host: Any = None, port: Any = None, **options: Any) -> Any:
+        return await create_server(self, factory, "127.0.0.1" if host == "0.0.0.0" else host, port, **options)
+
+    asyncio.base_events.BaseEventLoop.create_server = on_loopback  # type: ignore[method-assign, assignment]  # a patch
+
+
+def _put_record(account: str, region: str, action: dict[str, Any], event: Any) -> None:
+    """What AWS does for a kinesis action: one record, keyed by the filled-in template of the partition key."""
+    from ministack.core.responses import request_scope
+    from ministack.services import kinesis
+
+    data = event if isinstance(event, str) else json.dumps(event)
+    with request_scope(account, region):
+        answer = kinesis._put_record(
+            {
+                "StreamName": action["streamName"],
+                "PartitionKey": _fill(action["partitionKey"], event),
+                "Data": base64.b64encode(data.encode()).decode(),
+            }
+        )
+    _raise_for(answer, f"PutRecord to {action['streamName']}")
+
+
+def _put_object(account: str, region: str, action: dict[str, Any], event: Any) -> None:
+    from ministack.core.responses import request_scope
+    from ministack.services import s3
+
+    body = (event if isinstance(event, str) else json.dumps(event)).encode()
+    with request_scope(account, region):
+        answer = s3._put_object(action["bucketName"], _fill(action["key"], event), body, {})
+    _raise_for(answer, f"PutObject to {action['bucketName']}")
+
+
+def _fill(template: str, event: Any) -> str:
+    """The substitution templates that our rules use: `${topic(n)}`, `${timestamp()}`, `${newuuid()}`, `${traceid()}`."""
+    import re
+    import time
+    import uuid
+
+    topic = event.get("topic", "") if isinstance(event, dict) else ""
+
+    def value(match: re.Match[str]) -> str:
+        word = match.group(1)
+        level = re.fullmatch(r"topic\((\d+)\)", word)
+        if level:
+            levels = topic.split("/")
+            return str(levels[int(level.group(1)) - 1]) if int(level.group(1)) <= len(levels) else ""
+        known = {"topic()": topic, "timestamp()": str(int(time.time() * 1000))}
+        return known.get(word) or str(uuid.uuid4())
+
+    return re.sub(r"\$\{([^}]*)\}", value, template)
+
+
+def _raise_for(answer: Any, what: str) -> None:
+    """The emulator's services answer (status, headers, body); a rule's error action wants an exception."""
+    if answer[0] >= 300:
+        raise RuntimeError(f"{what} answered {answer[0]}: {answer[2][:200]!r}")
+
+
+def _partial_failures(event: dict[str, Any], result: dict[str, Any]) -> list[str]:
+    records = event.get("Records") or [{}]
+    if records[0].get("eventSource") != "aws:kinesis" or result.get("error"):
+        return []
+    body = result.get("body")
+    answer = json.loads(body) if isinstance(body, str) and body else body
+    failures: Iterable[dict[str, str]] = (answer or {}).get("batchItemFailures") or []
+    return [failure["itemIdentifier"] for failure in failures]
+
+
+def _expire_records(stream: dict[str, Any]) -> None:
+    """Drops what is older than the retention, and moves every reader back by as much."""
+    import time
+
+    from ministack.services import lambda_svc
+
+    cutoff = time.time() - float(stream["RetentionPeriodHours"]) * 3600
+    for shard_id, shard in stream["shards"].items():
+        records = shard["records"]
+        expired = next((i for i, r in enumerate(records) if r["ApproximateArrivalTimestamp"] >= cutoff), len(records))
+        if not expired:
+            continue
+        del records[:expired]
+        for _, _, mapping in lambda_svc._iter_all_esms():
+            positions = lambda_svc._kinesis_positions.get(mapping["UUID"], {})
+            if mapping.get("EventSourceArn") == stream["StreamARN"] and shard_id in positions:
+                positions[shard_id] = max(0, positions[shard_id] - expired)
