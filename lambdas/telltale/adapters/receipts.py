@@ -57,17 +57,20 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of the first `records` of the records given: records = stored + duplicate + quarantined.
+    """What becomes of the first records given, as many as `records`: each is stored, a duplicate or quarantined.
 
     `effects` is JSON: all that has to happen outside the lake, written so that doing it twice does nothing more.
     """
 
-    records: int
     stored: int = 0
     duplicate: int = 0
     quarantined: int = 0
     files: Sequence[NewFile] = ()
     effects: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def records(self) -> int:
+        return self.stored + self.duplicate + self.quarantined
 
 
 @dataclass(frozen=True)
@@ -196,9 +199,9 @@ class BatchLog:
     def _finish(self, shard: str, key: str, carry_out: CarryOut) -> list[Receipt]:
         """Carry out the receipt that stands; a list of it, or of nothing if another invocation was faster."""
         receipt = self._read(key)
+        published = replace(receipt, effects={}).to_json()
+        self._s3.put_object(Bucket=self._bucket, Key=f"{PENDING}{receipt.batch_id}.json", Body=published)
         carry_out(receipt)
-        published = replace(receipt, effects={})
-        self._s3.put_object(Bucket=self._bucket, Key=f"{PENDING}{receipt.batch_id}.json", Body=published.to_json())
         values = {":receipt": {"S": key}, ":last": {"S": receipt.last}}
         moved = self._move(shard, "SET done = :last REMOVE receipt", "receipt = :receipt", values)
         if moved:
