@@ -1,0 +1,163 @@
+"""Cases, in DynamoDB: the latest change of each, moved only forward, and how far its work order has come.
+
+`outbox` is "pending" while the work order has not caught up with the case, "watching" while it has and the
+maintenance system must be asked how the order stands, and absent when there is nothing left to do. An index on
+it lets a schedule find every case that needs a look, whatever became of its events.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from telltale.core.detect import CaseChange
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+PENDING = "pending"
+WATCHING = "watching"
+OUTBOX_INDEX = "outbox"
+
+NUMBERS = ("revision", "t_ms", "opened_ms")
+DOCUMENTS = ("evidence", "closure")
+CHANGE = tuple(field.name for field in fields(CaseChange) if field.name != "case_id")
+
+
+@dataclass(frozen=True)
+class OrderNote:
+    """What the case shows of its work order. `problem` is why the maintenance system refused it."""
+
+    state: str
+    ref: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case: its latest change, where, and its order."""
+
+    position: str
+    change: CaseChange
+    changed_at: int
+    outbox: str | None
+    order: OrderNote | None
+
+    @property
+    def site(self) -> str:
+        return self.position.split("/")[0]
+
+
+class Cases:
+    """The table CASES."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def put(self, position: str, change: CaseChange, *, changed_at: int) -> bool:
+        """Stores a change over an older one and asks for its work order; False when it is not newer."""
+        values = {"position": {"S": position}, "outbox": {"S": PENDING}, "changed_at": {"N": str(changed_at)}}
+        values |= {name: _encode(name, getattr(change, name)) for name in CHANGE if getattr(change, name) is not None}
+        return self._update(
+            change.case_id,
+            values,
+            remove=[name for name in CHANGE if name not in values],
+            condition="attribute_not_exists(pk) OR #revision < :revision",
+        )
+
+    def get(self, case_id: str) -> Case | None:
+        """The case now (consistent read)."""
+        answer = self._client.get_item(TableName=self._table, Key={"pk": {"S": case_id}}, ConsistentRead=True)
+        item = answer.get("Item")
+        return _case(item) if item else None
+
+    def settle(self, case_id: str, revision: int, note: OrderNote, *, look_again_ms: int | None) -> bool:
+        """The order has caught up with `revision`; False when the case has moved on meanwhile.
+
+        look_again_ms : when to ask the maintenance system again; None: never.
+        """
+        values: dict[str, Any] = {"order_state": {"S": note.state}}
+        values |= {"order_ref": {"S": note.ref}} if note.ref else {}
+        values |= {"order_problem": {"S": note.problem}} if note.problem else {}
+        if look_again_ms is not None:
+            values |= {"outbox": {"S": WATCHING}, "changed_at": {"N": str(look_again_ms)}}
+        absent = [name for name in ("order_ref", "order_problem", "outbox") if name not in values]
+        return self._update(
+            case_id, values, remove=absent, condition="#revision = :at", extra={":at": {"N": str(revision)}}
+        )
+
+    def ask_again(self, case_id: str, *, now_ms: int) -> None:
+        """Puts a case back into the outbox, for an order that was refused and may now be accepted."""
+        values: dict[str, Any] = {"outbox": {"S": PENDING}, "changed_at": {"N": str(now_ms)}}
+        self._update(case_id, values, remove=[], condition="attribute_exists(pk)")
+
+    def waiting(self, outbox: str, *, before_ms: int) -> Iterator[str]:
+        """Ids of the cases in that outbox since before `before_ms`, oldest first."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName=OUTBOX_INDEX,
+            KeyConditionExpression="outbox = :outbox AND changed_at < :before",
+            ExpressionAttributeValues={":outbox": {"S": outbox}, ":before": {"N": str(before_ms)}},
+        )
+        return (item["pk"]["S"] for page in pages for item in page["Items"])
+
+    def all(self) -> Iterator[Case]:
+        """Every case; reads the whole table."""
+        pages = self._client.get_paginator("scan").paginate(TableName=self._table)
+        return (_case(item) for page in pages for item in page["Items"])
+
+    def _update(
+        self,
+        case_id: str,
+        values: Mapping[str, Any],
+        *,
+        remove: list[str],
+        condition: str,
+        extra: Mapping[str, Any] | None = None,
+    ) -> bool:
+        names = {f"#{name}": name for name in (*values, *remove)} | {"#revision": "revision"}
+        expression = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
+        expression += " REMOVE " + ", ".join(f"#{name}" for name in remove) if remove else ""
+        names = {alias: name for alias, name in names.items() if alias in f"{expression} {condition}"}
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": case_id}},
+                UpdateExpression=expression,
+                ConditionExpression=condition,
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues={**{f":{name}": value for name, value in values.items()}, **(extra or {})},
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
+
+
+def _encode(name: str, value: Any) -> dict[str, str]:
+    if name in NUMBERS:
+        return {"N": str(value)}
+    return {"S": json.dumps(dict(value), separators=(",", ":")) if name in DOCUMENTS else value}
+
+
+def _decode(name: str, value: Mapping[str, str]) -> Any:
+    if name in NUMBERS:
+        return int(value["N"])
+    return json.loads(value["S"]) if name in DOCUMENTS else value["S"]
+
+
+def _case(item: Mapping[str, Any]) -> Case:
+    known = {name: _decode(name, item[name]) for name in CHANGE if name in item}
+    text = {name: value["S"] for name, value in item.items() if "S" in value}
+    order = OrderNote(text["order_state"], text.get("order_ref"), text.get("order_problem"))
+    return Case(
+        position=text["position"],
+        change=CaseChange(case_id=text["pk"], **known),
+        changed_at=int(item["changed_at"]["N"]),
+        outbox=text.get("outbox"),
+        order=order if "order_state" in text else None,
+    )
