@@ -51,8 +51,118 @@ SENSOR = _id("sensor", "the sensor that took it")
 T = Column("t", "timestamp", "when it was sampled", required=True)
 AXIS = _id("axis", "x, y or z, as the sensor is mounted")
 
+
+def _feature(name: str, unit: str | None, meaning: str, formula: str, source: str) -> Column:
+    return Column(name, "double", meaning, unit, formula=formula, source=source)
+
+
+def _band(low: int, high: int) -> Column:
+    return _feature(
+        f"band_{low}_{high}_g",
+        "g",
+        f"acceleration RMS from {low} to {high} Hz; null where the record is too short or too slowly sampled for it",
+        f"sqrt(sum of the power of the bins in [{low}, {high}) Hz), Hann window, divided by its mean square",
+        "1-2-5 series of band edges; Parseval",
+    )
+
+
+def _line(name: str, order: str, defect: str) -> Column:
+    return _feature(
+        f"env_{name}_g",
+        "g",
+        f"amplitude of the envelope at {order}, {defect}; null without a speed and a bearing",
+        f"strongest line of the envelope spectrum within 2 % of {order}, power summed over its Hann lobe",
+        _RANDALL,
+    )
+
+
+def _line_ratio(name: str, order: str) -> Column:
+    return _feature(
+        f"env_{name}_ratio",
+        None,
+        f"how far the envelope's line at {order} stands above the noise around it; noise alone gives about 2",
+        f"env_{name}_g / median of the envelope spectrum within 50 % of {order}",
+        _RANDALL,
+    )
+
+
+_MOMENTS = "ISO 13373-2; moments of the whole record with its mean m removed, divided by n"
+_RANDALL = "R. B. Randall, J. Antoni, MSSP 25 (2011) 485-520"
+_VELOCITY = (
+    "sqrt(sum of the power of the bins / (2 pi f)^2) over [{} Hz, 1000 Hz), Hann window, divided by its mean square"
+)
+
 # The condition indicators of one axis of one capture; core.features computes them, in this order.
-FEATURES: tuple[Column, ...] = ()
+FEATURES: tuple[Column, ...] = (
+    _feature("rms_g", "g", "acceleration RMS", "sqrt(mean((x - m)^2))", _MOMENTS),
+    _feature("peak_g", "g", "largest excursion from the mean", "max|x - m|", _MOMENTS),
+    _feature("peak_to_peak_g", "g", "span of the record", "max x - min x", _MOMENTS),
+    _feature("crest", None, "peakedness; a sine has 1.414; null where nothing moves", "peak / rms", _MOMENTS),
+    _feature(
+        "kurtosis",
+        None,
+        "impulsiveness; Gaussian noise has 3, a sine 1.5; null where nothing moves",
+        "mean((x - m)^4) / mean((x - m)^2)^2",
+        _MOMENTS,
+    ),
+    _feature(
+        "skewness",
+        None,
+        "asymmetry; 0 for symmetric; null where nothing moves",
+        "mean((x - m)^3) / mean((x - m)^2)^1.5",
+        _MOMENTS,
+    ),
+    _feature(
+        "velocity_rms_mm_s",
+        "mm/s",
+        "velocity RMS from 10 to 1000 Hz; null below 0.1 s or below 2000 Hz sampling",
+        _VELOCITY.format(10),
+        "ISO 20816-1, ISO 10816-1",
+    ),
+    _feature(
+        "velocity_2_rms_mm_s",
+        "mm/s",
+        "velocity RMS from 2 to 1000 Hz, for shafts below 600 r/min; null below 0.5 s or below 2000 Hz sampling",
+        _VELOCITY.format(2),
+        "ISO 20816-3, ISO 10816-3",
+    ),
+    *(
+        _band(low, high)
+        for low, high in (
+            (10, 50),
+            (50, 100),
+            (100, 200),
+            (200, 500),
+            (500, 1000),
+            (1000, 2000),
+            (2000, 5000),
+            (5000, 10000),
+            (10000, 20000),
+        )
+    ),
+    _feature(
+        "env_rms_g",
+        "g",
+        "how much the envelope of the high band fluctuates",
+        "standard deviation of the magnitude of the analytic signal of 2-10 kHz (slower sensors: 0.4-0.8 of fs / 2)",
+        _RANDALL,
+    ),
+    _feature(
+        "env_kurtosis",
+        None,
+        "impulsiveness of the high band; a tone has 1, Gaussian noise 2, impacts more",
+        "mean(a^4) / mean(a^2)^2 of the envelope a",
+        "J. Antoni, MSSP 20 (2006) 282-307: spectral kurtosis, plus 2",
+    ),
+    _line("bpfo", "BPFO", "where a defect of the outer race strikes"),
+    _line("bpfi", "BPFI", "where a defect of the inner race strikes"),
+    _line("bsf", "BSF or 2 BSF (the larger)", "where a defect of a rolling element strikes"),
+    _line("ftf", "FTF", "the turns of the cage"),
+    _line_ratio("bpfo", "BPFO"),
+    _line_ratio("bpfi", "BPFI"),
+    _line_ratio("bsf", "BSF or 2 BSF (the larger)"),
+    _line_ratio("ftf", "FTF"),
+)
 
 CAPTURES = Table(
     "captures",
