@@ -1,0 +1,168 @@
+"""The lake: one bucket, one Glue database, one Athena workgroup.
+
+Prefixes of the bucket:
+  data/<table>/…         Parquet files as the functions write them; they become part of a table when committed
+  lake/<table>/…         the Iceberg tables: metadata, and data files that a compaction wrote
+  receipts/pending/…     what a function did with a batch, until it is committed; then receipts/committed/…
+  commits/…              the plan of the commit under way
+  rule-errors/…          messages that an IoT rule could not put on the stream
+  aws/lambda/…           batches that a stream gave up on (Lambda chooses this key)
+  athena-results/…       results of queries
+"""
+
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_athena as athena
+from aws_cdk import aws_glue as glue
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.settings import Settings
+
+NAME = "telltale"  # of the database, which people type into SQL, and of the workgroup, which has no other way
+QUERIES = Path(__file__).parents[1] / "queries"
+COMMITTED_DAYS = 90  # a receipt is the proof of a batch; its counts stay for good in the table `batches`
+RESULTS_DAYS = 7
+NONCURRENT_DAYS = 30
+
+
+class Lake(Construct):
+    def __init__(self, scope: Construct, id_: str, *, settings: Settings, key: kms.IKey | None) -> None:
+        super().__init__(scope, id_)
+        self.bucket = s3.Bucket(
+            self,
+            "Bucket",
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
+            encryption_key=key,
+            bucket_key_enabled=key is not None,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            versioned=settings.keep_data,  # what somebody deletes can be had back for a month
+            lifecycle_rules=_lifecycle(settings),
+            removal_policy=settings.removal,
+        )
+        # Only the database: commit_lake creates the tables and evolves their columns from core.schema, because
+        # Iceberg's schema lives in the table's metadata, and CloudFormation cannot change that once it exists.
+        database = glue.CfnDatabase(
+            self,
+            "Database",
+            catalog_id=Stack.of(self).account,
+            database_input=glue.CfnDatabase.DatabaseInputProperty(
+                name=NAME,
+                description="Condition monitoring: Iceberg tables, columns as in telltale.core.schema",
+                location_uri=self.bucket.s3_url_for_object("lake/"),
+            ),
+        )
+        database.apply_removal_policy(settings.removal)
+        self.database_name = database.ref
+        self.workgroup_name = self._workgroup(settings, key=key).ref
+        self._save_queries()
+
+    def grant_commit(self, committer: iam.IGrantable) -> None:
+        """Let `committer` add data files to the tables, create tables and evolve them; it drops nothing."""
+        self.bucket.grant_read(committer)  # data files' footers, receipts, the tables' metadata
+        for prefix in ("lake/*", "receipts/*", "commits/*"):
+            self.bucket.grant_put(committer, prefix)
+        for prefix in ("receipts/pending/*", "commits/*"):
+            self.bucket.grant_delete(committer, prefix)
+        stack = Stack.of(self)
+        iam.Grant.add_to_principal(
+            grantee=committer,
+            actions=["glue:GetDatabase", "glue:GetTable", "glue:GetTables", "glue:CreateTable", "glue:UpdateTable"],
+            resource_arns=[
+                stack.format_arn(service="glue", resource="catalog"),
+                stack.format_arn(service="glue", resource="database", resource_name=self.database_name),
+                stack.format_arn(service="glue", resource="table", resource_name=f"{self.database_name}/*"),
+            ],
+        )
+
+    def _workgroup(self, settings: Settings, *, key: kms.IKey | None) -> athena.CfnWorkGroup:
+        encryption = athena.CfnWorkGroup.EncryptionConfigurationProperty(
+            encryption_option="SSE_KMS" if key else "SSE_S3", kms_key=key.key_arn if key else None
+        )
+        return athena.CfnWorkGroup(
+            self,
+            "Workgroup",
+            name=NAME,
+            description="SQL on the lake",
+            recursive_delete_option=True,  # the query history and our named queries go with it, data does not
+            work_group_configuration=athena.CfnWorkGroup.WorkGroupConfigurationProperty(
+                enforce_work_group_configuration=True,
+                publish_cloud_watch_metrics_enabled=True,
+                bytes_scanned_cutoff_per_query=settings.scan_limit_bytes,
+                result_configuration=athena.CfnWorkGroup.ResultConfigurationProperty(
+                    output_location=self.bucket.s3_url_for_object("athena-results/"),
+                    encryption_configuration=encryption,
+                ),
+            ),
+        )
+
+    def _save_queries(self) -> None:
+        for path in sorted(QUERIES.glob("*.sql")):
+            query = NamedQuery.read(path)
+            athena.CfnNamedQuery(
+                self,
+                f"Query-{path.stem}",
+                name=query.title,
+                description=query.description,
+                query_string=query.sql,
+                database=self.database_name,
+                work_group=self.workgroup_name,
+            )
+
+
+@dataclass(frozen=True)
+class NamedQuery:
+    """A file of `queries/`: its first line is `-- Title`, the comment lines after it say what it answers."""
+
+    title: str
+    description: str
+    sql: str
+
+    @classmethod
+    def read(cls, path: Path) -> "NamedQuery":
+        text = path.read_text()
+        comments = [
+            line.removeprefix("--").strip() for line in takewhile(lambda line: line.startswith("--"), text.splitlines())
+        ]
+        if not comments:
+            raise ValueError(f"{path} starts with {text[:40]!r}, wanted a first line `-- Title`")
+        return cls(title=comments[0], description=" ".join(comments[1:]), sql=text)
+
+
+def _lifecycle(settings: Settings) -> list[s3.LifecycleRule]:
+    waveforms = [
+        s3.Transition(
+            storage_class=s3.StorageClass.INTELLIGENT_TIERING, transition_after=Duration.days(settings.tier_days)
+        ),
+        # An archive that answers at once: an engine that meets an old file reads it, slower billed, and never fails.
+        s3.Transition(
+            storage_class=s3.StorageClass.GLACIER_INSTANT_RETRIEVAL,
+            transition_after=Duration.days(settings.archive_days),
+        ),
+    ]
+    return [
+        s3.LifecycleRule(id="waveforms", prefix="data/waveforms/", transitions=waveforms),
+        s3.LifecycleRule(id="compacted-waveforms", prefix="lake/waveforms/data/", transitions=waveforms),
+        _expire("receipts", "receipts/committed/", days=COMMITTED_DAYS),
+        _expire("rule-errors", "rule-errors/", days=settings.errors_days),
+        _expire("failed-batches", "aws/lambda/", days=settings.errors_days),
+        _expire("results", "athena-results/", days=RESULTS_DAYS),
+        s3.LifecycleRule(
+            id="remains",
+            abort_incomplete_multipart_upload_after=Duration.days(7),
+            noncurrent_version_expiration=Duration.days(NONCURRENT_DAYS),
+            expired_object_delete_marker=True,
+        ),
+    ]
+
+
+def _expire(id_: str, prefix: str, *, days: int) -> s3.LifecycleRule:
+    return s3.LifecycleRule(id=id_, prefix=prefix, expiration=Duration.days(days))

@@ -1,0 +1,115 @@
+"""The line: from a gateway's message to a work order. It holds no data and can be thrown away and made again."""
+
+from typing import Any
+
+from aws_cdk import CfnOutput, Duration, Stack
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.data import Data
+from infra.function import ONE_CPU_MB, Function
+from infra.gateways import Gateways
+from infra.ingest import Ingest
+from infra.messages import WORK_ORDERS_TIMEOUT
+from infra.settings import Settings
+from infra.triggers import every, on_cases, on_records
+
+
+class Line(Stack):
+    def __init__(self, scope: Construct, id_: str, *, settings: Settings, data: Data, **stack: Any) -> None:
+        super().__init__(scope, id_, description="Telltale: from a gateway's message to a work order", **stack)
+        self._settings, self._environment = settings, _environment(data)
+        lake, tables, messages = data.lake, data.tables, data.messages
+
+        # Create
+        base: list[lambda_.ILayerVersion] = []
+        arrow, iceberg = base, base
+        extract = self._function("extract_features", "features and quarantine out of captures", arrow, ONE_CPU_MB, 120)
+        detect = self._function(
+            "detect_anomalies", "verdicts, states and cases out of features", arrow, ONE_CPU_MB, 120
+        )
+        commit = self._function("commit_lake", "data files into the Iceberg tables", iceberg, ONE_CPU_MB, 300)
+        orders = self._function(
+            "work_orders", "cases into work orders, and their closure back", base, 512, WORK_ORDERS_TIMEOUT.to_seconds()
+        )
+        stale = self._function("stale_sensors", "silence noticed", base, 512, 60)
+        hook = self._function("provisioning_hook", "who may register as a gateway", base, 512, 5)  # IoT waits 5 s
+        ingest = Ingest(self, "Ingest", settings=settings, stream=data.captures, lake=lake.bucket)
+        gateways = Gateways(self, "Gateways", rules=ingest.rules, hook=hook)
+
+        # Connect
+        on_records(extract, stream=data.captures, failures=lake.bucket, settings=settings)
+        on_records(detect, stream=data.features, failures=lake.bucket, settings=settings)
+        on_cases(orders, queue=messages.orders)
+        every(Duration.minutes(settings.commit_minutes), run=commit)
+        every(Duration.minutes(settings.sweep_minutes), run=orders)
+        every(Duration.minutes(settings.stale_minutes), run=stale)
+
+        # Grant
+        for function in (extract, detect):
+            lake.bucket.grant_put(function, "data/*")
+            lake.bucket.grant_read(function, "receipts/*")
+            lake.bucket.grant_put(function, "receipts/pending/*")
+            tables.progress.grant_read_write_data(function)
+            messages.bus.grant_put_events_to(function)
+        for function in (extract, detect, orders, stale, hook):
+            tables.registry.grant_read_data(function)
+        data.features.grant_write(extract)
+        tables.states.grant_read_write_data(detect)
+        tables.cases.grant_read_write_data(detect)
+        lake.grant_commit(commit)
+        tables.progress.grant_read_write_data(commit)
+        for table in (tables.cases, tables.ledger, tables.logbook):
+            table.grant_read_write_data(orders)
+        data.features.grant_write(orders)
+        data.webhook_secret.grant_read(orders)
+        messages.notices.grant_publish(orders)
+        messages.bus.grant_put_events_to(orders)
+        tables.states.grant_read_write_data(stale)
+        messages.bus.grant_put_events_to(stale)
+
+        outputs = {
+            "CommitFunction": commit.function_name,
+            "WorkOrdersFunction": orders.function_name,
+            "StaleFunction": stale.function_name,
+            "GatewayPolicy": gateways.policy.ref,
+            "GatewayThingType": gateways.thing_type.ref,
+            "ProvisioningTemplate": gateways.template.ref,
+            "CaptureRule": ingest.capture_rule.ref,
+            "WaveRule": ingest.wave_rule.ref,
+        }
+        for name, value in outputs.items():
+            CfnOutput(self, name, value=value)
+
+    def _function(
+        self, module: str, description: str, layers: list[lambda_.ILayerVersion], memory_mb: int, timeout_s: float
+    ) -> Function:
+        return Function(
+            self,
+            "".join(word.title() for word in module.split("_")),
+            module=module,
+            description=description,
+            memory_mb=memory_mb,
+            timeout=Duration.seconds(timeout_s),
+            layers=layers,
+            environment=self._environment,
+            settings=self._settings,
+        )
+
+
+def _environment(data: Data) -> dict[str, str]:
+    return {
+        "LAKE_BUCKET": data.lake.bucket.bucket_name,
+        "GLUE_DATABASE": data.lake.database_name,
+        "REGISTRY_TABLE": data.tables.registry.table_name,
+        "STATES_TABLE": data.tables.states.table_name,
+        "CASES_TABLE": data.tables.cases.table_name,
+        "LEDGER_TABLE": data.tables.ledger.table_name,
+        "LOGBOOK_TABLE": data.tables.logbook.table_name,
+        "PROGRESS_TABLE": data.tables.progress.table_name,
+        "CAPTURES_STREAM": data.captures.stream_name,
+        "FEATURES_STREAM": data.features.stream_name,
+        "BUS_NAME": data.messages.bus.event_bus_name,
+        "TOPIC_ARN": data.messages.notices.topic_arn,
+        "WEBHOOK_SECRET_ARN": data.webhook_secret.secret_arn,
+    }

@@ -1,0 +1,94 @@
+"""What differs between stages: one frozen value, read from `stages` in cdk.json with `-c stage=NAME`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_logs as logs
+from constructs import Node
+
+LOG_RETENTION = {
+    7: logs.RetentionDays.ONE_WEEK,
+    30: logs.RetentionDays.ONE_MONTH,
+    90: logs.RetentionDays.THREE_MONTHS,
+    365: logs.RetentionDays.ONE_YEAR,
+    731: logs.RetentionDays.TWO_YEARS,
+}
+
+
+class BadSettings(ValueError):
+    """The context does not describe a stage; the message says which key, what was found and what was wanted."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One stage. Every key must be given, for a default that differs between stages would be a guess."""
+
+    stage: str
+    keep_data: bool  # data outlives the stacks: retain, versions, deletion and termination protection
+    customer_key: bool  # encrypt with a KMS key of one's own (about 1 USD a month and the calls), not one of AWS's
+    on_demand_streams: bool  # Kinesis scales by itself and costs more; else `shards` a stream
+    shards: int  # 1 MB or 1000 messages a second each
+    stream_retention_hours: int  # 24 to 168: how long a fault of ours may last before captures are set aside
+    commit_minutes: int  # how old the newest row in the lake may be
+    stale_minutes: int  # how often silent sensors are looked for
+    sweep_minutes: int  # how often cases that wait for a work order are looked for
+    scan_limit_bytes: int  # an Athena query that would read more is cancelled
+    log_days: int  # one of LOG_RETENTION
+    tier_days: int  # raw waveforms move to Intelligent-Tiering
+    archive_days: int  # raw waveforms move to Glacier Instant Retrieval
+    errors_days: int  # what could not be delivered is kept this long for a redrive
+    iot_logging: bool  # IoT Core has one logging setting an account and region: false leaves it to its owner
+    alarm_email: str  # told when the line is in trouble; "" for nobody
+
+    def __post_init__(self) -> None:
+        if self.log_days not in LOG_RETENTION:
+            raise BadSettings(f"stage {self.stage}: log_days is {self.log_days}, wanted one of {list(LOG_RETENTION)}")
+        if not 24 <= self.stream_retention_hours <= 168:
+            raise BadSettings(
+                f"stage {self.stage}: stream_retention_hours is {self.stream_retention_hours}, wanted 24 to 168, "
+                "the longest that a Lambda event source mapping tells the age of a record"
+            )
+        if self.archive_days <= self.tier_days:
+            raise BadSettings(
+                f"stage {self.stage}: archive_days is {self.archive_days}, wanted more than tier_days, {self.tier_days}"
+            )
+        if self.alarm_email and not self.customer_key:
+            raise BadSettings(
+                f"stage {self.stage}: alarm_email needs customer_key true: CloudWatch cannot publish to a topic "
+                "that is encrypted with AWS's own key"
+            )
+
+    @property
+    def removal(self) -> RemovalPolicy:
+        return RemovalPolicy.RETAIN if self.keep_data else RemovalPolicy.DESTROY
+
+    @property
+    def log_retention(self) -> logs.RetentionDays:
+        return LOG_RETENTION[self.log_days]
+
+    @classmethod
+    def from_context(cls, node: Node) -> "Settings":
+        return cls.of(node.try_get_context("stage"), node.try_get_context("stages"))
+
+    @classmethod
+    def of(cls, stage: str, stages: Mapping[str, Mapping[str, Any]]) -> "Settings":
+        """The settings of `stage`; raises BadSettings."""
+        if stage not in stages:
+            raise BadSettings(f"stage {stage!r} is not in cdk.json, wanted one of {sorted(stages)}")
+        given, wanted = stages[stage], {f.name: f.type for f in fields(cls) if f.name != "stage"}
+        if given.keys() != wanted.keys():
+            unknown, missing = sorted(given.keys() - wanted.keys()), sorted(wanted.keys() - given.keys())
+            raise BadSettings(f"stage {stage}: unknown keys {unknown}, missing keys {missing}")
+        for name, kind in wanted.items():
+            _check(stage, name, given[name], kind)
+        return cls(stage=stage, **given)
+
+
+def _check(stage: str, name: str, value: Any, kind: Any) -> None:
+    # bool is an int to isinstance, and `"shards": true` is a mistake
+    if (isinstance(value, bool) and kind is not bool) or not isinstance(value, kind):
+        raise BadSettings(f"stage {stage}: {name} is {value!r}, wanted {getattr(kind, '__name__', kind)}")
+    if kind is int and value < 1:
+        raise BadSettings(f"stage {stage}: {name} is {value}, wanted 1 or more")
