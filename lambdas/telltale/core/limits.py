@@ -1,0 +1,270 @@
+"""Limits that hold from the first capture: ISO zones of vibration velocity, and what a person set.
+
+A value on a boundary belongs to the worse zone. Severity is judged axis by axis, never on a vector sum.
+A limit that a person set overrides the machine class; the zone that ISO would give is reported all the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf, isfinite
+
+from telltale.core.plant import Position
+
+SLOW_RPM = 600.0  # below it the shaft's own vibration lies under 10 Hz, outside the usual band (ISO 20816-3)
+USER = "user"
+
+_CLASSES = "reprinted in the MMF VM25 and Monarch Examiner manuals"
+_GROUPS = "reprinted in the Fluke 805 FC manual and in Beckhoff TF3600's documentation"
+_PUMPS = "chart 'Vibration grades to ISO', and an open implementation after Europump's guideline of 2013"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Zone boundaries of velocity RMS in mm/s, 10 to 1000 Hz, for one kind of machine.
+
+    `slow_band` : the standard also judges shafts below 600 r/min, from 2 Hz.
+    `verified` : somebody compared the figures with the purchased standard. `source` : where they were read.
+    """
+
+    id: str
+    standard: str
+    machines: str
+    a_b: float
+    b_c: float
+    c_d: float
+    source: str
+    slow_band: bool
+    verified: bool = False
+
+    def zone(self, value_mm_s: float) -> str:
+        """A newly commissioned, B unrestricted, C for a limited time, D damaging; the worse one on a boundary."""
+        return "ABCD"[(value_mm_s >= self.a_b) + (value_mm_s >= self.b_c) + (value_mm_s >= self.c_d)]
+
+
+_TABLE = (
+    # id, standard and edition, machines, A/B, B/C, C/D, source, judges below 600 r/min
+    ("iso10816-1/I", "ISO 10816-1:1995 class I", "up to 15 kW", 0.71, 1.8, 4.5, _CLASSES, False),
+    (
+        "iso10816-1/II",
+        "ISO 10816-1:1995 class II",
+        "15 to 75 kW; up to 300 kW on special foundations",
+        1.12,
+        2.8,
+        7.1,
+        _CLASSES,
+        False,
+    ),
+    ("iso10816-1/III", "ISO 10816-1:1995 class III", "large, on rigid foundations", 1.8, 4.5, 11.2, _CLASSES, False),
+    ("iso10816-1/IV", "ISO 10816-1:1995 class IV", "large, on soft foundations", 2.8, 7.1, 18.0, _CLASSES, False),
+    (
+        "iso20816-3/1-rigid",
+        "ISO 20816-3:2022 group 1, rigid",
+        "300 kW to 50 MW, or shaft height from 315 mm; rigid support",
+        2.3,
+        4.5,
+        7.1,
+        _GROUPS,
+        True,
+    ),
+    (
+        "iso20816-3/1-flexible",
+        "ISO 20816-3:2022 group 1, flexible",
+        "300 kW to 50 MW, or shaft height from 315 mm; flexible support",
+        3.5,
+        7.1,
+        11.0,
+        _GROUPS,
+        True,
+    ),
+    (
+        "iso20816-3/2-rigid",
+        "ISO 20816-3:2022 group 2, rigid",
+        "15 to 300 kW, or shaft height 160 to 315 mm; rigid support",
+        1.4,
+        2.8,
+        4.5,
+        _GROUPS,
+        True,
+    ),
+    (
+        "iso20816-3/2-flexible",
+        "ISO 20816-3:2022 group 2, flexible",
+        "15 to 300 kW, or shaft height 160 to 315 mm; flexible support",
+        2.3,
+        4.5,
+        7.1,
+        _GROUPS,
+        True,
+    ),
+    (
+        "iso10816-7/I-le200kW",
+        "ISO 10816-7:2009 category I, up to 200 kW",
+        "pumps, critical or hazardous service",
+        2.5,
+        4.0,
+        6.6,  # one reprint has 6.5
+        _PUMPS,
+        True,
+    ),
+    (
+        "iso10816-7/I-gt200kW",
+        "ISO 10816-7:2009 category I, above 200 kW",
+        "pumps, critical or hazardous service",
+        3.5,
+        5.0,
+        7.6,
+        _PUMPS,
+        True,
+    ),
+    (
+        "iso10816-7/II-le200kW",
+        "ISO 10816-7:2009 category II, up to 200 kW",
+        "pumps, general service",
+        3.2,
+        5.1,
+        8.5,
+        _PUMPS,
+        True,
+    ),
+    (
+        "iso10816-7/II-gt200kW",
+        "ISO 10816-7:2009 category II, above 200 kW",
+        "pumps, general service",
+        4.2,
+        6.1,
+        9.5,
+        _PUMPS,
+        True,
+    ),
+)
+
+# Pumps were groups 3 and 4 of ISO 10816-3:1998; part 7 took them over in 2009, so those are not offered.
+PROFILES: Mapping[str, Profile] = {row[0]: Profile(*row) for row in _TABLE}
+
+
+class UnknownProfile(ValueError):
+    """A machine class that is not on the list; the message names the list."""
+
+
+def profile(machine_class: str) -> Profile:
+    """The profile of that id. Raises UnknownProfile."""
+    if machine_class not in PROFILES:
+        raise UnknownProfile(f"machine class {machine_class!r} is not one of {', '.join(PROFILES)}")
+    return PROFILES[machine_class]
+
+
+@dataclass(frozen=True)
+class NotAssessable:
+    """Why no judgement is possible."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A value against a warning and an alarm limit, all in `unit`. `alarm` is infinite where only a warning is set."""
+
+    feature: str
+    value: float
+    unit: str
+    warning: float
+    alarm: float
+    warning_source: str
+    alarm_source: str
+    zone: str | None = None
+
+    @property
+    def verdict(self) -> str:
+        if self.value >= self.alarm:
+            return "ALARM"
+        return "WARNING" if self.value >= self.warning else "HEALTHY"
+
+    @property
+    def limit(self) -> float:
+        """The limit that is reached, or else the first one ahead."""
+        return self.alarm if self.verdict == "ALARM" else self.warning
+
+    @property
+    def source(self) -> str:
+        return self.alarm_source if self.verdict == "ALARM" else self.warning_source
+
+    @property
+    def score(self) -> float:
+        """Share of the warning limit; 1 is on it."""
+        return self.value / self.warning
+
+    @property
+    def alarm_score(self) -> float:
+        """The score at which it is an alarm; infinite if never."""
+        return self.alarm / self.warning
+
+    @property
+    def reason(self) -> str:
+        relation = "below" if self.verdict == "HEALTHY" else "at or above"
+        kind = "alarm" if self.verdict == "ALARM" else "warning"
+        zone = f", zone {self.zone}" if self.zone else ""
+        return f"{self.value:.3g} {self.unit}, {relation} the {kind} limit {self.limit:.3g} ({self.source}){zone}"
+
+
+def judge_velocity(
+    axis: Mapping[str, float | None], *, position: Position, speed_rpm: float | None
+) -> Judgement | NotAssessable:
+    """Velocity RMS of one axis against the person's limits, or else its machine class.
+
+    axis : that axis's indicators. speed_rpm : measured or nominal, None where not known.
+    Raises UnknownProfile for a machine class that is not on the list.
+    """
+    own = position.limits.velocity_warning_mm_s, position.limits.velocity_alarm_mm_s
+    iso = profile(position.machine_class) if position.machine_class is not None else None
+    if iso is None and own == (None, None):
+        return NotAssessable("no machine class and no velocity limit is set for this position")
+    feature = "velocity_rms_mm_s"
+    if speed_rpm is not None and speed_rpm < SLOW_RPM:
+        if axis.get("velocity_2_rms_mm_s") is not None and (iso is None or iso.slow_band):
+            feature = "velocity_2_rms_mm_s"
+        elif own == (None, None):
+            return NotAssessable(_why_not_slow(speed_rpm, iso))
+        else:
+            iso = None  # the person's limit is for what is measured; a zone would need the wider band
+    value = axis.get(feature)
+    if value is None or not isfinite(value):
+        return NotAssessable("no velocity RMS in this capture")
+    zones = (iso.b_c, iso.c_d, f"{iso.standard}, B/C", f"{iso.standard}, C/D") if iso else None
+    return _judge(feature, value, "mm/s", own, zones, iso.zone(value) if iso else None)
+
+
+def judge_temperature(value_c: float | None, *, position: Position) -> Judgement | NotAssessable:
+    """Surface temperature against the limits that a person set."""
+    own = position.limits.temperature_warning_c, position.limits.temperature_alarm_c
+    if own == (None, None):
+        return NotAssessable("no temperature limit is set for this position")
+    if min(limit for limit in own if limit is not None) <= 0:
+        return NotAssessable("a temperature limit must be above 0 °C: scores are shares of it")
+    if value_c is None or not isfinite(value_c):
+        return NotAssessable("no temperature in this capture")
+    return _judge("temperature_c", value_c, "°C", own, None, None)
+
+
+def _why_not_slow(speed_rpm: float, iso: Profile | None) -> str:
+    if iso is not None and not iso.slow_band:
+        return f"{speed_rpm:.0f} r/min: {iso.standard} judges shafts from {SLOW_RPM:.0f} r/min"
+    return f"{speed_rpm:.0f} r/min: below {SLOW_RPM:.0f} r/min velocity from 2 Hz is needed, and not in this capture"
+
+
+def _judge(
+    feature: str,
+    value: float,
+    unit: str,
+    own: tuple[float | None, float | None],
+    zones: tuple[float, float, str, str] | None,
+    zone: str | None,
+) -> Judgement:
+    warning, alarm, warning_source, alarm_source = zones or (inf, inf, USER, USER)
+    if own[0] is not None:
+        warning, warning_source = own[0], USER
+    if own[1] is not None:
+        alarm, alarm_source = own[1], USER
+    if own[1] is not None:  # an alarm set alone, or below the class's warning, has nothing before it
+        warning, warning_source = min((warning, warning_source), (alarm, alarm_source))
+    alarm = max(alarm, warning)  # a warning set above the class's alarm: what reaches it is past both
+    return Judgement(feature, value, unit, warning, alarm, warning_source, alarm_source, zone)
