@@ -64,7 +64,7 @@ class Gateways(Construct):
             principal=iam.ServicePrincipal("iot.amazonaws.com"),
             source_account=Stack.of(self).account,  # the template's ARN exists only after it has found the hook
         )
-        return iot.CfnProvisioningTemplate(
+        template = iot.CfnProvisioningTemplate(
             self,
             "Template",
             description="A gateway whose serial number is registered becomes a thing with the gateway policy",
@@ -75,6 +75,8 @@ class Gateways(Construct):
             ),
             template_body=Stack.of(self).to_json_string(self._template_body()),
         )
+        template.node.add_dependency(hook)  # and so on its permission: IoT tries the hook when the template is made
+        return template
 
     def _template_body(self) -> dict[str, object]:
         return {
