@@ -1,0 +1,176 @@
+"""SQL on the lake, in Athena's dialect: a query, the name of a kept one, or - to read it from the input.
+
+telltale query --list
+telltale query worst_positions
+telltale query "SELECT position, max(t) FROM captures GROUP BY position" --format csv
+"""
+
+import argparse
+import base64
+import csv
+import difflib
+import json
+import math
+import sys
+from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+
+from cli import sql
+from cli.answer import Answer
+from cli.deployment import NotDeployed, current
+from cli.problem import Problem
+from cli.trino import named_queries
+
+FORMATS = ("table", "csv", "json", "parquet")
+SHOWN = 100  # rows of a table for the eye; files and pipes get all
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("query", nargs="?", metavar="SQL|NAME|-", help="what to run")
+    parser.add_argument("--list", action="store_true", help="show the named queries")
+    parser.add_argument("--format", choices=FORMATS, help="default: what --out ends in, else table")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of to the terminal")
+    parser.add_argument("--limit", type=int, metavar="ROWS", help=f"at most so many rows (a table: {SHOWN})")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.list:
+        list_queries(Console())
+        return 0
+    form = _format(args)
+    limit = SHOWN if args.limit is None and form == "table" and args.out is None else args.limit
+    text = text_of(args.query, sys.stdin)
+    try:
+        answer = sql.run(current(), text, limit=limit)
+    except NotDeployed as error:
+        raise Problem(str(error)) from error
+    _deliver(answer, form, args.out)
+    print(summary(answer), file=sys.stderr)
+    return 0
+
+
+def list_queries(console: Console) -> None:
+    """Every named query: its name, title and description."""
+    for query in named_queries().values():
+        console.print(f"[bold]{query.name}[/bold]  {query.title}")
+        if query.description:
+            console.print(query.description, style="dim", markup=False)
+        console.print()
+
+
+def _format(args: argparse.Namespace) -> str:
+    if args.limit is not None and args.limit < 1:
+        raise Problem(f"--limit {args.limit}: wanted 1 or more")
+    suffix = args.out.suffix.removeprefix(".") if args.out else ""
+    form = args.format or (suffix if suffix in FORMATS else "table")
+    if form == "parquet" and args.out is None:
+        raise Problem("Parquet is not for a terminal", "say where it goes: --out FILE")
+    return str(form)
+
+
+def text_of(query: str | None, stdin: IO[str]) -> str:
+    """The SQL meant by the argument: itself, a named query's, or what the input holds."""
+    if query is None:
+        raise Problem("no query", 'give SQL, a name from `telltale query --list`, or "-"')
+    if query == "-":
+        return stdin.read()
+    named = named_queries()
+    if query in named:
+        return named[query].sql
+    if len(query.split()) > 1:
+        return query
+    near = difflib.get_close_matches(query, named, n=1)
+    raise Problem(f"no query named {query}", f"did you mean {near[0]}?" if near else f"there are {', '.join(named)}")
+
+
+def _deliver(answer: Answer, form: str, out: Path | None) -> None:
+    if form == "parquet" and out is not None:
+        pq.write_table(answer.table, out)
+    elif out is not None:
+        with out.open("w", newline="") as stream:
+            write(answer, form, stream)
+    else:
+        write(answer, form, sys.stdout)
+
+
+def write(answer: Answer, form: str, stream: IO[str]) -> None:
+    """The rows as a table for the eye, as CSV with a header, or as a JSON array with one row a line."""
+    {"table": _write_table, "csv": _write_csv, "json": _write_json}[form](answer.table, stream)
+
+
+def _write_table(table: pa.Table, stream: IO[str]) -> None:
+    shown = Table(header_style="bold", row_styles=("", "dim"))
+    for field in table.schema:
+        shown.add_column(field.name, justify="right" if _is_number(field.type) else "left", overflow="fold")
+    for row in _rows(table):
+        shown.add_row(*(_cell(value) for value in row))
+    Console(file=stream).print(shown, markup=False)
+
+
+def _is_number(arrow: pa.DataType) -> bool:
+    return pa.types.is_integer(arrow) or pa.types.is_floating(arrow) or pa.types.is_decimal(arrow)
+
+
+def _cell(value: Any) -> str:
+    """Short enough for the eye: seconds without a zero fraction, six significant digits."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return f"{value:.6g}" if isinstance(value, float) else _text(value)
+
+
+def _write_csv(table: pa.Table, stream: IO[str]) -> None:
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(table.schema.names)
+    writer.writerows([_text(value) for value in row] for row in _rows(table))
+
+
+def _text(value: Any) -> str:
+    """Nothing for null; lists as JSON; all else as JSON has it, without quotation marks."""
+    plain = _plain(value)
+    if plain is None:
+        return ""
+    return plain if isinstance(plain, str) else json.dumps(plain)
+
+
+def _write_json(table: pa.Table, stream: IO[str]) -> None:
+    names = table.schema.names
+    lines = (json.dumps(dict(zip(names, map(_plain, row), strict=True)), ensure_ascii=False) for row in _rows(table))
+    stream.write("[" + ",\n ".join(lines) + "]\n")
+
+
+def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    for batch in table.to_batches():
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON can hold: RFC 3339 times, bytes as base64, null for NaN and infinity."""
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def summary(answer: Answer) -> str:
+    """Rows, seconds and scanned bytes in one line."""
+    rows = f"{answer.table.num_rows:,} rows" if answer.table.num_rows != 1 else "1 row"
+    rows = f"the first {rows}, there are more (--limit)" if answer.more else rows
+    scanned = "" if answer.scanned_bytes is None else f", {answer.scanned_bytes / 1e6:,.1f} MB scanned"
+    return f"{rows} from {answer.engine} in {answer.seconds:.1f} s{scanned}"

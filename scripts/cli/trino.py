@@ -1,0 +1,142 @@
+"""Athena's SQL dialect as text: named queries, where a mistake sits, and the same query for DuckDB."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlglot import exp, parse
+from sqlglot.errors import ParseError, TokenError
+from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
+from sqlglot.optimizer.scope import Scope, traverse_scope
+
+from cli.deployment import ROOT
+from cli.problem import Problem
+
+QUERIES = ROOT / "queries"
+NEAR = 0.5  # difflib's similarity from which a name is worth suggesting: a guess
+
+Columns = Mapping[str, Sequence[str]]  # of each table
+
+
+@dataclass(frozen=True)
+class Named:
+    """A query kept in `queries/`: its file's name, first comment line, further comment lines, and text."""
+
+    name: str
+    title: str
+    description: str
+    sql: str
+
+
+def named_queries(folder: Path = QUERIES) -> dict[str, Named]:
+    """The named queries by name, in alphabetical order."""
+    return {path.stem: _read(path) for path in sorted(folder.glob("*.sql"))}
+
+
+def _read(path: Path) -> Named:
+    sql = path.read_text()
+    lines = sql.splitlines()
+    end = next(number for number, line in enumerate(lines) if not line.startswith("--"))
+    title, *description = [line.removeprefix("--").strip() for line in lines[:end]]
+    return Named(path.stem, title, " ".join(description), sql)
+
+
+def parse_query(sql: str) -> exp.Query:
+    """The one query that `sql` holds; Problem with the place of a mistake, or when it is something else."""
+    try:
+        statements = [statement for statement in parse(sql, read="trino") if statement is not None]
+    except TokenError as error:
+        raise Problem("SQL syntax error: a quotation mark or a comment is never closed") from error
+    except ParseError as error:
+        raise Problem(f"SQL syntax error at {_place(sql, error)}") from error
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
+        kinds = " and ".join(statement.key.upper() for statement in statements) or "nothing"
+        raise Problem(f"wanted one SELECT, found {kinds}", "the functions write the lake; a query only reads it")
+    return normalize_identifiers(statements[0], dialect="trino")
+
+
+def _place(sql: str, error: ParseError) -> str:
+    """Line and column of the mistake, and the line with a mark under it."""
+    found = error.errors[0]
+    line, last = found["line"] or 1, found["col"] or 1  # the column of the word's last character
+    width = max(len(found["highlight"] or ""), 1)
+    before = max(last - width, 0)
+    return f"line {line}, column {before + 1}\n  {sql.splitlines()[line - 1]}\n  {' ' * before}{'^' * width}"
+
+
+def within(query: exp.Query, database: str) -> exp.Query:
+    """The query with `database.table` written as `table`."""
+    plain = query.copy()
+    for table in plain.find_all(exp.Table):
+        if table.db == database:
+            table.set("db", None)
+            table.set("catalog", None)
+    return plain
+
+
+def tables_read(query: exp.Query) -> set[str]:
+    """Names of the tables the query reads, without those it makes itself (WITH)."""
+    sources = [source for scope in traverse_scope(query) for _, source in scope.selected_sources.values()]
+    return {".".join(part.name for part in source.parts) for source in sources if isinstance(source, exp.Table)}
+
+
+def unknown_names(query: exp.Query, columns: Columns) -> list[str]:
+    """One line for each table, or else each column, that is not in `columns`, with the nearest that are."""
+    tables = sorted(tables_read(query) - set(columns))
+    if tables:
+        return [_unknown("table", name, list(columns)) for name in tables]
+    lines = [line for scope in traverse_scope(query) for line in _unknown_columns(scope, columns)]
+    return list(dict.fromkeys(lines))
+
+
+def _unknown_columns(scope: Scope, columns: Columns) -> Iterator[str]:
+    for column in scope.columns:
+        known = _visible(scope, column.table, columns)
+        if known and column.name not in [*known, *_aliases(scope)]:
+            yield _unknown("column", column.name, known)
+
+
+def _visible(scope: Scope, qualifier: str, columns: Columns) -> list[str]:
+    """What a reference here may name: columns of the sources, or of the one called `qualifier`."""
+    sources = scope.selected_sources.items()
+    names = [name for alias, (_, source) in sources if qualifier in ("", alias) for name in _outputs(source, columns)]
+    return names + (_visible(scope.parent, qualifier, columns) if scope.is_subquery and scope.parent else [])
+
+
+def _outputs(source: exp.Expression | Scope, columns: Columns) -> list[str]:
+    if isinstance(source, exp.Table):
+        return list(columns.get(source.name, ()))
+    made = source.expression if isinstance(source, Scope) else source
+    if isinstance(made, exp.UDTF):
+        ordinality = made.args.get("offset")
+        return made.alias_column_names + ([ordinality.name] if isinstance(ordinality, exp.Identifier) else [])
+    if not isinstance(made, exp.Query) or not isinstance(source, Scope):
+        return []
+    own = [name for name in made.named_selects if name != "*"]
+    return own + (_visible(source, "", columns) if made.is_star else [])
+
+
+def _aliases(scope: Scope) -> list[str]:
+    """Names that the query gives to what it selects: ORDER BY may use them."""
+    selects = scope.expression.selects if isinstance(scope.expression, exp.Query) else []
+    return [item.alias for item in selects if isinstance(item, exp.Alias)]
+
+
+def _unknown(kind: str, name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=NEAR)
+    rest = f"did you mean {', '.join(near)}" if near else f"there are {', '.join(known)}"
+    return f"no {kind} named {name}: {rest}"
+
+
+def to_duckdb(query: exp.Query) -> str:
+    """The same query in DuckDB's dialect, to be run in UTC with `integer_division` on, as Athena does."""
+    return query.transform(_whole_units).sql(dialect="duckdb")
+
+
+def _whole_units(node: exp.Expression) -> exp.Expression:
+    """Trino's date_diff counts whole units that have passed; DuckDB's counts boundaries crossed, its date_sub units."""
+    if not isinstance(node, exp.DateDiff):
+        return node
+    unit = exp.Literal.string(node.args["unit"].name.lower())
+    return exp.Anonymous(this="date_sub", expressions=[unit, node.expression, node.this])
