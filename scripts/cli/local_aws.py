@@ -5,7 +5,6 @@ a stop: the certificate authority of the MQTT listener (gateways get new certifi
 `up`), and whatever happened since the last good stop if the process was killed.
 """
 
-import contextlib
 import json
 import os
 import signal
@@ -23,6 +22,7 @@ from pathlib import Path
 
 from cli.deployment import HOME
 from cli.problem import Problem
+from cli.process import is_running
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -75,7 +75,7 @@ def running() -> LocalAws | None:
         known = LocalAws(**json.loads((folder() / "process.json").read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    if not _is_ours(known.pid):
+    if not is_running(known.pid, EMULATOR.name):
         return None
     try:
         known.get("/_ministack/health")
@@ -139,12 +139,12 @@ def stop() -> bool:
         known = LocalAws(**json.loads((folder() / "process.json").read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return False
-    if _is_ours(known.pid):
+    if is_running(known.pid, EMULATOR.name):
         os.kill(known.pid, signal.SIGTERM)
         deadline = time.monotonic() + STOPPED_WITHIN_S
-        while _is_ours(known.pid) and time.monotonic() < deadline:
+        while is_running(known.pid, EMULATOR.name) and time.monotonic() < deadline:
             time.sleep(0.1)
-        if _is_ours(known.pid):
+        if is_running(known.pid, EMULATOR.name):
             os.killpg(known.pid, signal.SIGKILL)
     (folder() / "process.json").unlink()
     return True
@@ -237,14 +237,3 @@ def _free_port(wanted: int) -> int:
                 continue
             return int(probe.getsockname()[1])
     raise Problem("no free port on the loopback interface")
-
-
-def _is_ours(pid: int) -> bool:
-    """The process is alive and is the emulator, not a stranger that got the same number later."""
-    with contextlib.suppress(ChildProcessError):  # a zombie of ours is not a running emulator
-        os.waitpid(pid, os.WNOHANG)
-    try:
-        command = subprocess.run(["ps", "-o", "stat=,command=", "-p", str(pid)], capture_output=True, text=True).stdout
-    except FileNotFoundError:
-        raise Problem("the `ps` command is missing", "Debian: apt install procps") from None
-    return EMULATOR.name in command and not command.startswith("Z")

@@ -6,25 +6,35 @@ emulator, MiniStack 1.5.33, lacks and that are added to its process (`mend_emula
 into the emulator's own functions; its version is pinned exactly, and the tests of the whole line fail
 when a mend no longer holds.
 
-| what differs | why |
-|---|---|
-| functions have no layers | they hold arm64 wheels; the emulator runs functions in this virtual environment, which has the same pins |
-| the rule that refuses unbuilt layers is taken out | there are none to build |
-| IoT rules: kinesis and s3 actions are added | the emulator skips both without a word, and the message with it |
-| Kinesis event sources: a partial failure counts as a failure | the emulator ignores `batchItemFailures` of Kinesis batches and would move on past what failed |
-| Kinesis retention moves the readers along | the emulator's readers count records from the start, so expiry would make them skip as many new ones |
-| MQTT listens on the loopback interface only, and port 443 is left alone | the emulator binds the first to every interface and takes the second as well |
-| IAM of IoT rule roles is not enforced | the emulator does not look at them; the templates' tests do |
-| TLS clients without a certificate are let in by MQTT | likewise: on AWS they are refused |
+* Functions have no layers: those hold arm64 wheels. The emulator runs functions in this virtual
+  environment, which has the same pins.
+* The template rule that refuses unbuilt layers is taken out: there are none to build.
+* Resources of types that the emulator's CloudFormation does not know are left out: the Athena named
+  queries (`telltale query --list` reads the same files) and the log level of AWS IoT.
+* IoT rules get their kinesis and s3 actions: the emulator skips both without a word, and the message
+  with them.
+* A partial failure of a Kinesis batch counts as a failure of the batch: the emulator ignores
+  `batchItemFailures` there and would move on past what failed.
+* When Kinesis records expire, the readers move back by as many: the emulator counts a reader's place
+  from the first record kept, so expiry would make it skip as many new ones.
+* MQTT listens on the loopback interface, and port 443 is left alone: the emulator binds the one to
+  every interface and takes the other as well.
+* Not mended: the IAM roles of IoT rules are not looked at (the tests of the templates do that), and
+  MQTT lets clients without a certificate in (on AWS they are refused).
 """
 
 import asyncio
 import base64
 import hashlib
 import json
+import re
+import time
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+UNKNOWN = {"AWS::Athena::NamedQuery", "AWS::IoT::Logging"}
 
 # --- the assembly ---------------------------------------------------------------------------------
 
@@ -33,6 +43,7 @@ def change_assembly(assembly: Path) -> None:
     """Applies the differences to every template of a synthesised assembly, in place."""
     for path in sorted(assembly.glob("*.template.json")):
         template = json.loads(path.read_text())
+        template["Resources"] = {k: v for k, v in template["Resources"].items() if v["Type"] not in UNKNOWN}
         for resource in template["Resources"].values():
             if resource["Type"] == "AWS::Lambda::Function":
                 resource["Properties"].pop("Layers", None)
@@ -126,11 +137,7 @@ def _put_object(account: str, region: str, action: dict[str, Any], event: Any) -
 
 
 def _fill(template: str, event: Any) -> str:
-    """The substitution templates that our rules use: `${topic(n)}`, `${timestamp()}`, `${newuuid()}`, `${traceid()}`."""
-    import re
-    import time
-    import uuid
-
+    """The substitutions that our rules use: `${topic(n)}`, `${timestamp()}`, and ids that only must differ."""
     topic = event.get("topic", "") if isinstance(event, dict) else ""
 
     def value(match: re.Match[str]) -> str:
@@ -163,8 +170,6 @@ def _partial_failures(event: dict[str, Any], result: dict[str, Any]) -> list[str
 
 def _expire_records(stream: dict[str, Any]) -> None:
     """Drops what is older than the retention, and moves every reader back by as much."""
-    import time
-
     from ministack.services import lambda_svc
 
     cutoff = time.time() - float(stream["RetentionPeriodHours"]) * 3600

@@ -1,0 +1,48 @@
+"""Stop the local Telltale. Its data stays in `.telltale/aws` unless --purge is given."""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+
+from cli import local_aws
+from cli.deployment import HOME
+from cli.process import is_running
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--purge", action="store_true", help="remove its data, certificates and logs as well")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    stop_plant()
+    stopped = local_aws.stop()
+    if arguments.purge:
+        purge()
+        print("stopped and removed" if stopped else "nothing ran; removed what was left")
+    else:
+        print("stopped; `up` goes on from here" if stopped else "nothing was running")
+    return 0
+
+
+def purge() -> None:
+    """Removes everything of the local deployment; an AWS deployment's file is left alone."""
+    for name in ("aws", "gateways", "assembly"):
+        shutil.rmtree(HOME / name, ignore_errors=True)
+    for path in HOME.glob("replay-*.json"):
+        path.unlink()
+    deployment = HOME / "deployment.json"
+    if deployment.exists() and "AWS_ENDPOINT_URL" in json.loads(deployment.read_text())["environment"]:
+        deployment.unlink()
+
+
+def stop_plant() -> None:
+    """Ends the simulated plant that an earlier `up` left running, if any."""
+    file = HOME / "plant.pid"
+    if not file.exists():
+        return
+    text = file.read_text().strip()
+    if text.isdigit() and is_running(int(text), "simulate"):
+        os.kill(int(text), signal.SIGTERM)
+    file.unlink()

@@ -1,0 +1,76 @@
+"""The picture of an overview in the terminal, for `up` and `status`."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cli.overview import Item, Overview, percentile
+
+COLOURS = {"HEALTHY": "green", "WARNING": "yellow", "ALARM": "red", "NEEDS_MAINTENANCE": "magenta", "UNKNOWN": "dim"}
+CASES_SHOWN = 8
+
+
+def picture(now: Overview, *, before: Overview | None = None) -> RenderableType:
+    """Counts, positions and cases; with an earlier overview, the rate since then."""
+    parts: list[RenderableType] = [_counts(now, before), _positions(now)]
+    if now.silent:
+        parts.append(Text("silent: " + ", ".join(now.silent), style="yellow"))
+    if now.cases:
+        parts.append(_cases(now))
+    return Group(*parts)
+
+
+def _counts(now: Overview, before: Overview | None) -> Table:
+    table = Table.grid(padding=(0, 2))
+    captures, features = now.captures, now.features
+    rate = ""
+    if before is not None and now.t_ms > before.t_ms:
+        rate = f"  ({(captures.records - before.captures.records) * 1000 / (now.t_ms - before.t_ms):.0f}/s)"
+    lag = percentile(now.lags_s, 50)
+    table.add_row("captures in", f"{captures.records}{rate}", "stored", str(captures.stored))
+    table.add_row("feature rows judged", str(features.stored), "duplicate", str(captures.duplicate))
+    table.add_row("lag", "–" if lag is None else f"{lag:.1f} s", "rejected", str(captures.quarantined))
+    p50, p95 = percentile(now.case_lags_s, 50), percentile(now.case_lags_s, 95)
+    if p50 is not None and p95 is not None:
+        table.add_row("publish → case visible", f"p50 {p50:.1f} s, p95 {p95:.1f} s", "cases", str(len(now.cases)))
+    return table
+
+
+def _positions(now: Overview) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for heading in ("position", "state", "last capture", "of"):
+        table.add_column(heading)
+    for item in now.positions:
+        state = str(item["state"])
+        table.add_row(
+            str(item["pk"]), Text(state, style=COLOURS.get(state, "")), moment(item["last_t_ms"]), item.get("sensor")
+        )
+    return table
+
+
+def _cases(now: Overview) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for heading in ("case", "work order", "severity", "since", "reason"):
+        table.add_column(heading, overflow="fold")
+    for case in now.cases[-CASES_SHOWN:]:
+        severity = str(case["severity"])
+        table.add_row(
+            str(case["pk"]),
+            order_of(case, now.orders) or "…",
+            Text(severity, style=COLOURS.get(severity, "")),
+            moment(case["opened_ms"]),
+            f"{case['position']}: {case.get('reason') or ''}",
+        )
+    return table
+
+
+def order_of(case: Item, orders: Sequence[Item]) -> str | None:
+    """Key of the case's order in the logbook."""
+    return next((str(order["pk"]) for order in orders if order.get("case_id") == case["pk"]), None)
+
+
+def moment(t_ms: float) -> str:
+    return datetime.fromtimestamp(t_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,92 @@
+"""One look at a deployment: what came in, what was judged, states, cases, orders, lag."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from boto3.dynamodb.types import TypeDeserializer
+
+from cli.deployment import Deployment
+
+Item = Mapping[str, Any]
+_read = TypeDeserializer().deserialize
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Records of one stream that are finished: records = stored + duplicate + quarantined."""
+
+    records: int = 0
+    stored: int = 0
+    duplicate: int = 0
+    quarantined: int = 0
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A snapshot. `positions`, `cases` and `orders` are items of their tables; times are epoch milliseconds."""
+
+    t_ms: int
+    captures: Counts
+    features: Counts
+    positions: tuple[Item, ...]
+    cases: tuple[Item, ...]
+    orders: tuple[Item, ...]
+    silent: tuple[str, ...]
+
+    @property
+    def lags_s(self) -> list[float]:
+        """Seconds from the receipt of a capture until its position's state was written, for each position."""
+        return [(p["judged_at"] - p["last_received_ms"]) / 1000 for p in self.positions if "judged_at" in p]
+
+    @property
+    def case_lags_s(self) -> list[float]:
+        """Seconds from the receipt of the capture that changed a case until the case could be seen."""
+        return [(c["changed_at"] - c["received_ms"]) / 1000 for c in self.cases if c.get("received_ms")]
+
+
+def percentile(values: list[float], share: float) -> float | None:
+    return float(np.percentile(values, share)) if values else None
+
+
+def look(deployment: Deployment) -> Overview:
+    """Reads the tables; costs a scan of states, cases and orders."""
+    outputs = deployment.outputs
+    states = list(_scan(deployment, outputs["StatesTable"]))
+    return Overview(
+        t_ms=int(time.time() * 1000),
+        captures=_counts(deployment, outputs["CapturesStream"]),
+        features=_counts(deployment, outputs["FeaturesStream"]),
+        positions=tuple(sorted((s for s in states if not s["pk"].startswith("presence#")), key=lambda s: s["pk"])),
+        cases=tuple(sorted(_scan(deployment, outputs["CasesTable"]), key=lambda c: c["opened_ms"])),
+        orders=tuple(_scan(deployment, outputs["LogbookTable"])),
+        silent=tuple(sorted(s["pk"].split("#", 1)[1] for s in states if s.get("presence") == "stale")),
+    )
+
+
+def _counts(deployment: Deployment, stream: str) -> Counts:
+    shards = deployment.client("kinesis").list_shards(StreamName=stream)["Shards"]
+    keys = [{"pk": {"S": f"batch#{stream}#{shard['ShardId']}"}} for shard in shards]
+    table = deployment.outputs["ProgressTable"]
+    answer = deployment.client("dynamodb").batch_get_item(RequestItems={table: {"Keys": keys}})
+    items = [_plain(item) for item in answer["Responses"].get(table, [])]
+    return Counts(*(sum(int(item.get(name, 0)) for item in items) for name in Counts.__dataclass_fields__))
+
+
+def _scan(deployment: Deployment, table: str) -> Iterator[Item]:
+    for page in deployment.client("dynamodb").get_paginator("scan").paginate(TableName=table):
+        for item in page["Items"]:
+            yield _plain(item)
+
+
+def _plain(item: Mapping[str, Any]) -> Item:
+    return {name: _number(_read(value)) for name, value in item.items()}
+
+
+def _number(value: Any) -> Any:
+    """DynamoDB answers Decimal; whole ones become int, the others float."""
+    if hasattr(value, "as_integer_ratio") and not isinstance(value, int | float):
+        return int(value) if value == int(value) else float(value)
+    return value

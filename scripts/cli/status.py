@@ -1,0 +1,38 @@
+"""What runs and how it goes: captures, states, cases, orders, lag, rejected records."""
+
+import argparse
+import dataclasses
+import json
+
+from rich.console import Console
+
+from cli import live, local_aws
+from cli.deployment import current
+from cli.overview import look, percentile
+from cli.problem import Problem
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="the same as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    deployment = current()
+    if "TELLTALE_MQTT_CA" in deployment.environment and local_aws.running() is None:
+        raise Problem("the local Telltale is not running", "start it with `scripts/telltale up`")
+    now = look(deployment)
+    if arguments.json:
+        figures = {
+            "publish_to_case_p50_s": percentile(now.case_lags_s, 50),
+            "publish_to_case_p95_s": percentile(now.case_lags_s, 95),
+        }
+        print(json.dumps({**dataclasses.asdict(now), **figures}, default=_plain))
+    else:
+        Console().print(live.picture(now))
+    return 0
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    return list(value) if isinstance(value, set | tuple) else getattr(value, "value", str(value))
