@@ -7,11 +7,14 @@ noise and tones alike read true.
 
 A frequency band is half-open, `[low, high)`, and is assessable when the record holds at least one
 period of `low` (fs / n <= low) and `high` does not exceed fs / 2; otherwise its indicator is NaN.
+A line next to the edge of a band, or in a record of a few periods, spreads over neighbouring bins: the
+velocity of a 25 Hz shaft reads 5-10 % high in a record of 0.1 s, and 0.1 % high in one of 1 s.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -36,14 +39,18 @@ BAND_EDGES_HZ = (10, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)  # 1-2-5
 # MEMS sensors are flat to about 6 kHz and unusable much above 10 kHz. A slow sensor gives its upper half.
 ENVELOPE_BAND_HZ = (2000.0, 10000.0)
 ENVELOPE_TOP_OF_NYQUIST = 0.8  # anti-alias filters fall off above
+ENVELOPE_BINS = 32  # bins the band needs, so that its lowest quarter holds a line and the noise around it
 SLIP = 0.02  # a defect line is looked for this far around its kinematic frequency: slip, geometry, speed error
 LINE_PERIODS = 4  # periods of a line the record must hold, for the line to stand clear of the window's DC lobe
 FLOOR_SPAN = 0.5  # the noise floor of a line is the median over its frequency +- this share
 FLOOR_POINTS = 64  # taken at this many places (in short records several fall on one bin)
 HANN_LINE_POWER = 1.5  # power of a line summed over its Hann lobe, relative to its centre
 
+BLOCK_SAMPLES = 400_000  # computed at once: their spectra still fit the caches (measured: 1.3 times faster than 1.2 M)
+
 _LINES = FaultOrders._fields
 _BSF = _LINES.index("bsf")
+_ENVELOPE_NAMES = tuple(column.name for column in FEATURES if column.name.startswith("env_"))
 
 
 def features(
@@ -61,10 +68,11 @@ def features(
     speed_hz : shaft speed, a number or shape (...), NaN where unknown.
     bearing_orders : BPFO, BPFI, BSF, FTF in multiples of the speed, shape (4,) or (..., 4), NaN where unknown.
 
-    Each value has shape (...), float64. int16 and float32 are computed in float32, float64 in float64.
-    NaN means "cannot be known": every indicator of a record with fewer than two samples or with a NaN
-    or infinite sample; crest, skewness and kurtosis of a record that does not move (silent or
-    constant: its levels are 0); bands that are not assessable; lines without a speed or a bearing.
+    Each value has shape (...), float64, and does not depend on the other records of the stack. int16 and
+    float32 are computed in float32, float64 in float64. NaN means "cannot be known": every indicator of a
+    record with fewer than two samples or with a NaN or infinite sample; crest, skewness and kurtosis of a
+    record that does not move (silent or constant: its levels are 0); bands that are not assessable; lines
+    without a speed or a bearing.
     ValueError if `fs_hz` is not a positive number.
     """
     if not 0 < fs_hz < np.inf:
@@ -75,15 +83,16 @@ def features(
     rows = samples.reshape(-1, n)
     scale = np.broadcast_to(np.asarray(scale_g, np.float64), shape).reshape(-1)
     lines_hz = _lines_hz(shape, speed_hz, bearing_orders)
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # NaN and inf samples give NaN, as promised
-        moving = _centred(rows)
-        found = _time_indicators(moving, scale) | _spectral_indicators(moving, scale, fs_hz, lines_hz)
-    found = _unknown_where(~np.isfinite(found["rms_g"]), found)
-    return {name: value.reshape(shape) for name, value in found.items()}
+    step = max(1, BLOCK_SAMPLES // n)
+    blocks = [
+        _block(rows[i : i + step], scale[i : i + step], fs_hz, lines_hz[i : i + step])
+        for i in range(0, max(1, len(rows)), step)
+    ]
+    return {name: np.concatenate([block[name] for block in blocks]).reshape(shape) for name in blocks[0]}
 
 
 def axes_features(items: Sequence[tuple[Waveform, float | None, Bearing | None]]) -> list[dict[str, float | None]]:
-    """The indicators of each (waveform, shaft speed in Hz, bearing), in the order given; None where NaN.
+    """The indicators of each (waveform, shaft speed in Hz, bearing), in the order given; None where unknown.
 
     Records of the same length and rate are computed together. ValueError as `features` and
     `fault_orders`, or if a unit is neither g nor m/s2.
@@ -108,7 +117,7 @@ def _group(
         speed_hz=[np.nan if speed is None else speed for _, speed, _ in items],
         bearing_orders=[unknown if bearing is None else fault_orders(bearing) for _, _, bearing in items],
     )
-    columns = [[None if value != value else value for value in column.tolist()] for column in found.values()]
+    columns = [[value if isfinite(value) else None for value in column.tolist()] for column in found.values()]
     return [dict(zip(found, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
@@ -118,6 +127,14 @@ def _scale_g(waveform: Waveform) -> float:
     if waveform.unit == "m/s2":
         return waveform.scale / STANDARD_GRAVITY_M_S2
     raise ValueError(f"unit {waveform.unit!r} of axis {waveform.axis}, wanted g or m/s2")
+
+
+def _block(rows: Array, scale: Array, fs_hz: float, lines_hz: Array) -> dict[str, Array]:
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # NaN and inf samples give NaN, as promised
+        x = _centred(rows)
+        found = _time_indicators(x, scale) | _spectral_indicators(x, scale, fs_hz, lines_hz)
+        unknown = ~np.isfinite(found["rms_g"])
+    return {name: np.where(unknown, np.nan, value) for name, value in found.items()}
 
 
 def _centred(rows: Array) -> Array:
@@ -147,8 +164,7 @@ def _spectral_indicators(x: Array, scale: Array, fs_hz: float, lines_hz: Array) 
     n = x.shape[-1]
     window = np.hanning(n + 1)[:-1].astype(x.dtype)  # periodic
     spectrum = np.fft.rfft(x * window, axis=-1)
-    power = spectrum.real**2 + spectrum.imag**2
-    power *= 2 / (n * float(window @ window))  # each bin: its part of the mean square, in counts²
+    power = _power(spectrum) * (2 / (n * float(window @ window)))  # each bin: its part of the mean square, in counts²
     bin_hz = fs_hz / n
     found = {}
     for name, (low, high) in VELOCITY_BANDS_HZ.items():
@@ -165,7 +181,7 @@ def _velocity_rms(power: Array, bin_hz: float, fs_hz: float, low: float, high: f
         return np.full(len(power), np.nan)
     omega = 2 * np.pi * bin_hz * np.arange(bins.start, bins.stop)
     weight = ((1000 * STANDARD_GRAVITY_M_S2 / omega) ** 2).astype(power.dtype)
-    return np.sqrt(_wide(power[:, bins] @ weight))
+    return np.sqrt(_wide(np.vecdot(power[:, bins], weight)))
 
 
 def _band_rms(power: Array, bin_hz: float, fs_hz: float, low: float, high: float) -> Array:
@@ -190,51 +206,71 @@ def envelope_band_hz(fs_hz: float) -> tuple[float, float]:
 def _envelope_indicators(
     spectrum: Array, window: Array, scale: Array, fs_hz: float, lines_hz: Array
 ) -> dict[str, Array]:
-    """Envelope of the high band: the magnitude of its analytic signal, made from the windowed spectrum."""
     n = len(window)
     bins = _bins(fs_hz / n, fs_hz, *envelope_band_hz(fs_hz))
-    if bins is None or bins.stop - bins.start < 2 * LINE_PERIODS:
-        names = ("env_rms_g", "env_kurtosis", *(f"env_{line}_{what}" for what in ("g", "ratio") for line in _LINES))
-        return {name: np.full(len(spectrum), np.nan) for name in names}
-    band = spectrum[:, bins]
-    points = _fast_length(2 * band.shape[-1])
-    analytic = np.fft.ifft(band, points, axis=-1)
-    analytic *= 2 * points / n
-    square = analytic.real**2 + analytic.imag**2
+    if bins is None or bins.stop - bins.start < ENVELOPE_BINS:
+        return {name: np.full(len(spectrum), np.nan) for name in _ENVELOPE_NAMES}
+    square, reach = _squared_envelope(spectrum[:, bins], n)
+    taper = np.hanning(square.shape[-1] + 1)[:-1].astype(square.dtype)  # the window, as it lies on the envelope
     envelope = np.sqrt(square)
-    taper = np.hanning(points + 1)[:-1].astype(square.dtype)  # the window, as it lies on the envelope
-    mean_square = _wide(square.sum(axis=-1)) / float(taper @ taper)
-    mean = _wide(envelope @ taper) / float(taper @ taper)
-    fourth = _mean_product(square, square) / float(np.mean(taper**4))
-    found = {
-        "env_rms_g": np.sqrt(np.maximum(mean_square - mean**2, 0)) * scale,
-        "env_kurtosis": fourth / mean_square**2,
-    }
-    amplitude = np.abs(np.fft.rfft(envelope, axis=-1))
-    amplitude *= 2 / float(taper.sum())
-    usable = min(amplitude.shape[-1], band.shape[-1])
-    at = lines_hz * (n / fs_hz)
-    line, ratio = _lines(amplitude[:, :usable], np.column_stack([at, 2 * at[:, _BSF]]))
-    for values in line, ratio:
-        values[:, _BSF] = np.fmax(values[:, _BSF], values[:, -1])  # at the spin frequency or twice it
-    found |= {f"env_{name}_g": line[:, i] * scale for i, name in enumerate(_LINES)}
-    return found | {f"env_{name}_ratio": ratio[:, i] for i, name in enumerate(_LINES)}
+    mean, mean_square = (
+        _wide(sums) / float(taper @ taper) for sums in (np.vecdot(envelope, taper), square.sum(axis=-1))
+    )
+    power = _power(np.fft.rfft(envelope, axis=-1)[:, :reach]) * (2 / float(taper.sum())) ** 2
+    line, ratio = _defect_lines(power, lines_hz * (n / fs_hz))
+    return dict(
+        zip(
+            _ENVELOPE_NAMES,
+            (
+                np.sqrt(np.maximum(mean_square - mean**2, 0)) * scale,
+                _mean_product(square, square) / float(np.mean(taper**4)) / mean_square**2,
+                *(line * scale[:, None]).T,
+                *ratio.T,
+            ),
+            strict=True,
+        )
+    )
 
 
-def _lines(amplitude: Array, centre: Array) -> tuple[Array, Array]:
+def _squared_envelope(band: Array, n: int) -> tuple[Array, int]:
+    """|analytic signal|² of some bins of a record of n samples, and how many bins of its spectrum are free of aliases.
+
+    A band of b bins has a squared envelope of 2 b - 1 bins; with 5/4 b points the lowest quarter stays clean.
+    """
+    points = _fast_length(band.shape[-1] * 5 // 4)
+    return _power(np.fft.ifft(band, points, axis=-1)) * (2 * points / n) ** 2, points - band.shape[-1]
+
+
+def _defect_lines(power: Array, at: Array) -> tuple[Array, Array]:
+    """Amplitudes at the defect frequencies `at` (rows, 4) in bins, and their ratios to the noise around them.
+
+    A rolling element strikes at its spin frequency or at twice it: the larger counts.
+    """
+    found = _lines(power, np.column_stack([at, 2 * at[:, _BSF]]))
+    for values in found:
+        values[:, _BSF] = np.fmax(values[:, _BSF], values[:, -1])
+    amplitude, ratio = (values[:, : len(_LINES)] for values in found)
+    return amplitude, ratio
+
+
+def _lines(power: Array, centre: Array) -> tuple[Array, Array]:
     """Amplitude of the strongest line within SLIP of each centre (rows, lines) in bins, and its ratio to the floor."""
+    top = power.shape[-1] - 2  # the last bin with a neighbour
+    known = (centre >= LINE_PERIODS) & (np.ceil(centre * (1 + FLOOR_SPAN)) <= top)
+    centre = np.where(known, centre, LINE_PERIODS)
     first, last = np.floor(centre * (1 - SLIP)), np.ceil(centre * (1 + SLIP))
-    top = amplitude.shape[-1] - 2  # the last bin with a neighbour
-    known = (centre >= LINE_PERIODS) & (last <= top) & (np.ceil(centre * (1 + FLOOR_SPAN)) <= top)
-    centre, first, last = (np.where(known, value, LINE_PERIODS) for value in (centre, first, last))
     width = np.arange(int((last - first).max(initial=0)) + 1)
     at = np.minimum(first[..., None] + width, last[..., None]).astype(np.intp)
-    row = np.arange(len(amplitude))[:, None, None]
-    lobe = sum(_wide(amplitude[row, at + step]) ** 2 for step in (-1, 0, 1))
+    lobe = sum(_at(power, at + step) for step in (-1, 0, 1))
     line = np.sqrt(np.max(lobe, axis=-1) / HANN_LINE_POWER)
     around = np.rint(centre[..., None] * np.linspace(1 - FLOOR_SPAN, 1 + FLOOR_SPAN, FLOOR_POINTS)).astype(np.intp)
-    floor = np.median(_wide(amplitude[row, around]), axis=-1)
+    floor = np.sqrt(np.median(_at(power, around), axis=-1))
     return np.where(known, line, np.nan), np.where(known, line / floor, np.nan)
+
+
+def _at(power: Array, bins: Array) -> Array:
+    """power (rows, bins) at bins (rows, lines, k): shape (rows, lines, k)."""
+    return _wide(np.take_along_axis(power[:, None, :], bins, axis=-1))
 
 
 def _lines_hz(shape: tuple[int, ...], speed_hz: ArrayLike | None, bearing_orders: ArrayLike | None) -> Array:
@@ -245,8 +281,8 @@ def _lines_hz(shape: tuple[int, ...], speed_hz: ArrayLike | None, bearing_orders
     return speeds * np.broadcast_to(orders, (*shape, len(_LINES))).reshape(-1, len(_LINES))
 
 
-def _unknown_where(bad: Array, found: dict[str, Array]) -> dict[str, Array]:
-    return {name: np.where(bad, np.nan, value) for name, value in found.items()}
+def _power(spectrum: Array) -> Array:
+    return spectrum.real**2 + spectrum.imag**2
 
 
 def _mean_product(a: Array, b: Array) -> Array:
