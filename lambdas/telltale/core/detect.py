@@ -1,217 +1,186 @@
-"""Detection: one pure step from (state, row) to (state, verdicts, case changes).
+"""State detection: one pure step from (state, row) to (state, verdicts, case changes).
 
-Causal and idempotent: each channel keeps the time of its last row and skips what is not later, so a
-row that is delivered again, or late, changes nothing, and the axes of a capture may come in any order.
+Causal and idempotent. Each channel keeps the time of its last row and skips what is not later, so a row that is
+delivered again, or late, changes nothing; and a channel learns and judges by itself, so the axes of a capture may
+come together or apart, in any order.
 """
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Any
 
+from telltale.core import baseline, cases, limits
+from telltale.core.baseline import Deviation, Learning
+from telltale.core.cases import Finding
+from telltale.core.judgement import AXES, CHANNELS, RULES
+from telltale.core.judgement import CaseChange as CaseChange
+from telltale.core.judgement import Control as Control
+from telltale.core.judgement import Row as Row
+from telltale.core.judgement import Verdict as Verdict
+from telltale.core.limits import Judgement, NotAssessable
+from telltale.core.persistence import Monitor, watch
 from telltale.core.plant import Position
-
-AXES = ("x", "y", "z")
-CHANNELS = (*AXES, "temperature")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How rows are judged; `Position.settings` overrides by name."""
-
-    warmup: int = 100
-    warning_n: int = 4
-    warning_m: int = 6
-
-    @classmethod
-    def of(cls, position: Position) -> Self:
-        return cls(**{name: int(value) for name, value in position.settings.items()})
-
-
-@dataclass(frozen=True)
-class Row:
-    """One message's condition indicators: by axis, by feature column; None is "not known"."""
-
-    capture_id: str
-    part: str
-    t_ms: int
-    received_ms: int
-    sensor: str
-    speed_rpm: float | None = None
-    temperature_c: float | None = None
-    axes: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Control:
-    """What a person did to a case: kind is "acknowledged" or "resolved"; closure only when resolved."""
-
-    kind: str
-    case_id: str
-    t_ms: int
-    by: str
-    closure: Mapping[str, str] | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One rule's judgement of one channel of one row: the columns of schema.VERDICTS that are not ids."""
-
-    channel: str
-    rule: str
-    verdict: str
-    persistent: str
-    feature: str | None = None
-    value: float | None = None
-    limit: float | None = None
-    unit: str | None = None
-    margin: float | None = None
-    score: float | None = None
-    limit_source: str | None = None
-    zone: str | None = None
-    reason: str | None = None
-    samples: int | None = None
-
-
-@dataclass(frozen=True)
-class CaseChange:
-    """One change of a case: opened, updated, acknowledged or resolved."""
-
-    case_id: str
-    revision: int
-    change: str
-    t_ms: int
-    opened_ms: int
-    severity: str
-    state: str
-    rule: str
-    channel: str
-    reason: str
-    fault: str | None = None
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    closure: Mapping[str, str] | None = None
-    by: str | None = None
-
-
-@dataclass(frozen=True)
-class OpenCase:
-    """The one case that is open at a position."""
-
-    case_id: str
-    opened_ms: int
-    revision: int
-    severity: str
-    rule: str
-    channel: str
-    acknowledged: bool = False
-
-
-@dataclass(frozen=True)
-class State:
-    """All that is remembered of one position, at most 1,024 bytes packed."""
-
-    state: str = "UNKNOWN"
-    last_ms: Mapping[str, int] = field(default_factory=dict)
-    bits: Mapping[str, int] = field(default_factory=dict)
-    open_case: OpenCase | None = None
-
-    @classmethod
-    def new(cls) -> Self:
-        return cls()
-
-    def pack(self) -> bytes:
-        case = self.open_case.__dict__ if self.open_case else None
-        return json.dumps([self.state, dict(self.last_ms), dict(self.bits), case]).encode()
-
-    @classmethod
-    def unpack(cls, packed: bytes) -> Self:
-        state, last_ms, bits, case = json.loads(packed)
-        return cls(state, last_ms, bits, OpenCase(**case) if case else None)
-
-
-def case_id(position: str, opened_ms: int) -> str:
-    digest = hashlib.sha256(f"{position}|{opened_ms}".encode()).digest()
-    return "case-" + base64.b32encode(digest)[:20].decode().lower()
+from telltale.core.settings import Settings as Settings
+from telltale.core.settings import settings_of
+from telltale.core.state import Channel
+from telltale.core.state import OpenCase as OpenCase
+from telltale.core.state import State as State
 
 
 def step(state: State, row: Row | Control, position: Position) -> tuple[State, list[Verdict], list[CaseChange]]:
-    """The next state, this row's verdicts, and what changed in the position's case."""
+    """The next state, this row's verdicts, and what changed in the position's case.
+
+    ValueError for settings of the position that make no sense, or a machine class that is not on the list.
+    """
+    settings = settings_of(position.settings)
     if isinstance(row, Control):
-        state, changes = _act(state, row)
+        state, changes = cases.act(state, row, settings=settings)
         return state, [], changes
-    return _judge(state, row, position)
+    frame = _Frame(row, position, settings, _why_off(row, position))
+    channels, findings = dict(state.channels), []
+    for name in _heard(row):
+        channel = channels.get(name) or Channel.new(name)
+        if channel.last_ms is None or row.t_ms > channel.last_ms:
+            channels[name], found = _judge(name, replace(channel, last_ms=row.t_ms), state, frame)
+            findings += found
+    judged = state.judged or any(one.verdict.score is not None for one in findings)
+    state = replace(state, channels=channels, judged=judged)
+    state, changes = cases.follow(state, row, findings, position=position.id, settings=settings)
+    return state, [one.verdict for one in findings], changes
 
 
-def _act(state: State, control: Control) -> tuple[State, list[CaseChange]]:
-    case = state.open_case
-    if case is None or case.case_id != control.case_id or (control.kind == "acknowledged" and case.acknowledged):
-        return state, []
-    case = replace(case, revision=case.revision + 1, acknowledged=True)
-    done = control.kind == "resolved"
-    after = "HEALTHY" if done else "NEEDS_MAINTENANCE"
-    change = CaseChange(
-        case.case_id,
-        case.revision,
-        control.kind,
-        control.t_ms,
-        case.opened_ms,
-        case.severity,
-        after,
-        case.rule,
-        case.channel,
-        f"{control.kind} by {control.by}",
-        closure=control.closure,
-        by=control.by,
+@dataclass(frozen=True)
+class _Frame:
+    """What is the same for all channels of a row. `off` : why the machine counts as off; None: it runs."""
+
+    row: Row
+    position: Position
+    settings: Settings
+    off: str | None
+
+    def axis(self, name: str) -> Mapping[str, float | None]:
+        return self.row.axes.get(name, {})
+
+
+def _heard(row: Row) -> list[str]:
+    heard = {*row.axes, *(["temperature"] if row.temperature_c is not None else [])}
+    return [name for name in CHANNELS if name in heard]
+
+
+def _why_off(row: Row, position: Position) -> str | None:
+    """Why the machine counts as off: too slow, or every axis of this message too quiet."""
+    slowest, quietest = position.running_above_rpm, position.running_above_g
+    if slowest is not None and row.speed_rpm is not None and row.speed_rpm < slowest:
+        return f"machine off: {row.speed_rpm:.0f} r/min, runs from {slowest:.0f} r/min"
+    levels = [level for axis in row.axes.values() if (level := axis.get("rms_g")) is not None]
+    if quietest is not None and levels and max(levels) < quietest:
+        return f"machine off: {max(levels):.3g} g RMS, runs from {quietest:.3g} g"
+    return None
+
+
+def _judge(name: str, channel: Channel, state: State, frame: _Frame) -> tuple[Channel, list[Finding]]:
+    """One channel after this row, and what its rules found."""
+    if frame.off is not None:
+        return channel, [_unjudged(name, rule, "MACHINE_OFF", channel, frame.off) for rule in RULES[name]]
+    judged = {rule: _rule(name, rule, channel, frame) for rule in RULES[name]}
+    monitors = {rule: monitor for rule, (monitor, _) in judged.items()}
+    findings = [finding for _, finding in judged.values()]
+    channel = replace(channel, monitors=monitors)
+    if name in AXES and _may_learn(findings, channel, state, frame.row):
+        learned = baseline.learn(channel.baseline, frame.axis(name), settings=frame.settings)
+        channel = replace(channel, baseline=learned)
+    return channel, findings
+
+
+def _may_learn(findings: list[Finding], channel: Channel, state: State, row: Row) -> bool:
+    """Only what is healthy is learned: by this row, by the rows before it, and no case is open.
+
+    A case that this very instant opened does not count: otherwise it would matter which axis came first.
+    """
+    case_open = state.open_case is not None and state.open_case.opened_ms < row.t_ms
+    calm = all(one.verdict.verdict not in ("WARNING", "ALARM") for one in findings)
+    return calm and not case_open and not any(monitor.alerts for monitor in channel.monitors.values())
+
+
+def _rule(name: str, rule: str, channel: Channel, frame: _Frame) -> tuple[Monitor, Finding]:
+    row, position, settings = frame.row, frame.position, frame.settings
+    if rule == "baseline":
+        return _by_baseline(name, channel, baseline.judge(channel.baseline, frame.axis(name), settings=settings), frame)
+    if rule == "temperature":
+        return _by_limit(name, rule, channel, limits.judge_temperature(row.temperature_c, position=position), frame)
+    speed_rpm = row.speed_rpm if row.speed_rpm is not None else position.speed_rpm
+    found = limits.judge_velocity(frame.axis(name), position=position, speed_rpm=speed_rpm)
+    return _by_limit(name, rule, channel, found, frame)
+
+
+def _by_limit(
+    name: str, rule: str, channel: Channel, found: Judgement | NotAssessable, frame: _Frame
+) -> tuple[Monitor, Finding]:
+    before = channel.monitors[rule]
+    if isinstance(found, NotAssessable):
+        return before, _unjudged(name, rule, "NOT_ASSESSABLE", channel, found.reason)
+    monitor = watch(before, found.score, alarm_score=found.alarm_score, settings=frame.settings)
+    verdict = Verdict(
+        channel=name,
+        rule=rule,
+        verdict=found.verdict,
+        persistent=monitor.level,
+        feature=found.feature,
+        value=found.value,
+        limit=found.limit,
+        unit=found.unit,
+        margin=found.limit - found.value,
+        score=found.score,
+        limit_source=found.source,
+        zone=found.zone,
+        reason=found.reason + _why_quiet(monitor),
+        samples=len(monitor.scores),
     )
-    return replace(state, state=after, open_case=None if done else case, bits={} if done else state.bits), [change]
+    return monitor, Finding(verdict)
 
 
-def _judge(state: State, row: Row, position: Position) -> tuple[State, list[Verdict], list[CaseChange]]:
-    settings = Settings.of(position)
-    verdicts: list[Verdict] = []
-    changes: list[CaseChange] = []
-    values = {axis: row.axes[axis].get("velocity_rms_mm_s") for axis in AXES if axis in row.axes}
-    if row.temperature_c is not None:
-        values["temperature"] = row.temperature_c
-    limits = position.limits
-    for channel, value in values.items():
-        if row.t_ms <= state.last_ms.get(channel, -1):
-            continue
-        state = replace(state, last_ms={**state.last_ms, channel: row.t_ms})
-        rule, unit = ("temperature", "°C") if channel == "temperature" else ("zone", "mm/s")
-        limit = limits.temperature_alarm_c if rule == "temperature" else limits.velocity_alarm_mm_s
-        if limit is None or value is None:
-            verdicts.append(Verdict(channel, rule, "NOT_ASSESSABLE", "UNKNOWN", reason="no limit or no value"))
-            continue
-        bits = (state.bits.get(channel, 0) << 1 | (value >= limit)) & (2**settings.warning_m - 1)
-        state = replace(state, bits={**state.bits, channel: bits})
-        persistent = "ALARM" if bits.bit_count() >= settings.warning_n else "HEALTHY"
-        pointwise = "ALARM" if value >= limit else "HEALTHY"
-        verdict = Verdict(
-            channel, rule, pointwise, persistent, rule, value, limit, unit, limit - value, value / limit, "user"
-        )
-        verdicts.append(verdict)
-        if persistent == "ALARM" and state.open_case is None:
-            case = OpenCase(case_id(position.id, row.t_ms), row.t_ms, 1, "ALARM", rule, channel)
-            state = replace(state, state="ALARM", open_case=case)
-            evidence = {"verdicts": [verdict.__dict__], "capture_ids": [row.capture_id]}
-            changes.append(
-                CaseChange(
-                    case.case_id,
-                    1,
-                    "opened",
-                    row.t_ms,
-                    row.t_ms,
-                    "ALARM",
-                    "ALARM",
-                    rule,
-                    channel,
-                    f"{value:g} {unit} is above {limit:g}",
-                    evidence=evidence,
-                )
-            )
-        elif state.state == "UNKNOWN":
-            state = replace(state, state="HEALTHY")
-    return state, verdicts, changes
+def _by_baseline(
+    name: str, channel: Channel, found: Deviation | Learning | NotAssessable, frame: _Frame
+) -> tuple[Monitor, Finding]:
+    before = channel.monitors["baseline"]
+    if isinstance(found, NotAssessable):
+        return before, _unjudged(name, "baseline", "NOT_ASSESSABLE", channel, found.reason)
+    if isinstance(found, Learning):
+        reason = f"learning what is normal: {found.rows} of {found.wanted} captures"
+        return before, _unjudged(name, "baseline", "UNKNOWN", channel, reason, samples=found.rows)
+    alarm_score = frame.settings.alarm_score
+    monitor = watch(before, found.score, alarm_score=alarm_score, settings=frame.settings)
+    level = "ALARM" if found.score >= alarm_score else "WARNING" if found.score >= 1 else "HEALTHY"
+    limit = found.limit(alarm_score if level == "ALARM" else 1.0)
+    verdict = Verdict(
+        channel=name,
+        rule="baseline",
+        verdict=level,
+        persistent=monitor.level,
+        feature=found.feature,
+        value=found.value,
+        limit=limit,
+        unit=found.unit,
+        margin=limit - found.value,
+        score=found.score,
+        limit_source="baseline",
+        reason=found.reason + _why_quiet(monitor),
+        samples=found.normal.rows,
+    )
+    return monitor, Finding(verdict, _detail(found))
+
+
+def _detail(found: Deviation) -> dict[str, Any]:
+    return {"normal": found.usual, "scores": dict(found.scores), "contributions": found.contributions()}
+
+
+def _unjudged(
+    name: str, rule: str, verdict: str, channel: Channel, reason: str, *, samples: int | None = None
+) -> Finding:
+    return Finding(Verdict(name, rule, verdict, channel.monitors[rule].level, reason=reason, samples=samples))
+
+
+def _why_quiet(monitor: Monitor) -> str:
+    if monitor.quiet_below == 0.0:
+        return ""
+    return f"; quiet below a score of {monitor.quiet_below:.2f}, where a case was closed without repair"

@@ -238,8 +238,6 @@ def judge_temperature(value_c: float | None, *, position: Position) -> Judgement
     own = position.limits.temperature_warning_c, position.limits.temperature_alarm_c
     if own == (None, None):
         return NotAssessable("no temperature limit is set for this position")
-    if min(limit for limit in own if limit is not None) <= 0:
-        return NotAssessable("a temperature limit must be above 0 °C: scores are shares of it")
     if value_c is None or not isfinite(value_c):
         return NotAssessable("no temperature in this capture")
     return _judge("temperature_c", value_c, "°C", own, None, None)
@@ -258,7 +256,7 @@ def _judge(
     own: tuple[float | None, float | None],
     zones: tuple[float, float, str, str] | None,
     zone: str | None,
-) -> Judgement:
+) -> Judgement | NotAssessable:
     warning, alarm, warning_source, alarm_source = zones or (inf, inf, USER, USER)
     if own[0] is not None:
         warning, warning_source = own[0], USER
@@ -266,5 +264,7 @@ def _judge(
         alarm, alarm_source = own[1], USER
     if own[1] is not None:  # an alarm set alone, or below the class's warning, has nothing before it
         warning, warning_source = min((warning, warning_source), (alarm, alarm_source))
+    if warning <= 0:
+        return NotAssessable(f"a limit of {warning:g} {unit}: wanted above 0, for a score is a share of it")
     alarm = max(alarm, warning)  # a warning set above the class's alarm: what reaches it is past both
     return Judgement(feature, value, unit, warning, alarm, warning_source, alarm_source, zone)

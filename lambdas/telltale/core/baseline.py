@@ -1,0 +1,169 @@
+"""What is normal for one axis of one position: a robust location and spread of each indicator, in logarithms.
+
+Logarithms, because vibration grows by factors: a step of ln 2.5 is one zone of ISO 10816-1 whatever the machine.
+Twelve bytes and a count for each indicator, so that all of a position fits in a kilobyte.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, isfinite, log
+from statistics import median
+from struct import Struct
+from typing import NamedTuple
+
+from telltale.core.limits import NotAssessable
+from telltale.core.settings import MOST_ROWS, Settings
+
+# Kurtosis and crest are left out: they rise when the RMS falls, and where they rise with the peak, the peak says so.
+INDICATORS: Mapping[str, str] = {
+    "rms_g": "g",
+    "peak_g": "g",
+    "velocity_rms_mm_s": "mm/s",
+    "env_rms_g": "g",
+    "env_bpfo_g": "g",
+    "env_bpfi_g": "g",
+    "env_bsf_g": "g",
+    "env_ftf_g": "g",
+}
+
+SMALLEST_SPREAD = 0.05  # ln units: 5 %, the smallest change worth a unit
+HUBER = 1.5  # spreads beyond which a row no longer pulls the location (Huber 1981, the usual round value)
+WINSOR = 3.0  # spreads beyond which a row no longer widens the spread
+LARGEST_LN = 700.0  # exp of more overflows
+MAD_TO_SIGMA = 1.4826  # of a normal distribution
+MEAN_DEVIATION_TO_SIGMA = 1.2533  # likewise: sqrt(pi / 2)
+
+_FLOATS = Struct("<3f")
+
+
+class Normal(NamedTuple):
+    """What is normal for one indicator, in ln of its unit. The first rows wait in the slots for the third."""
+
+    location: float = 0.0
+    spread: float = 0.0
+    anchor: float = 0.0  # the location that was learned in the warm-up
+    rows: int = 0
+
+    def distance(self, settings: Settings) -> float:
+        """How far from the location, in ln, a warning begins."""
+        return max(settings.sigmas * max(self.spread, SMALLEST_SPREAD), log(settings.growth))
+
+
+Baseline = tuple[Normal, ...]  # in the order of INDICATORS
+EMPTY: Baseline = (Normal(),) * len(INDICATORS)
+
+
+@dataclass(frozen=True)
+class Learning:
+    """The baseline does not judge yet: `rows` of `wanted` are learned."""
+
+    rows: int
+    wanted: int
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """How far one row is from normal. `scores` by indicator, 1 is on the warning limit; `value` in `unit`."""
+
+    scores: Mapping[str, float]
+    feature: str
+    value: float
+    normal: Normal
+    distance: float  # of the warning limit from normal, in ln
+
+    @property
+    def score(self) -> float:
+        return self.scores[self.feature]
+
+    @property
+    def unit(self) -> str:
+        return INDICATORS[self.feature]
+
+    @property
+    def usual(self) -> float:
+        """The value that is normal, in `unit`."""
+        return self.limit(0.0)
+
+    def limit(self, score: float) -> float:
+        """The value that has this score, in `unit`."""
+        return exp(min(self.normal.location + score * self.distance, LARGEST_LN))
+
+    @property
+    def reason(self) -> str:
+        return (
+            f"{self.feature} {self.value:.3g} {self.unit} is {self.value / self.usual:.2g} times its normal "
+            f"{self.usual:.3g} {self.unit}, warning from {self.limit(1.0):.3g} {self.unit} "
+            f"(learned from {self.normal.rows} captures)"
+        )
+
+    def contributions(self) -> dict[str, float]:
+        """Each indicator's share in what is above normal; they sum to 1, or are empty if nothing is above."""
+        above = {name: score for name, score in self.scores.items() if score > 0}
+        return {name: score / sum(above.values()) for name, score in above.items()}
+
+
+def judge(
+    baseline: Sequence[Normal], axis: Mapping[str, float | None], *, settings: Settings
+) -> Deviation | Learning | NotAssessable:
+    """One axis of a row against its baseline; the indicator with the highest score decides.
+
+    Only growth counts: a quieter machine scores below zero. An indicator that is missing, not finite or not
+    above zero is not judged, nor is one whose own warm-up is not over.
+    """
+    found = _logarithms(axis)
+    if not any(x is not None for x in found):
+        return NotAssessable("no indicator of the baseline in this capture")
+    ready = [
+        (name, normal, x)
+        for name, normal, x in zip(INDICATORS, baseline, found, strict=True)
+        if x is not None and normal.rows >= settings.warmup
+    ]
+    if not ready:
+        rows = max(normal.rows for normal, x in zip(baseline, found, strict=True) if x is not None)
+        return Learning(rows, settings.warmup)
+    scores = {name: (x - normal.location) / normal.distance(settings) for name, normal, x in ready}
+    name, normal, x = max(ready, key=lambda one: scores[one[0]])
+    return Deviation(scores, name, exp(x), normal, normal.distance(settings))
+
+
+def learn(baseline: Sequence[Normal], axis: Mapping[str, float | None], *, settings: Settings) -> Baseline:
+    """The baseline after one healthy row. What is missing in the row is left as it was."""
+    return tuple(
+        normal if x is None else _learn(normal, x, settings)
+        for normal, x in zip(baseline, _logarithms(axis), strict=True)
+    )
+
+
+def _learn(normal: Normal, x: float, settings: Settings) -> Normal:
+    location, spread, anchor, rows = normal
+    if rows == 0:
+        return _stored(x, 0.0, 0.0, 1)
+    if rows == 1:
+        return _stored(location, x, 0.0, 2)
+    if rows == 2:
+        middle = median((location, spread, x))
+        scale = MAD_TO_SIGMA * median(abs(one - middle) for one in (location, spread, x))
+        return _stored(middle, scale, middle, 3)
+    unit, off = max(spread, SMALLEST_SPREAD), x - location
+    pull = min(max(off, -HUBER * unit), HUBER * unit)
+    if rows < settings.warmup:
+        location += pull / (rows + 1)
+        spread += (MEAN_DEVIATION_TO_SIGMA * min(abs(off), WINSOR * unit) - spread) / (rows + 1)
+        return _stored(location, spread, location, rows + 1)
+    drift = log(1 + settings.significant)
+    location = min(max(location + pull / settings.memory, anchor - drift), anchor + drift)
+    return _stored(location, spread, anchor, min(rows + 1, MOST_ROWS))
+
+
+def _stored(location: float, spread: float, anchor: float, rows: int) -> Normal:
+    """With float32's digits, so that what goes on in memory is what comes back from storage."""
+    location, spread, anchor = _FLOATS.unpack(_FLOATS.pack(location, spread, anchor))
+    return Normal(location, spread, anchor, rows)
+
+
+def _logarithms(axis: Mapping[str, float | None]) -> list[float | None]:
+    return [_logarithm(axis.get(name)) for name in INDICATORS]
+
+
+def _logarithm(value: float | None) -> float | None:
+    return log(value) if value is not None and value > 0 and isfinite(value) else None

@@ -1,0 +1,74 @@
+"""What goes into detection and what comes out of it, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+AXES = ("x", "y", "z")
+CHANNELS = (*AXES, "temperature")
+RULES: Mapping[str, tuple[str, ...]] = {**dict.fromkeys(AXES, ("zone", "baseline")), "temperature": ("temperature",)}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One message's condition indicators: by axis, by feature column of the schema; None is "not known"."""
+
+    capture_id: str
+    part: str
+    t_ms: int
+    received_ms: int
+    sensor: str
+    speed_rpm: float | None = None
+    temperature_c: float | None = None
+    axes: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a person did to a case. `kind` is "acknowledged" or "resolved"; `closure` only when resolved."""
+
+    kind: str
+    case_id: str
+    t_ms: int
+    by: str
+    closure: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One rule's judgement of one channel of one row: the columns of schema.VERDICTS that are not ids."""
+
+    channel: str
+    rule: str
+    verdict: str
+    persistent: str
+    feature: str | None = None
+    value: float | None = None
+    limit: float | None = None
+    unit: str | None = None
+    margin: float | None = None
+    score: float | None = None
+    limit_source: str | None = None
+    zone: str | None = None
+    reason: str | None = None
+    samples: int | None = None
+
+
+@dataclass(frozen=True)
+class CaseChange:
+    """One change of a case: opened, updated, acknowledged or resolved."""
+
+    case_id: str
+    revision: int
+    change: str
+    t_ms: int
+    opened_ms: int
+    severity: str
+    state: str
+    rule: str
+    channel: str
+    reason: str
+    fault: str | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    closure: Mapping[str, str] | None = None
+    by: str | None = None
