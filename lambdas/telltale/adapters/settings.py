@@ -1,0 +1,65 @@
+"""What each function is told by its environment: one typed object a function, read once, at the edge.
+
+A field is the variable of the same name in capitals; one that is missing raises KeyError naming it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Self
+
+
+@dataclass(frozen=True)
+class _FromEnvironment:
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        return cls(**{field.name: env[field.name.upper()] for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class ExtractSettings(_FromEnvironment):
+    lake_bucket: str
+    registry_table: str
+    progress_table: str
+    features_stream: str
+    bus_name: str
+
+
+@dataclass(frozen=True)
+class CommitSettings(_FromEnvironment):
+    lake_bucket: str
+    glue_database: str
+    progress_table: str
+
+
+@dataclass(frozen=True)
+class DetectSettings(_FromEnvironment):
+    lake_bucket: str
+    registry_table: str
+    states_table: str
+    cases_table: str
+    progress_table: str
+    bus_name: str
+
+
+@dataclass(frozen=True)
+class WorkOrdersSettings(_FromEnvironment):
+    registry_table: str
+    cases_table: str
+    ledger_table: str
+    logbook_table: str
+    features_stream: str
+    bus_name: str
+    topic_arn: str
+    webhook_secret_arn: str
+
+
+@dataclass(frozen=True)
+class StaleSettings(_FromEnvironment):
+    registry_table: str
+    states_table: str
+    bus_name: str
+
+
+@dataclass(frozen=True)
+class ProvisioningSettings(_FromEnvironment):
+    registry_table: str
