@@ -87,7 +87,7 @@ def running() -> LocalAws | None:
 def start() -> LocalAws:
     """Starts the emulator on free ports (the ones it had before, if they are free) and waits until it answers."""
     (folder() / "tmp").mkdir(parents=True, exist_ok=True)
-    port, mqtt_port = (_free_port(wanted) for wanted in _ports_before())
+    port, mqtt_port = (_free_port(wanted) for wanted in ports_before())
     (folder() / "ports.json").write_text(json.dumps([port, mqtt_port]))  # addresses in the state hold on to them
     certificate, key = tls_certificate()
     environment = {
@@ -218,7 +218,8 @@ def _check_mqtt(local: LocalAws) -> None:
         return
 
 
-def _ports_before() -> tuple[int, int]:
+def ports_before() -> tuple[int, int]:
+    """The ports of the last start; zeros, for any, when there was none."""
     try:
         known = json.loads((folder() / "ports.json").read_text())
         return int(known[0]), int(known[1])

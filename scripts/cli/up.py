@@ -70,9 +70,12 @@ def bring_up(plant_file: Path, say: local_deploy.Say) -> Deployment:
         say("installing the CDK command line")
     toolchain.install_cdk()
     deployment = local_deploy.deploy(local, say)
-    changed = plant.apply_file(deployment, plant_file)
-    say(f"plant applied: {changed}")
-    for gateway in plant.read(plant_file).gateways:
+    wanted = plant.read_or_explain(plant_file)
+    registry = plant.open_registry()
+    changes = plant.diff(registry.plant(), wanted)
+    plant.write(registry, plant.agreed(changes, yes=True, prune=False))
+    say(f"plant applied: {plant.in_words(wanted)}, {len(changes)} changed")
+    for gateway in wanted.gateways:
         gateways.provision(deployment, gateway)
     return deployment
 
