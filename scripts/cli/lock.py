@@ -1,4 +1,4 @@
-"""Renew requirements/*.txt and package-lock.json from pyproject.toml and package.json: exact pins with hashes, no addresses."""
+"""Renew requirements/*.txt and package-lock.json: exact pins with hashes and no addresses."""
 
 import argparse
 import subprocess

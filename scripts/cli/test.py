@@ -29,11 +29,12 @@ def run(arguments: argparse.Namespace) -> int:
     failed = []
     for part in arguments.parts or PARTS:
         started = time.monotonic()
-        if not all([_passes([*c, *(arguments.pytest.split() if c[0] == "pytest" else ())]) for c in PARTS[part]]):
+        more = arguments.pytest.split()
+        results = [_passes([*command, *(more if command[0] == "pytest" else ())]) for command in PARTS[part]]
+        if not all(results):
             failed.append(part)
-        print(
-            f"--- {part}: {'failed' if part in failed else 'passed'} in {time.monotonic() - started:.0f} s", flush=True
-        )
+        outcome = "failed" if part in failed else "passed"
+        print(f"--- {part}: {outcome} in {time.monotonic() - started:.0f} s", flush=True)
     if failed:
         print(f"telltale test: {', '.join(failed)} failed", file=sys.stderr)
     return 1 if failed else 0
