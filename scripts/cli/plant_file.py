@@ -1,0 +1,539 @@
+"""Reads `plant.yaml` into a `Plant`, and says everything that is wrong with it at once, by line and column.
+
+The file is described in docs/plant.md. Values given on an asset hold for each of its positions unless
+the position gives its own.
+"""
+
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from telltale.core import bearings, limits
+from telltale.core.plant import Assignment, Bearing, Gateway, Limits, Plant, Position, Sensor, Site
+from telltale.core.settings import Settings
+from telltale.core.validate import ID, SPEED_RPM, TEMPERATURE_C, VELOCITY_MM_S
+
+TYPES = ("Bearing", "Compressor", "Fan", "Gearbox", "Motor", "Pump", "Other")
+CMMS: Mapping[str, tuple[str, ...]] = {"logbook": (), "webhook": ("url", "pushes")}  # adapter → its settings
+
+THING = re.compile(r"[A-Za-z0-9_:-]{1,64}")  # AWS IoT thing names have no dots
+ID_WANTED = "1 to 64 letters, digits or _ . : -"
+THING_WANTED = "1 to 64 letters, digits or _ : - (it is the name of an IoT thing)"
+
+SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)")
+
+PLANT_KEYS = ("sites",)
+SITE_KEYS = ("name", "time_zone", "cmms", "areas", "gateways")
+AREA_KEYS = ("assets",)
+GATEWAY_KEYS = ("name",)
+SENSOR_KEYS = ("id", "from", "to")
+INHERITED_KEYS = (
+    "type",
+    "machine_class",
+    "limits",
+    "speed_rpm",
+    "running_above_rpm",
+    "running_above_g",
+    "bearing",
+    "interval",
+    "settings",
+    "action",
+    "spare_part",
+    "manual",
+    "cmms_asset",
+    "gateway",
+)
+ASSET_KEYS = ("name", *INHERITED_KEYS, "positions")
+POSITION_KEYS = ("name", *INHERITED_KEYS, "sensor")
+
+# These bounds, unlike those of the wire format, only keep out slips of the keyboard.
+RUNNING_G = (0.0, 100.0)
+LIMIT_BOUNDS = {
+    "velocity_warning_mm_s": ("mm/s", VELOCITY_MM_S),
+    "velocity_alarm_mm_s": ("mm/s", VELOCITY_MM_S),
+    "temperature_warning_c": ("degrees Celsius", TEMPERATURE_C),
+    "temperature_alarm_c": ("degrees Celsius", TEMPERATURE_C),
+}
+BEARING_BOUNDS = {
+    "elements": ("balls or rollers", (3.0, 200.0)),
+    "element_diameter_mm": ("mm", (0.1, 1000.0)),
+    "pitch_diameter_mm": ("mm", (1.0, 10_000.0)),
+    "contact_angle_deg": ("degrees", (0.0, 89.0)),
+}
+# Values that must rise: (the key they are below, the lower one, the upper one).
+ORDERED = (
+    ("limits", "velocity_warning_mm_s", "velocity_alarm_mm_s"),
+    ("limits", "temperature_warning_c", "temperature_alarm_c"),
+    (None, "running_above_rpm", "speed_rpm"),
+)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, and where: line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+class PlantFileError(Exception):
+    """The file does not describe a plant; `problems` has everything that was found, in the file's order."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=lambda p: (p.line, p.column)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def read(path: Path) -> Plant:
+    """The plant in the file at `path`; raises PlantFileError with all its problems, OSError when unreadable."""
+    return parse(path.read_bytes(), file=str(path))
+
+
+def parse(text: str | bytes, *, file: str) -> Plant:
+    """The plant in `text`; `file` is only named in problems."""
+    reader = _Reader(file)
+    plant = reader.plant(reader.compose(text))
+    if reader.problems:
+        raise PlantFileError(reader.problems)
+    return plant
+
+
+def duration_s(text: str) -> float | None:
+    """Seconds in a duration such as `1h`, `10min` or `30s`; None when it is none."""
+    match = DURATION.fullmatch(text.strip())
+    if match is None or match[2] not in SECONDS:
+        return None
+    return float(match[1]) * SECONDS[match[2]]
+
+
+def did_you_mean(found: str, known: Iterable[str]) -> str:
+    """` (did you mean ...?)` with the known name nearest to `found`, or nothing."""
+    by_lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(found.lower(), by_lower, n=3, cutoff=0.6)
+    if not close:
+        return ""
+    same_start = [name for name in close if name[0] == found[0].lower()]  # "moter" is a motor, not "other"
+    return f' (did you mean "{by_lower[(same_start or close)[0]]}"?)'
+
+
+@dataclass
+class _Seat:
+    """One entry of a position's `sensor`, and the node to blame when it clashes with another."""
+
+    sensor: str
+    assignment: Assignment
+    gateway: str | None
+    node: yaml.Node
+
+    def overlaps(self, other: "_Seat") -> bool:
+        mine, theirs = self.assignment, other.assignment
+        return (mine.to_ms is None or theirs.from_ms < mine.to_ms) and (
+            theirs.to_ms is None or mine.from_ms < theirs.to_ms
+        )
+
+
+@dataclass
+class _Reader:
+    """Walks the nodes of one file, noting problems as it goes instead of stopping at the first."""
+
+    file: str
+    problems: list[Problem] = field(default_factory=list)
+    seats: list[_Seat] = field(default_factory=list)
+    sites: dict[str, Site] = field(default_factory=dict)
+    positions: dict[str, Position] = field(default_factory=dict)
+    gateways: dict[str, Gateway] = field(default_factory=dict)
+
+    def problem(self, node: yaml.Node, message: str) -> None:
+        mark = node.start_mark
+        self.problems.append(Problem(self.file, mark.line + 1, mark.column + 1, message))
+
+    def compose(self, text: str | bytes) -> yaml.Node | None:
+        try:
+            return yaml.compose(text, Loader=yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+            said = " ".join(part for part in (error.context, error.problem) if part)
+            raise PlantFileError([Problem(self.file, line, column, f"this is not YAML: {said}")]) from error
+        except yaml.YAMLError as error:  # bytes that are no text
+            raise PlantFileError([Problem(self.file, 1, 1, f"this is not YAML: {error}")]) from error
+
+    # ---- nodes to plain values -------------------------------------------------------------------
+
+    def entries(self, node: yaml.Node | None, what: str) -> list[tuple[yaml.Node, str, yaml.Node]]:
+        """The (key node, key, value node) of a mapping with free keys; an empty value is an empty mapping."""
+        if node is None or _is_null(node):
+            return []
+        if not isinstance(node, yaml.MappingNode):
+            self.problem(node, f"found {_kind(node)}, wanted {what}")
+            return []
+        seen: dict[str, int] = {}
+        entries: list[tuple[yaml.Node, str, yaml.Node]] = []
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self.problem(key, f"found {_kind(key)} as a key, wanted a name")
+            elif key.value == "<<":
+                self.problem(key, "merge keys (<<) are not read: put what positions share on their asset")
+            elif key.value in seen:
+                self.problem(key, f'"{key.value}" is given twice, first on line {seen[key.value]}')
+            else:
+                seen[key.value] = key.start_mark.line + 1
+                entries.append((key, str(key.value), value))
+        return entries
+
+    def keys(self, node: yaml.Node | None, known: Iterable[str], what: str) -> dict[str, yaml.Node]:
+        """The values of a mapping whose keys are `known`, without the empty ones."""
+        known = tuple(known)
+        values = {}
+        for key_node, key, value in self.entries(node, what):
+            if key not in known:
+                wanted = f"one of {', '.join(known)}{did_you_mean(key, known)}"
+                self.problem(key_node, f'found the key "{key}", wanted {wanted}')
+            elif not _is_null(value):
+                values[key] = value
+        return values
+
+    def ids(
+        self, node: yaml.Node | None, what: str, pattern: re.Pattern[str] = ID, wanted: str = ID_WANTED
+    ) -> list[tuple[yaml.Node, str, yaml.Node]]:
+        """The entries of a mapping by id; entries whose id is malformed are reported and left out."""
+        good = []
+        for key_node, key, value in self.entries(node, f"{what} by id"):
+            if pattern.fullmatch(key):
+                good.append((key_node, key, value))
+            else:
+                self.problem(key_node, f'found "{key}" as the id of {what}, wanted {wanted}')
+        return good
+
+    def text(self, node: yaml.Node | None) -> str | None:
+        if node is None:
+            return None
+        if isinstance(node, yaml.ScalarNode):
+            return str(node.value)
+        self.problem(node, f"found {_kind(node)}, wanted a text")
+        return None
+
+    def choice(self, node: yaml.Node, known: Iterable[str], what: str) -> str | None:
+        """The one of `known` that is written here, whatever its case."""
+        known = tuple(known)
+        found = self.text(node)
+        if found is None:
+            return None
+        by_lower = {name.lower(): name for name in known}
+        if found.lower() in by_lower:
+            return by_lower[found.lower()]
+        listed = f": {', '.join(known)}" if len(known) <= 30 else ""  # a screen's worth
+        self.problem(node, f'found "{found}", wanted {what}{did_you_mean(found, known)}{listed}')
+        return None
+
+    def number(self, node: yaml.Node, unit: str, bounds: tuple[float, float]) -> float | None:
+        """A finite number within `bounds`, without a unit: the key names it."""
+        low, high = bounds
+        wanted = f"a number of {unit} from {low:g} to {high:g}"
+        found = str(node.value) if isinstance(node, yaml.ScalarNode) else _kind(node)
+        try:
+            value = float(found)
+        except ValueError:
+            hint = ", with a point and without its unit" if re.match(r"[-+]?[0-9]", found) else ""
+            self.problem(node, f'found "{found}", wanted {wanted}{hint}')
+            return None
+        if math.isfinite(value) and low <= value <= high:
+            return value
+        self.problem(node, f"found {found}, wanted {wanted}")
+        return None
+
+    def duration(self, node: yaml.Node) -> float | None:
+        found = self.text(node)
+        seconds = None if found is None else duration_s(found)
+        if found is not None and not seconds:
+            self.problem(node, f'found "{found}", wanted a duration with its unit, such as 30s, 10min, 1h or 1d')
+            return None
+        return seconds
+
+    def instant_ms(self, node: yaml.Node, zone: tzinfo) -> int | None:
+        """Epoch ms of a date or date-time; without an offset it is in the site's time zone."""
+        found = self.text(node)
+        if found is None:
+            return None
+        try:
+            at = datetime.fromisoformat(found)
+        except ValueError:
+            self.problem(node, f'found "{found}", wanted a date such as 2026-03-01 or 2026-03-01T14:30:00+01:00')
+            return None
+        return round((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp() * 1000)
+
+    # ---- the plant, from the top -----------------------------------------------------------------
+
+    def plant(self, root: yaml.Node | None) -> Plant:
+        given = self.keys(root, PLANT_KEYS, "the key sites")
+        for _, site, node in self.ids(given.get("sites"), "a site"):
+            self.site(site, node)
+        if not self.sites and not self.problems:
+            self.problems.append(Problem(self.file, 1, 1, "found no sites, wanted at least one under the key sites"))
+        return Plant(sites=self.sites, positions=self.positions, sensors=self.sensors(), gateways=self.gateways)
+
+    def site(self, site: str, node: yaml.Node) -> None:
+        given = self.keys(node, SITE_KEYS, "a site's keys")
+        cmms, cmms_settings = self.cmms(given.get("cmms"))
+        zone_name, zone = self.time_zone(given.get("time_zone"))
+        self.sites[site] = Site(
+            id=site,
+            name=self.text(given.get("name")) or site,
+            time_zone=zone_name,
+            cmms=cmms,
+            cmms_settings=cmms_settings,
+        )
+        self.site_gateways(site, given.get("gateways"))
+        for _, area, area_node in self.ids(given.get("areas"), "an area"):
+            assets = self.keys(area_node, AREA_KEYS, "the key assets").get("assets")
+            for _, asset, asset_node in self.ids(assets, "an asset"):
+                self.asset(f"{site}/{area}/{asset}", asset_node, zone)
+
+    def site_gateways(self, site: str, node: yaml.Node | None) -> None:
+        for key_node, gateway, value in self.ids(node, "a gateway", THING, THING_WANTED):
+            given = self.keys(value, GATEWAY_KEYS, "a gateway's keys")
+            if gateway in self.gateways:
+                there = self.gateways[gateway].site
+                self.problem(key_node, f'gateway "{gateway}" is already at site "{there}": a gateway has one site')
+                continue
+            self.gateways[gateway] = Gateway(gateway, site, self.text(given.get("name")) or gateway)
+
+    def time_zone(self, node: yaml.Node | None) -> tuple[str, tzinfo]:
+        found = self.text(node)
+        if node is None or found is None or found == "UTC":
+            return "UTC", UTC
+        zones = available_timezones()
+        if found in zones:
+            return found, ZoneInfo(found)
+        if not zones:
+            self.problem(node, f'cannot look up "{found}": this computer has no time zone database (package tzdata)')
+        else:
+            self.problem(node, f'found "{found}", wanted a time zone such as Europe/Berlin{did_you_mean(found, zones)}')
+        return "UTC", UTC
+
+    def cmms(self, node: yaml.Node | None) -> tuple[str, dict[str, Any]]:
+        """The maintenance system's adapter, and the settings written below its name."""
+        if node is None:
+            return "logbook", {}
+        name_node: yaml.Node = node
+        settings_node: yaml.Node | None = None
+        if not isinstance(node, yaml.ScalarNode):
+            entries = self.entries(node, "a maintenance system, such as logbook")
+            if len(entries) != 1:
+                self.problem(node, f"found {len(entries)} maintenance systems, wanted one of {', '.join(CMMS)}")
+                return "logbook", {}
+            [(name_node, _, settings_node)] = entries
+        name = self.choice(name_node, CMMS, "a maintenance system")
+        if name is None:
+            return "logbook", {}
+        settings = self.keys(settings_node, CMMS[name], f"the settings of {name}")
+        return name, {} if name == "logbook" else self.webhook(name_node, settings)
+
+    def webhook(self, node: yaml.Node, given: Mapping[str, yaml.Node]) -> dict[str, Any]:
+        """`url`, and `pushes`: whether the other side tells of changes itself."""
+        url = self.text(given.get("url"))
+        if "url" not in given:
+            self.problem(node, "webhook needs its url")
+        elif url is not None and not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+            self.problem(given["url"], f'found "{url}", wanted an address that starts with https://')
+        settings: dict[str, Any] = {"url": url}
+        if "pushes" in given:
+            settings["pushes"] = self.choice(given["pushes"], ("true", "false"), "true or false") == "true"
+        return settings
+
+    def asset(self, path: str, node: yaml.Node, zone: tzinfo) -> None:
+        given = self.keys(node, ASSET_KEYS, "an asset's keys")
+        name = self.text(given.pop("name", None)) or path.rsplit("/", 1)[1]
+        positions = self.ids(given.pop("positions", None), "a position")
+        shared = self.shared(given, path.split("/")[0])
+        self.check_together(node, shared, shared)
+        for key_node, position, position_node in positions:
+            self.position(f"{path}/{position}", key_node, position_node, name, shared, zone)
+
+    def position(
+        self, path: str, key_node: yaml.Node, node: yaml.Node, asset_name: str, shared: dict[str, Any], zone: tzinfo
+    ) -> None:
+        given = self.keys(node, POSITION_KEYS, "a position's keys")
+        name = self.text(given.pop("name", None)) or path.rsplit("/", 1)[1]
+        sensor = given.pop("sensor", None)
+        own = self.shared(given, path.split("/")[0])
+        merged = {**shared, **own}
+        for by_name in ("limits", "settings"):
+            merged[by_name] = {**shared[by_name], **own[by_name]}
+        self.check_together(key_node, merged, own)
+        gateway = merged.pop("gateway", None)
+        merged["limits"] = Limits(**merged["limits"])
+        self.positions[path] = Position(id=path, name=name, asset_name=asset_name, **merged)
+        self.seats_of(path, sensor, gateway, zone)
+
+    def shared(self, given: Mapping[str, yaml.Node], site: str) -> dict[str, Any]:
+        """What an asset hands down to its positions, or a position says itself, by field of Position."""
+        read: Mapping[str, Callable[[yaml.Node], Any]] = {
+            "type": lambda node: self.choice(node, TYPES, "a type"),
+            "machine_class": lambda node: self.choice(node, limits.PROFILES, "a machine class"),
+            "limits": self.limits,
+            "speed_rpm": lambda node: self.number(node, "r/min", SPEED_RPM),
+            "running_above_rpm": lambda node: self.number(node, "r/min", SPEED_RPM),
+            "running_above_g": lambda node: self.number(node, "g", RUNNING_G),
+            "bearing": self.bearing,
+            "interval": self.duration,
+            "settings": self.settings,
+            "action": self.text,
+            "spare_part": self.text,
+            "manual": self.text,
+            "cmms_asset": self.text,
+            "gateway": lambda node: self.gateway(node, site),
+        }
+        values = {key: read[key](node) for key, node in given.items()}
+        if "interval" in values:
+            values["interval_s"] = values.pop("interval")
+        return {"limits": {}, "settings": {}} | {key: value for key, value in values.items() if value is not None}
+
+    def gateway(self, node: yaml.Node, site: str) -> str | None:
+        here = [gateway.id for gateway in self.gateways.values() if gateway.site == site]
+        if not here:
+            self.problem(node, f'site "{site}" has no gateways: list them under its key gateways')
+            return None
+        return self.choice(node, here, f'a gateway of site "{site}"')
+
+    def limits(self, node: yaml.Node) -> dict[str, float]:
+        given = self.keys(node, LIMIT_BOUNDS, "limits by name")
+        read = {key: self.number(value, *LIMIT_BOUNDS[key]) for key, value in given.items()}
+        return {key: value for key, value in read.items() if value is not None}
+
+    def settings(self, node: yaml.Node) -> dict[str, float]:
+        known = [field.name for field in dataclasses.fields(Settings)]
+        given = self.keys(node, known, "detection settings by name")
+        read = {key: self.number(value, key, (0.0, 1e9)) for key, value in given.items()}
+        return {key: value for key, value in read.items() if value is not None}
+
+    def bearing(self, node: yaml.Node) -> Bearing | None:
+        """A bearing by its catalogue name, or by its geometry."""
+        if isinstance(node, yaml.ScalarNode):
+            name = self.choice(node, bearings.CATALOGUE, "a bearing of the catalogue, or its geometry")
+            return None if name is None else bearings.CATALOGUE[name]
+        given = self.keys(node, (*BEARING_BOUNDS, "name"), "a bearing's name or its geometry")
+        name = self.text(given.pop("name", None))
+        missing = [key for key in ("elements", "element_diameter_mm", "pitch_diameter_mm") if key not in given]
+        if missing:
+            self.problem(node, f"the bearing needs its {', '.join(missing)}")
+        read = {key: self.number(value, *BEARING_BOUNDS[key]) for key, value in given.items()}
+        if missing or None in read.values():
+            return None
+        numbers = {key: value for key, value in read.items() if value is not None}
+        if numbers["element_diameter_mm"] >= numbers["pitch_diameter_mm"]:
+            self.problem(node, "the bearing's element_diameter_mm must be below its pitch_diameter_mm")
+        if numbers["elements"] % 1:
+            self.problem(given["elements"], f"found {numbers['elements']:g}, wanted a whole number of elements")
+        return Bearing(
+            elements=int(numbers["elements"]),
+            element_diameter_mm=numbers["element_diameter_mm"],
+            pitch_diameter_mm=numbers["pitch_diameter_mm"],
+            contact_angle_deg=numbers.get("contact_angle_deg", 0.0),
+            name=name,
+        )
+
+    def check_together(self, node: yaml.Node, merged: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+        """What only shows once values are side by side; reported where one of them is given (`own`)."""
+        for below, lower, upper in ORDERED:
+            values, given = (merged[below], own[below]) if below else (merged, own)
+            if lower in values and upper in values and {lower, upper} & set(given) and values[lower] >= values[upper]:
+                self.problem(node, f"{lower} ({values[lower]:g}) must be below {upper} ({values[upper]:g})")
+        if own["settings"]:
+            try:
+                Settings.of(merged["settings"])
+            except ValueError as error:
+                self.problem(node, f"these detection settings do not go together: {error}")
+
+    # ---- sensors ---------------------------------------------------------------------------------
+
+    def seats_of(self, position: str, node: yaml.Node | None, gateway: str | None, zone: tzinfo) -> None:
+        """Notes who sat on a position, and says so when two sat there at once."""
+        if node is None:
+            return
+        items = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        mine: list[_Seat] = []
+        for item in items:
+            seat = self.seat(position, item, gateway, zone)
+            if seat is None:
+                continue
+            other = next((one for one in mine if one.overlaps(seat)), None)
+            if other is not None:
+                line = other.node.start_mark.line + 1
+                self.problem(
+                    item, f'sensors "{other.sensor}" (line {line}) and "{seat.sensor}" sit on {position} at one time'
+                )
+            mine.append(seat)
+        self.seats += mine
+
+    def seat(self, position: str, node: yaml.Node, gateway: str | None, zone: tzinfo) -> _Seat | None:
+        if isinstance(node, yaml.MappingNode):
+            given = self.keys(node, SENSOR_KEYS, "a sensor's keys")
+            if "id" not in given:
+                self.problem(node, "the sensor needs its id")
+                return None
+            id_node = given["id"]
+        else:
+            given, id_node = {}, node
+        sensor = self.text(id_node)
+        if sensor is None:
+            return None
+        if not ID.fullmatch(sensor):
+            self.problem(id_node, f'found "{sensor}" as the id of a sensor, wanted {ID_WANTED}')
+            return None
+        start = self.instant_ms(given["from"], zone) if "from" in given else 0
+        end = self.instant_ms(given["to"], zone) if "to" in given else None
+        if start is None or ("to" in given and end is None):
+            return None
+        if end is not None and end <= start:
+            self.problem(given["to"], f'sensor "{sensor}" leaves before it comes: "to" must be later than "from"')
+        return _Seat(sensor, Assignment(position, start, end), gateway, id_node)
+
+    def sensors(self) -> dict[str, Sensor]:
+        """The sensors of all seats; one that has sat below several gateways may be heard through any of its site."""
+        by_sensor: dict[str, list[_Seat]] = {}
+        for seat in self.seats:
+            before = by_sensor.setdefault(seat.sensor, [])
+            other = next((one for one in before if one.overlaps(seat)), None)
+            if other is not None and other.assignment.position != seat.assignment.position:
+                line = other.node.start_mark.line + 1
+                self.problem(
+                    seat.node,
+                    f'sensor "{seat.sensor}" sits on {other.assignment.position} (line {line}) at the same time: '
+                    'give both a "from" or "to"',
+                )
+            before.append(seat)
+        return {sensor: _sensor(sensor, seats) for sensor, seats in by_sensor.items()}
+
+
+def _sensor(sensor: str, seats: list[_Seat]) -> Sensor:
+    assignments = tuple(sorted((seat.assignment for seat in seats), key=lambda a: a.from_ms))
+    gateways = {seat.gateway for seat in seats}
+    return Sensor(sensor, assignments, gateways.pop() if len(gateways) == 1 else None)
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+
+
+def _kind(node: yaml.Node) -> str:
+    """What a node is, in words, for a message."""
+    if isinstance(node, yaml.MappingNode):
+        return "a mapping"
+    if isinstance(node, yaml.SequenceNode):
+        return "a list"
+    return f'"{node.value}"'
