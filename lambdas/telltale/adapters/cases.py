@@ -6,7 +6,7 @@ it lets a schedule find every case that needs a look, whatever became of its eve
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ OUTBOX_INDEX = "outbox"
 
 NUMBERS = ("revision", "t_ms", "opened_ms")
 DOCUMENTS = ("evidence", "closure")
+WHY = ("rule", "channel", "reason", "fault", "evidence")
+ACTS = ("acknowledged", "resolved")
 CHANGE = tuple(field.name for field in fields(CaseChange) if field.name != "case_id")
 
 
@@ -58,13 +60,18 @@ class Cases:
         self._table = table
 
     def put(self, position: str, change: CaseChange, *, changed_at: int) -> bool:
-        """Stores a change over an older one and asks for its work order; False when it is not newer."""
+        """Stores a change over an older one and asks for its work order; False when it is not newer.
+
+        What a person did to a case leaves in place why it was opened.
+        """
+        act = change.change in ACTS
         values = {"position": {"S": position}, "outbox": {"S": PENDING}, "changed_at": {"N": str(changed_at)}}
         values |= {name: _encode(name, getattr(change, name)) for name in CHANGE if getattr(change, name) is not None}
         return self._update(
             change.case_id,
             values,
-            remove=[name for name in CHANGE if name not in values],
+            remove=[name for name in CHANGE if name not in values and not (act and name in WHY)],
+            unless_there=WHY if act else (),
             condition="attribute_not_exists(pk) OR #revision < :revision",
         )
 
@@ -116,10 +123,13 @@ class Cases:
         *,
         remove: list[str],
         condition: str,
+        unless_there: Collection[str] = (),
         extra: Mapping[str, Any] | None = None,
     ) -> bool:
+        """Whether the condition held, so that the item was changed."""
         names = {f"#{name}": name for name in (*values, *remove)} | {"#revision": "revision"}
-        expression = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
+        given = {name: f"if_not_exists(#{name}, :{name})" if name in unless_there else f":{name}" for name in values}
+        expression = "SET " + ", ".join(f"#{name} = {value}" for name, value in given.items())
         expression += " REMOVE " + ", ".join(f"#{name}" for name in remove) if remove else ""
         names = {alias: name for alias, name in names.items() if alias in f"{expression} {condition}"}
         try:

@@ -65,13 +65,16 @@ class OrderRequest:
 
 @dataclass(frozen=True)
 class Order:
-    """An order as the system shows it. `closure` as reported: codes may be missing or foreign."""
+    """An order as the system shows it. `closure` as reported: codes may be missing or foreign.
+
+    `changed_ms` is when its status last changed, as far as the system says.
+    """
 
     ref: str
     key: str
     status: Status
     raw_status: str
-    updated_ms: int
+    changed_ms: int
     by: str | None = None
     closure: Mapping[str, str] | None = None
 
@@ -100,13 +103,16 @@ class Cmms(Protocol):
         """The order now; None when it was deleted."""
 
     def update(self, ref: str, request: OrderRequest) -> Order:
-        """Title, description and severity become the request's; status and the technician's work stay."""
+        """Title, description and severity become the request's; status and the technician's work stay.
+
+        An order that is final meanwhile is answered as it is.
+        """
 
     def comment(self, ref: str, text: str, *, key: str) -> None:
         """Adds a line to the order; the same `key` adds it once."""
 
     def set_status(self, ref: str, status: Status, *, by: str, closure: Closure | None = None) -> Order:
-        """Moves the order. A final order stays final: moving it elsewhere raises CmmsRefused."""
+        """Moves the order. A final order keeps its status: moving it elsewhere raises CmmsRefused."""
 
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Hint]:
         """What a pushed message is about. Raises Forged unless it is signed, fresh and well formed."""

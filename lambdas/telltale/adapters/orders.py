@@ -1,0 +1,284 @@
+"""From cases to work orders: makes the maintenance system agree with the case, however often it is asked.
+
+Level-triggered: a message only names a case. The worker takes the case's lease in the ledger, reads case and
+order as they are now, does what is missing, and writes down each step once it is done:
+
+    no order known → look for it, else create it → let it show the case's severity and reason → tell detection
+    what the technician did → once the case is over, see the order closed and close the entry
+
+A worker may die between any two steps; the next one starts from the top and finds the order that was made.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from telltale.adapters.cases import PENDING, WATCHING, Case, Cases, OrderNote
+from telltale.adapters.cmms.port import Cmms, CmmsBusy, Order, OrderRequest, Status, order_key
+from telltale.adapters.ledger import Entry, Ledger, NotYet, Stage
+from telltale.adapters.registry import Registry
+from telltale.core.closure import closure_from
+from telltale.core.detect import Control
+from telltale.core.errors import CmmsRefused, RetryLater, TelltaleError
+from telltale.core.explain import evidence_lines
+from telltale.core.plant import Position, Site
+
+TELLTALE = "telltale"  # who closes an order when the maintenance system does not say
+TAKEN_UP = (Status.IN_PROGRESS, Status.ON_HOLD)
+FIRST_RETRY_MS = 30_000  # longer than a call may take, so that what a failed call made can be found
+LAST_RETRY_MS = 3_600_000  # a system that is down for a day is asked once an hour
+LONGEST_WAIT_MS = 6 * LAST_RETRY_MS  # what a system may ask for with Retry-After
+POLL_MS = 15 * 60_000  # how often a system that does not push is asked how an order stands (guess)
+PUSHED_POLL_MS = 60 * 60_000  # likewise one that pushes, for messages get lost
+GRACE_MS = 60_000  # how long a change may wait for its own message before the sweep takes it
+TITLE = 100  # characters; enough for a name and a reason on a phone
+
+
+class NoSuchCase(TelltaleError):
+    """A message names a case that the table does not hold."""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep did: cases whose order agrees now, and cases that have to wait."""
+
+    settled: int
+    waiting: int
+
+
+class Worker:
+    """Brings orders into agreement with cases.
+
+    system : the maintenance system of a site; raises CmmsRefused when its settings name none.
+    control : puts what a technician did on the features stream.   notify : tells a person (subject, text).
+    """
+
+    def __init__(
+        self,
+        *,
+        cases: Cases,
+        ledger: Ledger,
+        registry: Registry,
+        system: Callable[[Site], Cmms],
+        control: Callable[[str, Control], None],
+        notify: Callable[[str, str], None],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._cases = cases
+        self._ledger = ledger
+        self._registry = registry
+        self._system = system
+        self._control = control
+        self._notify = notify
+        self._now_ms = now_ms
+
+    def settle(self, case_id: str) -> None:
+        """Makes the order agree with the case. Raises CmmsBusy, saying when to come again, or NoSuchCase."""
+        self._case(case_id)
+        entry = self._ledger.take(case_id)
+        job = _Job(self._ledger, self._case(case_id), entry)
+        try:
+            look_again_ms = self._agree(job)
+        except CmmsRefused as refusal:
+            look_again_ms = None
+            self._refused(job, refusal)
+        except NotYet:
+            raise
+        except RetryLater as later:
+            wait_ms = _wait_ms(entry.attempts + 1, later)
+            job.write(attempts=entry.attempts + 1, not_before_ms=self._now_ms() + wait_ms, release=True)
+            raise CmmsBusy(f"case {case_id}: {later}", wait_ms / 1000) from later
+        revision = job.case.change.revision
+        done = job.write(revision=revision, attempts=0, not_before_ms=0, release=True)
+        note = OrderNote(done.stage, done.ref or None, done.problem or None)
+        self._cases.settle(case_id, revision, note, look_again_ms=look_again_ms)
+
+    def sweep(self, *, enough_time: Callable[[], bool]) -> Swept:
+        """Settles the cases whose messages got lost or gave up, and asks about orders that nobody tells of.
+
+        A site whose system does not answer is left until the next sweep, so that it cannot hold up the others.
+        """
+        now = self._now_ms()
+        waiting_since = self._cases.waiting(PENDING, before_ms=now - GRACE_MS)
+        to_ask = self._cases.waiting(WATCHING, before_ms=now)
+        settled = waiting = 0
+        silent: set[str] = set()
+        for case_id in [*waiting_since, *to_ask]:
+            site = self._case(case_id).site
+            if site not in silent and enough_time() and self._settled(case_id, site, silent):
+                settled += 1
+            else:
+                waiting += 1
+        return Swept(settled, waiting)
+
+    def _settled(self, case_id: str, site: str, silent: set[str]) -> bool:
+        try:
+            self.settle(case_id)
+        except NotYet:
+            return False
+        except RetryLater:
+            silent.add(site)
+            return False
+        return True
+
+    def _case(self, case_id: str) -> Case:
+        case = self._cases.get(case_id)
+        if case is None:
+            raise NoSuchCase(f"case {case_id} is not in the table of cases")
+        return case
+
+    def _agree(self, job: "_Job") -> int | None:
+        """Does what is missing; answers when to look again, None for never."""
+        case = job.case
+        refused_before = job.entry.stage is Stage.REFUSED and job.entry.revision >= case.change.revision
+        if job.entry.stage is Stage.CLOSED or refused_before:
+            return None
+        site = self._registry.sites([case.site]).get(case.site)
+        if site is None:
+            raise CmmsRefused(f"site {case.site} is not in the registry, so no maintenance system is known")
+        system = self._system(site)
+        request = order_request(case, self._position(case))
+        order = self._order(job, system, request)
+        if order is not None and case.change.change != "resolved":
+            order = self._shown(job, system, request, order)
+            self._tell_detection(case, order)
+            return self._now_ms() + (PUSHED_POLL_MS if system.capabilities.pushes else POLL_MS)
+        if order is not None and not order.status.final:
+            self._close(job, system)
+        job.write(stage=Stage.CLOSED)
+        return None
+
+    def _position(self, case: Case) -> Position:
+        return self._registry.positions([case.position]).get(case.position, Position(case.position))
+
+    def _order(self, job: "_Job", system: Cmms, request: OrderRequest) -> Order | None:
+        """The case's order, made if need be; None when the case was over before there was one."""
+        if job.entry.ref:
+            job.write(stage=Stage.OPEN)
+            return system.get(job.entry.ref) or self._deleted(job)
+        job.write(stage=Stage.PENDING)
+        order = system.find(request.key)
+        if order is not None:
+            job.write(stage=Stage.OPEN, ref=order.ref, problem="")
+        elif job.case.change.change != "resolved":
+            order = system.create(request)
+            job.write(stage=Stage.OPEN, ref=order.ref, problem="", shown=fingerprint(request))
+        return order
+
+    def _deleted(self, job: "_Job") -> Order:
+        key = order_key(job.case.change.case_id)
+        return Order(job.entry.ref, key, Status.CANCELLED, "deleted", changed_ms=self._now_ms())
+
+    def _shown(self, job: "_Job", system: Cmms, request: OrderRequest, order: Order) -> Order:
+        """The order, showing what the case says now. A refusal is told once, and does not stop the rest."""
+        wanted = fingerprint(request)
+        if order.status.final or job.entry.shown == wanted:
+            return order
+        try:
+            order = system.update(order.ref, request)
+            if job.entry.shown:
+                change = job.case.change
+                system.comment(order.ref, request.title, key=f"{change.case_id}-{change.revision}")
+        except CmmsRefused as refusal:
+            self._told(job.case, refusal)
+            job.write(shown=wanted, problem=str(refusal))
+            return order
+        job.write(shown=wanted, problem="")
+        return order
+
+    def _tell_detection(self, case: Case, order: Order) -> None:
+        """What the technician did goes on the stream that detection reads; it drops what it knows already."""
+        by = order.by or TELLTALE
+        if order.status.final:
+            closure = closure_from(order.closure, cancelled=order.status is Status.CANCELLED).as_dict()
+            control = Control("resolved", case.change.case_id, order.changed_ms, by, closure)
+        elif order.status in TAKEN_UP and case.change.state != "NEEDS_MAINTENANCE":
+            control = Control("acknowledged", case.change.case_id, order.changed_ms, by)
+        else:
+            return
+        self._control(case.position, control)
+
+    def _close(self, job: "_Job", system: Cmms) -> None:
+        """The case is over though nobody closed the order: close it with the case's own closure codes."""
+        change = job.case.change
+        try:
+            system.set_status(
+                job.entry.ref, Status.DONE, by=change.by or TELLTALE, closure=closure_from(change.closure)
+            )
+        except CmmsRefused as refusal:
+            self._told(job.case, refusal)
+            job.write(problem=str(refusal))
+
+    def _refused(self, job: "_Job", refusal: CmmsRefused) -> None:
+        self._told(job.case, refusal)
+        job.write(stage=Stage.REFUSED, problem=str(refusal))
+
+    def _told(self, case: Case, refusal: CmmsRefused) -> None:
+        self._notify(
+            f"Work order refused: {case.position}",
+            f"The maintenance system of site {case.site} refused the work order of case {case.change.case_id} "
+            f"at {case.position} ({case.change.severity}: {case.change.reason}).\n\nIt said: {refusal}\n\n"
+            "Put it right there or in the plant file, then run `telltale redrive --refused`.",
+        )
+
+
+class _Job:
+    """One case in hand: the case as read under the lease, and its entry as last written."""
+
+    def __init__(self, ledger: Ledger, case: Case, entry: Entry) -> None:
+        self._ledger = ledger
+        self.case = case
+        self.entry = entry
+
+    def write(self, *, release: bool = False, **changes: str | int) -> Entry:
+        changed = replace(self.entry, **changes)  # type: ignore[arg-type]  # Entry's own fields, by name
+        if changed != self.entry or release or changed.stage is Stage.PENDING:
+            self.entry = self._ledger.keep(self.case.change.case_id, changed, release=release)
+        return self.entry
+
+
+def order_request(case: Case, position: Position) -> OrderRequest:
+    """What the technician reads: where, why, on what evidence, what to do about it."""
+    change = case.change
+    name = " ".join(filter(None, (position.asset_name, position.name))) or position.id
+    facts = {
+        "Where": f"{name} ({position.id})",
+        "Severity": change.severity,
+        "Since": f"{datetime.fromtimestamp(change.opened_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC",
+        "Why": change.reason,
+        "Fault": change.fault,
+        "Suggested": position.action,
+        "Spare part": position.spare_part,
+        "Manual": position.manual,
+        "Case": change.case_id,
+    }
+    lines = [f"{label}: {fact}" for label, fact in facts.items() if fact]
+    return OrderRequest(
+        key=order_key(change.case_id),
+        case_id=change.case_id,
+        title=_shortened(f"{change.severity}: {name}: {change.reason}"),
+        description="\n".join([*lines, *(f"- {line}" for line in evidence_lines(change.evidence))]),
+        severity=change.severity,
+        position=position.id,
+        asset=position.cmms_asset or position.asset,
+        opened_ms=change.opened_ms,
+    )
+
+
+def fingerprint(request: OrderRequest) -> str:
+    """Equal for requests that read the same."""
+    shown = json.dumps([request.title, request.description, request.severity])
+    return hashlib.sha256(shown.encode()).hexdigest()[:16]
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= TITLE else text[: TITLE - 1] + "…"
+
+
+def _wait_ms(attempt: int, later: RetryLater) -> int:
+    """Until the next attempt: doubled each time, or as long as the system asked for."""
+    own = min(FIRST_RETRY_MS * 2 ** min(attempt - 1, 10), LAST_RETRY_MS)
+    asked_s = later.after_s if isinstance(later, CmmsBusy) else None
+    return max(own, min(round((asked_s or 0) * 1000), LONGEST_WAIT_MS))
