@@ -26,7 +26,6 @@ class Function(lambda_.Function):
         id_: str,
         *,
         module: str,
-        description: str,
         memory_mb: int,
         timeout: Duration,
         layers: Sequence[lambda_.ILayerVersion],
@@ -40,7 +39,6 @@ class Function(lambda_.Function):
         super().__init__(
             scope,
             id_,
-            description=description,
             runtime=RUNTIME,
             architecture=ARCHITECTURE,
             code=lambda_.Code.from_asset(str(LAMBDAS), exclude=["**/__pycache__", "**/*.pyc"]),

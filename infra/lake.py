@@ -3,7 +3,8 @@
 Prefixes of the bucket:
   data/<table>/…         Parquet files as the functions write them; they become part of a table when committed
   lake/<table>/…         the Iceberg tables: metadata, and data files that a compaction wrote
-  receipts/pending/…     what a function did with a batch, until it is committed; then receipts/committed/…
+  receipts/decided/…     what a function has decided to do with a batch, until it is done
+  receipts/pending/…     what it did, until the lake has it; then receipts/committed/…
   commits/…              the plan of the commit under way
   rule-errors/…          messages that an IoT rule could not put on the stream
   aws/lambda/…           batches that a stream gave up on (Lambda chooses this key)
@@ -64,6 +65,14 @@ class Lake(Construct):
         self.database_name = database.ref
         self.workgroup_name = self._workgroup(settings, key=key).ref
         self._save_queries()
+
+    def grant_receipts(self, writer: iam.IGrantable) -> None:
+        """Let `writer` upload data files, and keep its redo log until it is carried out."""
+        self.bucket.grant_put(writer, "data/*")
+        self.bucket.grant_put(writer, "receipts/pending/*")
+        self.bucket.grant_put(writer, "receipts/decided/*")
+        self.bucket.grant_read(writer, "receipts/decided/*")
+        self.bucket.grant_delete(writer, "receipts/decided/*")
 
     def grant_commit(self, committer: iam.IGrantable) -> None:
         """Let `committer` add data files to the tables, create tables and evolve them; it drops nothing."""

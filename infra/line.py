@@ -10,7 +10,8 @@ from infra.data import Data
 from infra.function import ONE_CPU_MB, Function
 from infra.gateways import Gateways
 from infra.ingest import Ingest
-from infra.messages import WORK_ORDERS_TIMEOUT
+from infra.layers import Layers
+from infra.messages import WORK_ORDERS_TIMEOUT_S
 from infra.settings import Settings
 from infra.triggers import every, on_cases, on_records
 
@@ -22,18 +23,13 @@ class Line(Stack):
         lake, tables, messages = data.lake, data.tables, data.messages
 
         # Create
-        base: list[lambda_.ILayerVersion] = []
-        arrow, iceberg = base, base
-        extract = self._function("extract_features", "features and quarantine out of captures", arrow, ONE_CPU_MB, 120)
-        detect = self._function(
-            "detect_anomalies", "verdicts, states and cases out of features", arrow, ONE_CPU_MB, 120
-        )
-        commit = self._function("commit_lake", "data files into the Iceberg tables", iceberg, ONE_CPU_MB, 300)
-        orders = self._function(
-            "work_orders", "cases into work orders, and their closure back", base, 512, WORK_ORDERS_TIMEOUT.to_seconds()
-        )
-        stale = self._function("stale_sensors", "silence noticed", base, 512, 60)
-        hook = self._function("provisioning_hook", "who may register as a gateway", base, 512, 5)  # IoT waits 5 s
+        layers = Layers(self, "Layers", wanted=self.node.try_get_context("layers"))
+        extract = self._function("extract_features", layers.arrow, memory_mb=ONE_CPU_MB, timeout_s=120)
+        detect = self._function("detect_anomalies", layers.arrow, memory_mb=ONE_CPU_MB, timeout_s=120)
+        commit = self._function("commit_lake", layers.iceberg, memory_mb=ONE_CPU_MB, timeout_s=300)
+        orders = self._function("work_orders", layers.base, memory_mb=512, timeout_s=WORK_ORDERS_TIMEOUT_S)
+        stale = self._function("stale_sensors", layers.base, memory_mb=512, timeout_s=60)
+        hook = self._function("provisioning_hook", layers.base, memory_mb=512, timeout_s=5)  # IoT Core waits 5 s
         ingest = Ingest(self, "Ingest", settings=settings, stream=data.captures, lake=lake.bucket)
         gateways = Gateways(self, "Gateways", rules=ingest.rules, hook=hook)
 
@@ -47,26 +43,24 @@ class Line(Stack):
 
         # Grant
         for function in (extract, detect):
-            lake.bucket.grant_put(function, "data/*")
-            lake.bucket.grant_read(function, "receipts/*")
-            lake.bucket.grant_put(function, "receipts/pending/*")
+            lake.grant_receipts(function)
             tables.progress.grant_read_write_data(function)
+        for function in (extract, detect, orders, stale):
             messages.bus.grant_put_events_to(function)
         for function in (extract, detect, orders, stale, hook):
             tables.registry.grant_read_data(function)
-        data.features.grant_write(extract)
-        tables.states.grant_read_write_data(detect)
-        tables.cases.grant_read_write_data(detect)
+        for function in (extract, orders):
+            data.features.grant_write(function)
+        for function in (detect, stale):
+            tables.states.grant_read_write_data(function)
+        for function in (detect, orders):
+            tables.cases.grant_read_write_data(function)
         lake.grant_commit(commit)
         tables.progress.grant_read_write_data(commit)
-        for table in (tables.cases, tables.ledger, tables.logbook):
-            table.grant_read_write_data(orders)
-        data.features.grant_write(orders)
+        tables.ledger.grant_read_write_data(orders)
+        tables.logbook.grant_read_write_data(orders)
         data.webhook_secret.grant_read(orders)
         messages.notices.grant_publish(orders)
-        messages.bus.grant_put_events_to(orders)
-        tables.states.grant_read_write_data(stale)
-        messages.bus.grant_put_events_to(stale)
 
         outputs = {
             "CommitFunction": commit.function_name,
@@ -82,13 +76,12 @@ class Line(Stack):
             CfnOutput(self, name, value=value)
 
     def _function(
-        self, module: str, description: str, layers: list[lambda_.ILayerVersion], memory_mb: int, timeout_s: float
+        self, module: str, layers: list[lambda_.ILayerVersion], *, memory_mb: int, timeout_s: int
     ) -> Function:
         return Function(
             self,
             "".join(word.title() for word in module.split("_")),
             module=module,
-            description=description,
             memory_mb=memory_mb,
             timeout=Duration.seconds(timeout_s),
             layers=layers,
@@ -98,6 +91,7 @@ class Line(Stack):
 
 
 def _environment(data: Data) -> dict[str, str]:
+    """Where everything is. Each function is told all of it; what it may touch, its role decides."""
     return {
         "LAKE_BUCKET": data.lake.bucket.bucket_name,
         "GLUE_DATABASE": data.lake.database_name,

@@ -10,7 +10,7 @@ from constructs import Construct
 
 from infra.settings import Settings
 
-WORK_ORDERS_TIMEOUT = Duration.seconds(60)
+WORK_ORDERS_TIMEOUT_S = 60
 DELIVERIES = 5  # a maintenance system that says "later" this often in half an hour is left to the sweep and to a person
 
 
@@ -28,7 +28,7 @@ class Messages(Construct):
         self.orders = self._queue(
             "Orders",
             key=key,
-            visibility_timeout=Duration.seconds(6 * WORK_ORDERS_TIMEOUT.to_seconds()),  # as AWS asks for
+            visibility_timeout=Duration.seconds(6 * WORK_ORDERS_TIMEOUT_S),  # as AWS asks for
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=DELIVERIES),
         )
         # Here and not in the line: the queue's policy names this rule, and the line already names the queue.
