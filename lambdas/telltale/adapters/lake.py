@@ -1,0 +1,135 @@
+"""The Iceberg tables in the Glue catalog: made from core.schema, grown with it, given data files exactly once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.glue import GlueCatalog
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.sorting import SortField, SortOrder
+from pyiceberg.transforms import DayTransform, IdentityTransform
+from pyiceberg.types import (
+    BinaryType,
+    BooleanType,
+    DoubleType,
+    FloatType,
+    IcebergType,
+    IntegerType,
+    ListType,
+    LongType,
+    NestedField,
+    StringType,
+    TimestamptzType,
+)
+
+from telltale.core.schema import Column, Table, Type
+
+# On a table: the number of the last commit of ours in it. On a snapshot: the commit that made it.
+COMMIT = "telltale.commit"
+PROPERTIES: Mapping[str, str] = {
+    "format-version": "2",
+    "write.parquet.compression-codec": "zstd",
+    "commit.manifest-merge.enabled": "true",  # else each commit leaves a manifest that every query opens
+    "commit.retry.num-retries": "0",  # a retry has to look at COMMIT again first: `add` does
+}
+ATTEMPTS = 5  # of one addition, when another writer (a compaction, say) gets in between
+
+TYPES: Mapping[Type, IcebergType] = {
+    "string": StringType(),
+    "int": IntegerType(),
+    "long": LongType(),
+    "float": FloatType(),
+    "double": DoubleType(),
+    "boolean": BooleanType(),
+    "timestamp": TimestamptzType(),
+    "binary": BinaryType(),
+}
+ELEMENTS: Mapping[Type, IcebergType] = {"list<int>": IntegerType(), "list<string>": StringType()}
+
+
+def glue_catalog(glue: Any, files: Mapping[str, str]) -> Catalog:
+    """The Glue catalog; `files` is how PyIceberg reaches S3, empty for the usual way (environment or role)."""
+    return GlueCatalog("lake", client=glue, **files)
+
+
+class Lake:
+    """The tables of one database. `location` is where new ones are made, such as `s3://bucket/lake`."""
+
+    def __init__(self, catalog: Catalog, *, database: str, location: str) -> None:
+        self._catalog, self._database, self._location = catalog, database, location
+
+    def ensure(self, table: Table) -> IcebergTable:
+        """The table as it is now: made if there is none, with the columns added that the schema has gained."""
+        try:
+            iceberg = self._catalog.load_table((self._database, table.name))
+        except NoSuchTableError:
+            iceberg = self._create(table)
+        have = {field.name for field in iceberg.schema().fields}
+        gained = [column for column in table.columns if column.name not in have]
+        if gained:
+            with iceberg.update_schema() as update:
+                for column in gained:
+                    update.add_column(column.name, _type(column, 0), _doc(column), column.required)
+        return iceberg
+
+    def add(self, table: Table, files: Sequence[str], *, number: int) -> bool:
+        """Add data files (URIs, each of one day) as commit `number`; False if the table already has that commit.
+
+        Numbers only grow, and a table takes each one once, whoever brings it and however often.
+        """
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._add(table, files, number)
+            except CommitFailedException:
+                continue  # another writer was faster: look again, it may have been this very commit
+        return self._add(table, files, number)
+
+    def _add(self, table: Table, files: Sequence[str], number: int) -> bool:
+        iceberg = self.ensure(table)
+        if int(iceberg.properties.get(COMMIT, "0")) >= number:
+            return False
+        mark = {COMMIT: str(number)}
+        with iceberg.transaction() as transaction:
+            transaction.set_properties(mark)
+            transaction.add_files(list(files), snapshot_properties=mark, check_duplicate_files=False)
+        return True
+
+    def _create(self, table: Table) -> IcebergTable:
+        schema = iceberg_schema(table)
+        day = schema.find_field(table.day).field_id
+        partitions = PartitionSpec(PartitionField(day, 1000, DayTransform(), f"{table.day}_day"))
+        order = [SortField(schema.find_field(name).field_id, transform=IdentityTransform()) for name in table.sort]
+        try:
+            return self._catalog.create_table(
+                (self._database, table.name),
+                schema,
+                location=f"{self._location}/{table.name}",
+                partition_spec=partitions,
+                sort_order=SortOrder(*order),
+                properties={**PROPERTIES, "comment": table.meaning},
+            )
+        except TableAlreadyExistsError:
+            return self._catalog.load_table((self._database, table.name))
+
+
+def iceberg_schema(table: Table) -> Schema:
+    """The table's columns, numbered in order; the elements of lists after all columns."""
+    elements = iter(range(len(table.columns) + 1, 2 * len(table.columns) + 1))
+    fields = [
+        NestedField(index, column.name, _type(column, next(elements)), required=column.required, doc=_doc(column))
+        for index, column in enumerate(table.columns, start=1)
+    ]
+    return Schema(*fields)
+
+
+def _type(column: Column, element_id: int) -> IcebergType:
+    if column.type in ELEMENTS:
+        return ListType(element_id, ELEMENTS[column.type], element_required=False)
+    return TYPES[column.type]
+
+
+def _doc(column: Column) -> str:
+    return f"{column.meaning}, in {column.unit}" if column.unit else column.meaning

@@ -1,0 +1,179 @@
+"""What the lake promises, against the Glue and S3 of MiniStack."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from pyiceberg.catalog import Catalog
+from telltale.adapters import lake as lake_module
+from telltale.adapters import parquet
+from telltale.adapters.lake import Lake, glue_catalog
+from telltale.core import schema
+from telltale.core.schema import Column, Table
+
+from tests.contracts.conftest import REGION, client
+
+T = 1_790_000_000_000
+DAY = 86_400_000
+
+
+def file_access(endpoint: str) -> dict[str, str]:
+    return {
+        "s3.endpoint": endpoint,
+        "s3.region": REGION,
+        "s3.access-key-id": "testing",
+        "s3.secret-access-key": "testing",
+    }
+
+
+@pytest.fixture
+def catalog(ministack: str) -> Catalog:
+    return glue_catalog(client("glue", ministack), file_access(ministack))
+
+
+@pytest.fixture
+def database(ministack: str) -> str:
+    name = f"telltale_{uuid4().hex}"
+    client("s3", ministack).create_bucket(
+        Bucket=name.replace("_", "-"), CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    client("glue", ministack).create_database(DatabaseInput={"Name": name})
+    return name
+
+
+@pytest.fixture
+def bucket(database: str) -> str:
+    return database.replace("_", "-")
+
+
+@pytest.fixture
+def lake(catalog: Catalog, database: str, bucket: str) -> Lake:
+    return Lake(catalog, database=database, location=f"s3://{bucket}/lake")
+
+
+def reading(n: int, t_ms: int = T, **fields: Any) -> dict[str, Any]:
+    row = {"capture_id": f"c-{n}", "position": "a/b/c/d", "site": "a", "sensor": "s", "t": t_ms, "tag": "flow"}
+    return row | {"value": float(n)} | fields
+
+
+def upload(endpoint: str, bucket: str, table: Table, rows: list[Mapping[str, Any]]) -> list[str]:
+    uris = []
+    for file in parquet.files(table, rows):
+        key = f"data/{table.name}/{file.day}/{uuid4().hex}.parquet"
+        client("s3", endpoint).put_object(Bucket=bucket, Key=key, Body=file.body)
+        uris.append(f"s3://{bucket}/{key}")
+    return uris
+
+
+def rows_of(catalog: Catalog, database: str, table: Table) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = catalog.load_table((database, table.name)).scan().to_arrow().to_pylist()
+    return rows
+
+
+def test_rows_added_are_rows_read(ministack: str, catalog: Catalog, database: str, bucket: str, lake: Lake) -> None:
+    files = upload(ministack, bucket, schema.READINGS, [reading(1), reading(2, T + DAY), reading(3)])
+
+    lake.add(schema.READINGS, files, number=1)
+
+    rows = rows_of(catalog, database, schema.READINGS)
+    assert sorted(row["value"] for row in rows) == [1.0, 2.0, 3.0]
+    assert {int(row["t"].timestamp() * 1000) for row in rows} == {T, T + DAY}
+
+
+def test_samples_come_back_as_they_were(
+    ministack: str, catalog: Catalog, database: str, bucket: str, lake: Lake
+) -> None:
+    samples = np.array([-32768, 0, 32767, 5], np.int16)
+    row = {key: value for key, value in reading(1).items() if key not in {"tag", "value"}}
+    row |= {"axis": "x", "fs_hz": 26_667.0, "unit": "g", "scale": 0.001, "samples": samples}
+    files = upload(ministack, bucket, schema.WAVEFORMS, [row])
+
+    lake.add(schema.WAVEFORMS, files, number=1)
+
+    [stored] = rows_of(catalog, database, schema.WAVEFORMS)
+    assert stored["samples"] == samples.tolist()
+
+
+def test_a_commit_brought_again_adds_nothing(
+    ministack: str, catalog: Catalog, database: str, bucket: str, lake: Lake
+) -> None:
+    files = upload(ministack, bucket, schema.READINGS, [reading(1)])
+    later = upload(ministack, bucket, schema.READINGS, [reading(2)])
+
+    added = [
+        lake.add(schema.READINGS, files, number=7),
+        lake.add(schema.READINGS, files, number=7),
+        lake.add(schema.READINGS, later, number=8),
+        lake.add(schema.READINGS, files, number=7),
+    ]
+
+    assert added == [True, False, True, False]
+    assert sorted(row["value"] for row in rows_of(catalog, database, schema.READINGS)) == [1.0, 2.0]
+
+
+def test_a_commit_that_lost_a_race_looks_again_before_it_adds(
+    ministack: str, catalog: Catalog, database: str, bucket: str, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = upload(ministack, bucket, schema.READINGS, [reading(1)])
+    lake.ensure(schema.READINGS)
+    load, racing = Lake.ensure, [True]
+
+    def ensure_then_lose(self: Lake, table: Table) -> Any:
+        iceberg = load(self, table)
+        if racing.pop() if racing else False:
+            Lake(catalog, database=database, location=f"s3://{bucket}/lake").add(table, files, number=1)
+        return iceberg
+
+    monkeypatch.setattr(lake_module.Lake, "ensure", ensure_then_lose)
+    added = lake.add(schema.READINGS, files, number=1)
+
+    assert added is False
+    assert len(rows_of(catalog, database, schema.READINGS)) == 1
+
+
+@pytest.mark.parametrize("table", schema.TABLES, ids=lambda table: table.name)
+def test_a_table_is_made_as_the_schema_declares_it(catalog: Catalog, database: str, lake: Lake, table: Table) -> None:
+    lake.ensure(table)
+
+    made = catalog.load_table((database, table.name))
+    assert [field.name for field in made.schema().fields] == list(table.names)
+    assert [field.required for field in made.schema().fields] == [column.required for column in table.columns]
+    assert all(field.doc for field in made.schema().fields)
+    assert made.format_version == 2
+    assert [str(field.transform) for field in made.spec().fields] == ["day"]
+    assert made.properties["write.parquet.compression-codec"] == "zstd"
+
+
+def test_a_table_gains_the_columns_that_the_schema_gained(
+    ministack: str, catalog: Catalog, database: str, bucket: str, lake: Lake
+) -> None:
+    grown = replace(
+        schema.READINGS,
+        columns=(*schema.READINGS.columns, Column("quality", "string", "good or bad"), Column("raw", "list<int>", "r")),
+    )
+    lake.add(schema.READINGS, upload(ministack, bucket, schema.READINGS, [reading(1)]), number=1)
+    row = reading(2, quality="good", raw=[1, 2])
+
+    lake.add(grown, upload(ministack, bucket, grown, [row]), number=2)
+    lake.add(grown, upload(ministack, bucket, schema.READINGS, [reading(3)]), number=3)
+
+    rows = rows_of(catalog, database, grown)
+    assert {row["value"]: (row["quality"], row["raw"]) for row in rows} == {
+        1.0: (None, None),
+        2.0: ("good", [1, 2]),
+        3.0: (None, None),
+    }
+
+
+def test_a_scan_of_one_day_opens_only_that_day(
+    ministack: str, catalog: Catalog, database: str, bucket: str, lake: Lake
+) -> None:
+    files = upload(ministack, bucket, schema.READINGS, [reading(n, T + n * DAY) for n in range(3)])
+    lake.add(schema.READINGS, files, number=1)
+
+    scan = catalog.load_table((database, "readings")).scan(row_filter="t < '2026-09-22T00:00:00+00:00'")
+
+    assert len(list(scan.plan_files())) == 1
