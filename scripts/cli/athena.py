@@ -1,10 +1,10 @@
 """Athena on AWS: start the query in the deployment's workgroup, wait, read the rows in their own types."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
@@ -70,15 +70,15 @@ def _problem(sql: str, database: str, said: str) -> Problem:
 
 def _rows(client: Any, query_id: str, limit: int | None, *, has_header: bool) -> tuple[pa.Table, bool]:
     """At most `limit` rows, and whether there were more; pages beyond them are not asked for."""
-    pages = client.get_paginator("get_query_results").paginate(QueryExecutionId=query_id)
-    first = next(iter(pages))
+    pages = iter(client.get_paginator("get_query_results").paginate(QueryExecutionId=query_id))
+    first = next(pages)
     columns = first["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
-    rows = islice(_cells(pages), int(has_header), None)
+    rows = islice(_cells(chain([first], pages)), int(has_header), None)
     taken = list(rows if limit is None else islice(rows, limit + 1))
     return _table(columns, taken[:limit]), limit is not None and len(taken) > limit
 
 
-def _cells(pages: Any) -> Iterator[list[str | None]]:
+def _cells(pages: Iterable[Any]) -> Iterator[list[str | None]]:
     for page in pages:
         for row in page["ResultSet"]["Rows"]:
             yield [cell.get("VarCharValue") for cell in row["Data"]]

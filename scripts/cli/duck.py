@@ -85,7 +85,7 @@ def empty_table(table: schema.Table) -> pa.Table:
 def _files(table: Table) -> pa.Table | ds.Dataset:
     tasks = list(table.scan().plan_files())
     files = table.io
-    if _needs_iceberg(table, tasks) or not isinstance(files, PyArrowFileIO):
+    if needs_iceberg(table, tasks) or not isinstance(files, PyArrowFileIO):
         return table.scan().to_arrow()
     arrow = schema_to_pyarrow(table.schema(), include_field_ids=False)
     if not tasks:
@@ -97,7 +97,7 @@ def _files(table: Table) -> pa.Table | ds.Dataset:
     return ds.FileSystemDataset(fragments, arrow, file_format)
 
 
-def _needs_iceberg(table: Table, tasks: Sequence[FileScanTask]) -> bool:
+def needs_iceberg(table: Table, tasks: Sequence[FileScanTask]) -> bool:
     """Whether the files alone tell less than the table: rows were deleted, or a column was renamed."""
     now = {field.field_id: field.name for field in table.schema().fields}
     earlier = [field for old in table.schemas().values() for field in old.fields]

@@ -12,7 +12,7 @@ import difflib
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +21,9 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from cli import sql
 from cli.answer import Answer
@@ -30,6 +32,7 @@ from cli.problem import Problem
 from cli.trino import named_queries
 
 FORMATS = ("table", "csv", "json", "parquet")
+WIDEST = 10_000  # characters of a line in a file
 SHOWN = 100  # rows of a table for the eye; files and pipes get all
 
 
@@ -107,12 +110,34 @@ def write(answer: Answer, form: str, stream: IO[str]) -> None:
 
 
 def _write_table(table: pa.Table, stream: IO[str]) -> None:
-    shown = Table(header_style="bold", row_styles=("", "dim"))
-    for field in table.schema:
-        shown.add_column(field.name, justify="right" if _is_number(field.type) else "left", overflow="fold")
-    for row in _rows(table):
-        shown.add_row(*(_cell(value) for value in row))
-    Console(file=stream).print(shown, markup=False)
+    """A row a line; on a terminal too narrow for that, a column a line."""
+    rows = [[_cell(value) for value in row] for row in _rows(table)]
+    grid = _grid(table.schema, rows)
+    terminal = Console(file=stream)
+    wide = Console(width=WIDEST)
+    wanted = Measurement.get(wide, wide.options, grid).maximum
+    if stream.isatty() and wanted > terminal.width:
+        _print_blocks(terminal, table.schema.names, rows)
+    else:
+        Console(file=stream, width=wanted).print(grid)
+
+
+def _grid(columns: pa.Schema, rows: Sequence[Sequence[str]]) -> Table:
+    grid = Table(header_style="bold", row_styles=("", "dim"))
+    for column in columns:
+        grid.add_column(column.name, justify="right" if _is_number(column.type) else "left")
+    for row in rows:
+        grid.add_row(*(Text(cell) for cell in row))
+    return grid
+
+
+def _print_blocks(console: Console, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    for number, row in enumerate(rows, start=1):
+        console.rule(Text(f"{number} of {len(rows)}"), align="left", style="dim")
+        block = Table.grid(padding=(0, 2))
+        for name, cell in zip(names, row, strict=True):
+            block.add_row(Text(name, style="bold"), Text(cell, overflow="fold"))
+        console.print(block)
 
 
 def _is_number(arrow: pa.DataType) -> bool:

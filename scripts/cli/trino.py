@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlglot import exp, parse
-from sqlglot.errors import ParseError, TokenError
+from sqlglot.errors import OptimizeError, ParseError, TokenError
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
@@ -77,7 +77,10 @@ def within(query: exp.Query, database: str) -> exp.Query:
 
 def tables_read(query: exp.Query) -> set[str]:
     """Names of the tables the query reads, without those it makes itself (WITH)."""
-    sources = [source for scope in traverse_scope(query) for _, source in scope.selected_sources.values()]
+    try:
+        sources = [source for scope in traverse_scope(query) for _, source in scope.selected_sources.values()]
+    except OptimizeError as error:
+        raise Problem(f"two tables under one name ({error})", "give each its own alias") from error
     return {".".join(part.name for part in source.parts) for source in sources if isinstance(source, exp.Table)}
 
 
@@ -91,7 +94,8 @@ def unknown_names(query: exp.Query, columns: Columns) -> list[str]:
 
 
 def _unknown_columns(scope: Scope, columns: Columns) -> Iterator[str]:
-    for column in scope.columns:
+    own = (column for column in scope.columns if column.parent_select is scope.expression)  # not a subquery's
+    for column in own:
         known = _visible(scope, column.table, columns)
         if known and column.name not in [*known, *_aliases(scope)]:
             yield _unknown("column", column.name, known)

@@ -1,0 +1,421 @@
+"""One SQL text on two engines: DuckDB over real Iceberg tables in a Glue catalog, and Athena; and what mistakes get."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from cli import athena, sql
+from cli.answer import Answer
+from cli.deployment import Deployment
+from cli.duck import ARROW, execute, needs_iceberg
+from cli.problem import Problem
+from cli.trino import parse_query, tables_read, unknown_names, within
+from moto import mock_aws
+from moto.athena.models import QueryResults
+from moto.backends import get_backend
+from pyiceberg.catalog.glue import GlueCatalog
+from pyiceberg.manifest import DataFile, DataFileContent
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table import FileScanTask, Table
+from pyiceberg.transforms import DayTransform
+from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
+}
+OUTPUTS = {"GlueDatabase": "telltale", "Workgroup": "telltale"}
+COLUMNS = {"verdicts": ("position", "t", "value", "score"), "waveforms": ("samples", "axis")}
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        yield
+
+
+def deployed(engine: str) -> Deployment:
+    return Deployment(outputs=OUTPUTS, environment=ENVIRONMENT | {sql.ENGINE: engine})
+
+
+# The Iceberg tables
+
+
+def day(number: int) -> datetime:
+    return datetime(2026, 11, number, 8, tzinfo=UTC)
+
+
+def add_file(table: Table, path: Path, rows: list[tuple[datetime, str, int]]) -> Path:
+    """Add a Parquet file to the table as the committer does: without rewriting it."""
+    types = pa.schema(
+        [
+            pa.field("t", ARROW["timestamp"], nullable=False),
+            pa.field("position", pa.string(), nullable=False),
+            pa.field("n", pa.int64()),
+        ]
+    )
+    columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), types, strict=True)]
+    pq.write_table(pa.table(columns, schema=types), path)
+    table.add_files([f"file://{path}"])
+    return path
+
+
+@pytest.fixture
+def captures(aws: None, tmp_path: Path) -> Table:
+    """The table `captures`, here with three columns, of three files of one day each."""
+    catalog = GlueCatalog("lake", client=boto3.client("glue"))
+    catalog.create_namespace("telltale")
+    columns = Schema(
+        NestedField(1, "t", TimestamptzType(), required=True),
+        NestedField(2, "position", StringType(), required=True),
+        NestedField(3, "n", LongType()),
+    )
+    table = catalog.create_table(
+        "telltale.captures",
+        columns,
+        location=f"file://{tmp_path}/captures",
+        partition_spec=PartitionSpec(PartitionField(1, 1000, DayTransform(), "t_day")),
+    )
+    for number in (18, 19, 20):
+        add_file(table, tmp_path / f"{number}.parquet", [(day(number), "p/1", number), (day(number), "p/2", 100)])
+    return table
+
+
+def ask(text: str, **options: Any) -> list[dict[str, Any]]:
+    return sql.run(deployed("duckdb"), text, **options).table.to_pylist()
+
+
+def test_duckdb_reads_the_files_of_the_glue_catalogs_table(captures: Table) -> None:
+    rows = ask("SELECT position, sum(n) AS n, max(t) AS t FROM captures GROUP BY 1 ORDER BY 1")
+
+    assert rows == [{"position": "p/1", "n": 57, "t": day(20)}, {"position": "p/2", "n": 300, "t": day(20)}]
+
+
+def test_a_table_may_be_named_with_its_database_and_in_any_case(captures: Table) -> None:
+    assert ask("SELECT COUNT(*) AS n FROM Telltale.Captures AS C WHERE C.Position = 'p/1'") == [{"n": 3}]
+
+
+def test_a_file_of_another_day_is_not_opened(captures: Table, tmp_path: Path) -> None:
+    (tmp_path / "18.parquet").unlink()
+
+    rows = ask("SELECT sum(n) AS n FROM captures WHERE t >= TIMESTAMP '2026-11-19 00:00:00 UTC'")
+
+    assert rows == [{"n": 239}]
+
+
+def test_a_file_that_the_table_does_not_name_is_not_read(captures: Table, tmp_path: Path) -> None:
+    pq.write_table(pq.read_table(tmp_path / "18.parquet"), tmp_path / "captures" / "orphan.parquet")
+
+    assert ask("SELECT count(*) AS n FROM captures") == [{"n": 6}]
+
+
+def test_a_row_deleted_with_its_file_is_gone(captures: Table) -> None:
+    captures.delete("t < '2026-11-19T00:00:00+00:00'")
+
+    assert ask("SELECT count(*) AS n FROM captures") == [{"n": 4}]
+
+
+def test_a_file_with_rows_marked_as_deleted_is_left_to_iceberg(captures: Table) -> None:
+    [task, *rest] = captures.scan().plan_files()
+    marks = DataFile.from_args(content=DataFileContent.POSITION_DELETES, file_path="marks.parquet")
+
+    assert not needs_iceberg(captures, [task, *rest])
+    assert needs_iceberg(captures, [FileScanTask(task.file, delete_files={marks}), *rest])
+
+
+def test_a_renamed_column_keeps_its_values(captures: Table) -> None:
+    with captures.update_schema() as update:
+        update.rename_column("n", "counted")
+
+    assert ask("SELECT sum(counted) AS n FROM captures") == [{"n": 357}]
+
+
+def test_a_column_added_later_is_null_in_the_files_before_it(captures: Table) -> None:
+    with captures.update_schema() as update:
+        update.add_column("later", LongType())
+
+    assert ask("SELECT count(*) AS n, count(later) AS later FROM captures") == [{"n": 6, "later": 0}]
+
+
+def test_a_table_of_the_schema_without_data_is_empty(captures: Table) -> None:
+    assert ask("SELECT * FROM cases") == []
+
+
+def test_the_limit_cuts_and_says_so(captures: Table) -> None:
+    cut = sql.run(deployed("duckdb"), "SELECT n FROM captures ORDER BY n DESC, t", limit=2)
+    whole = sql.run(deployed("duckdb"), "SELECT n FROM captures", limit=6)
+
+    assert (cut.table.to_pylist(), cut.more) == ([{"n": 100}, {"n": 100}], True)
+    assert (whole.table.num_rows, whole.more) == (6, False)
+
+
+# What Trino means, DuckDB does
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("7 / 2", 3),
+        ("date_diff('day', TIMESTAMP '2026-11-19 23:00:00', TIMESTAMP '2026-11-20 01:00:00')", 0),
+        ("date_diff('hour', TIMESTAMP '2026-11-19 23:00:00', TIMESTAMP '2026-11-20 01:00:00')", 2),
+        ("CAST(from_iso8601_timestamp('2026-11-20T23:30:00-05:00') AS date)", date(2026, 11, 21)),
+        ("approx_percentile(x, 0.5)", 2),
+        ("max_by(x, -x)", 1),
+        ("element_at(ARRAY[5, 6], 1)", 5),
+        ("sum(x)", 6),
+    ],
+)
+def test_a_trino_expression_means_the_same_on_duckdb(expression: str, value: object) -> None:
+    table, _ = execute(f"SELECT {expression} AS v FROM (VALUES 1, 2, 3) AS one (x)", {}, database="telltale")
+
+    assert table.to_pylist()[0] == {"v": value}
+    assert not pa.types.is_decimal(table.schema.field("v").type)
+
+
+def test_nulls_come_last_in_either_direction_as_in_athena() -> None:
+    text = "SELECT x FROM (VALUES 1, NULL, 2) AS one (x) ORDER BY x"
+
+    found = [execute(f"{text} {way}", {}, database="telltale")[0]["x"].to_pylist() for way in ("ASC", "DESC")]
+
+    assert found == [[1, 2, None], [2, 1, None]]
+
+
+# Mistakes
+
+
+def advice(text: str) -> list[str]:
+    return unknown_names(parse_query(text), COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("SELECT * FROM verdict", "no table named verdict: did you mean verdicts"),
+        ("SELECT * FROM elsewhere.verdicts", "no table named elsewhere.verdicts: did you mean verdicts"),
+        ("SELECT postion FROM verdicts", "no column named postion: did you mean position"),
+        ("SELECT v.scor FROM verdicts v, waveforms w", "no column named scor: did you mean score"),
+        ("WITH a AS (SELECT value AS v FROM verdicts) SELECT w FROM a", "no column named w: there are v"),
+        ("SELECT vlaue FROM (SELECT *, 1 AS one FROM verdicts)", "no column named vlaue: did you mean value"),
+        (
+            "SELECT s.smpl FROM waveforms CROSS JOIN UNNEST(samples) AS s (sample)",
+            "no column named smpl: did you mean sample",
+        ),
+        ("SELECT t FROM verdicts ORDER BY scroe", "no column named scroe: did you mean score"),
+        (
+            "SELECT 1 FROM verdicts v WHERE EXISTS (SELECT 1 FROM waveforms WHERE axs = v.position)",
+            "no column named axs: did you mean axis",
+        ),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest_known_ones(text: str, line: str) -> None:
+    assert advice(text) == [line]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT VALUE FROM Verdicts ORDER BY 1",
+        "SELECT value AS v FROM verdicts ORDER BY v",
+        "SELECT s.n, sample FROM waveforms CROSS JOIN UNNEST(samples) WITH ORDINALITY AS s (sample, n)",
+        "SELECT 1 FROM verdicts v WHERE EXISTS (SELECT 1 FROM waveforms WHERE axis = position AND axis = v.position)",
+        "SELECT position FROM verdicts UNION ALL SELECT axis FROM waveforms ORDER BY position",
+        "WITH a AS (SELECT * FROM verdicts), b AS (SELECT *, 1 AS one FROM a) SELECT one, score FROM b",
+    ],
+)
+def test_a_known_name_gets_no_advice(text: str) -> None:
+    assert advice(text) == []
+
+
+def test_a_wrong_name_is_reported_with_advice_by_the_engine(captures: Table) -> None:
+    with pytest.raises(Problem, match="no column named postion: did you mean position"):
+        ask("SELECT postion FROM captures")
+
+
+def test_a_wrong_table_never_reads_a_file_or_a_variable(captures: Table, tmp_path: Path) -> None:
+    path = tmp_path / "18.parquet"
+
+    with pytest.raises(Problem, match="no table named"):
+        ask(f'SELECT * FROM "{path}"')
+    with pytest.raises(Problem, match="no table named path"):
+        ask("SELECT * FROM path")
+
+
+def test_a_syntax_error_shows_its_place() -> None:
+    with pytest.raises(Problem) as caught:
+        parse_query("SELECT t,\n  value frm verdicts WHERE (")
+
+    line, text, mark = str(caught.value).splitlines()
+    assert line == "SQL syntax error at line 2, column 13"
+    assert text.strip() == "value frm verdicts WHERE ("
+    assert text[mark.index("^") : mark.index("^") + mark.count("^")] == "verdicts"
+
+
+@pytest.mark.parametrize("text", ["", "SELECT 'a", "SELECT 1 FROM", "DELETE FROM verdicts", "SELECT 1; SELECT 2"])
+def test_what_is_not_one_select_is_refused(text: str) -> None:
+    with pytest.raises(Problem):
+        parse_query(text)
+
+
+def test_only_the_own_database_may_be_left_out() -> None:
+    query = parse_query("SELECT 1 FROM telltale.verdicts AS a, other.verdicts AS b")
+
+    assert tables_read(within(query, "telltale")) == {"verdicts", "other.verdicts"}
+
+
+def test_two_tables_under_one_name_are_refused() -> None:
+    with pytest.raises(Problem, match="alias"):
+        tables_read(parse_query("SELECT 1 FROM verdicts, other.verdicts"))
+
+
+def test_an_engine_that_does_not_exist_is_named() -> None:
+    with pytest.raises(Problem, match="postgres"):
+        sql.run(deployed("postgres"), "SELECT 1")
+
+
+# Athena
+
+
+def queue(columns: list[tuple[str, str]], *rows: tuple[str | None, ...]) -> None:
+    """What Athena will answer: text cells under a header, null as an absent value."""
+    cells = [[{} if value is None else {"VarCharValue": value} for value in row] for row in rows]
+    header = [{"VarCharValue": name} for name, _ in columns]
+    infos: list[Any] = [{"Name": name, "Type": kind, "Precision": 38, "Scale": 2} for name, kind in columns]
+    backend = get_backend("athena")["123456789012"]["us-east-1"]
+    backend.query_results_queue.append(QueryResults([{"Data": row} for row in [header, *cells]], infos))
+
+
+def on_athena(text: str = "SELECT 1", **options: Any) -> Answer:
+    athena_client = boto3.client("athena")
+    athena_client.create_work_group(
+        Name="telltale", Configuration={"ResultConfiguration": {"OutputLocation": "s3://lake/athena/"}}
+    )
+    return sql.run(deployed("athena"), text, **options)
+
+
+def test_athenas_text_becomes_values_of_the_columns_types(aws: None) -> None:
+    columns = [
+        ("name", "varchar"),
+        ("n", "bigint"),
+        ("x", "double"),
+        ("yes", "boolean"),
+        ("t", "timestamp with time zone"),
+        ("t6", "timestamp"),
+        ("day", "date"),
+        ("bytes", "varbinary"),
+        ("price", "decimal"),
+    ]
+    instant = "2026-11-20 08:00:00.250000"
+    queue(
+        columns,
+        ("", "-7", "1.5E-3", "true", f"{instant} UTC", instant, "2026-11-20", "00 ff", "1.25"),
+        (None,) * len(columns),
+    )
+
+    answer = on_athena()
+
+    t = datetime(2026, 11, 20, 8, tzinfo=UTC) + timedelta(milliseconds=250)
+    values = ("", -7, 0.0015, True, t, t, date(2026, 11, 20), b"\x00\xff", Decimal("1.25"))
+    names = [name for name, _ in columns]
+    assert answer.engine == "athena"
+    assert answer.table.to_pylist() == [dict(zip(names, values, strict=True)), dict.fromkeys(names)]
+
+
+def test_athenas_limit_cuts_and_says_so(aws: None) -> None:
+    queue([("n", "integer")], ("1",), ("2",), ("3",))
+
+    answer = on_athena(limit=2)
+
+    assert (answer.table["n"].to_pylist(), answer.more) == ([1, 2], True)
+
+
+class FakeAthena:
+    """Keeps the promises of a query that ends in the given state: its pages hold two rows each."""
+
+    def __init__(self, state: str, *, reason: str = "", rows: int = 0, interrupt: bool = False) -> None:
+        self.state, self.reason, self.rows, self.interrupt = state, reason, rows, interrupt
+        self.pages_read = 0
+        self.stopped: list[str] = []
+
+    def start_query_execution(self, **_: Any) -> dict[str, str]:
+        return {"QueryExecutionId": "q-1"}
+
+    def stop_query_execution(self, *, QueryExecutionId: str) -> None:  # noqa: N803 the name in Athena's API
+        self.stopped.append(QueryExecutionId)
+
+    def get_query_execution(self, **_: Any) -> dict[str, Any]:
+        if self.interrupt:
+            raise KeyboardInterrupt
+        status = {"State": self.state, "StateChangeReason": self.reason}
+        statistics = {"DataScannedInBytes": 10_000_000}
+        return {"QueryExecution": {"Status": status, "StatementType": "DML", "Statistics": statistics}}
+
+    def get_paginator(self, _: str) -> "FakeAthena":
+        return self
+
+    def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
+        cells = ["n", *map(str, range(self.rows))]
+        for start in range(0, len(cells), 2):
+            self.pages_read += 1
+            rows = [{"Data": [{"VarCharValue": cell}]} for cell in cells[start : start + 2]]
+            yield {"ResultSet": {"Rows": rows, "ResultSetMetadata": {"ColumnInfo": [{"Name": "n", "Type": "integer"}]}}}
+
+
+def with_client(client: FakeAthena, text: str = "SELECT 1", limit: int | None = None) -> Answer:
+    class Reached(Deployment):
+        def client(self, service: str) -> Any:
+            return client
+
+    return athena.answer(Reached(outputs=OUTPUTS, environment={}), text, limit)
+
+
+def test_all_pages_are_read_and_the_scanned_bytes_reported() -> None:
+    answer = with_client(FakeAthena("SUCCEEDED", rows=5))
+
+    assert answer.table["n"].to_pylist() == [0, 1, 2, 3, 4]
+    assert answer.scanned_bytes == 10_000_000
+
+
+def test_pages_beyond_the_limit_are_not_asked_for() -> None:
+    client = FakeAthena("SUCCEEDED", rows=1000)
+
+    answer = with_client(client, limit=3)
+
+    assert answer.table["n"].to_pylist() == [0, 1, 2]
+    assert client.pages_read <= 4
+
+
+def test_a_failed_query_gives_athenas_reason_and_the_nearest_names() -> None:
+    client = FakeAthena("FAILED", reason="COLUMN_NOT_FOUND: line 1:8: Column 'postion' cannot be resolved")
+
+    with pytest.raises(Problem) as caught:
+        with_client(client, "SELECT postion FROM verdicts")
+
+    assert "COLUMN_NOT_FOUND" in str(caught.value)
+    assert "did you mean position" in str(caught.value)
+
+
+def test_a_failed_query_on_tables_of_ones_own_gives_athenas_reason() -> None:
+    with pytest.raises(Problem, match="TABLE_NOT_FOUND"):
+        with_client(FakeAthena("FAILED", reason="TABLE_NOT_FOUND"), "SHOW TABLES")
+
+
+def test_an_interrupted_query_is_stopped() -> None:
+    client = FakeAthena("RUNNING", interrupt=True)
+
+    with pytest.raises(KeyboardInterrupt):
+        with_client(client)
+    assert client.stopped == ["q-1"]
