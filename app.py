@@ -5,7 +5,9 @@
 """
 
 import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks
 
+from infra import reasons
 from infra.data import Data
 from infra.line import Line
 from infra.settings import Settings
@@ -14,9 +16,13 @@ app = cdk.App()
 settings = Settings.from_context(app.node)
 
 data = Data(app, "TelltaleData", settings=settings, termination_protection=settings.keep_data)
-Line(app, "TelltaleLine", settings=settings, data=data)
+line = Line(app, "TelltaleLine", settings=settings, data=data)
 
 cdk.Tags.of(app).add("application", "telltale")
 cdk.Tags.of(app).add("stage", settings.stage)
+
+reasons.give(data, reasons.DATA)
+reasons.give(line, reasons.LINE)
+cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 
 app.synth()

@@ -76,7 +76,8 @@ class Lake(Construct):
 
     def grant_commit(self, committer: iam.IGrantable) -> None:
         """Let `committer` add data files to the tables, create tables and evolve them; it drops nothing."""
-        self.bucket.grant_read(committer)  # data files' footers, receipts, the tables' metadata
+        for prefix in ("data/*", "lake/*", "receipts/*", "commits/*"):
+            self.bucket.grant_read(committer, prefix)
         for prefix in ("lake/*", "receipts/*", "commits/*"):
             self.bucket.grant_put(committer, prefix)
         for prefix in ("receipts/pending/*", "commits/*"):
