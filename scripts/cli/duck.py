@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyiceberg.catalog import Catalog
-from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.conversions import from_bytes
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.io.pyarrow import PyArrowFileIO, schema_to_pyarrow
 from pyiceberg.table import FileScanTask, Table
 from pyiceberg.types import TimestamptzType
+from telltale.adapters.lake import glue_catalog
+from telltale.adapters.parquet import ARROW, arrow_schema
 from telltale.core import schema
 
 from cli.answer import Answer
@@ -26,18 +27,6 @@ from cli.deployment import Deployment
 from cli.problem import Problem
 from cli.trino import parse_query, tables_read, to_duckdb, unknown_names, within
 
-ARROW = {
-    "string": pa.string(),
-    "int": pa.int32(),
-    "long": pa.int64(),
-    "float": pa.float32(),
-    "double": pa.float64(),
-    "boolean": pa.bool_(),
-    "timestamp": pa.timestamp("us", "UTC"),
-    "binary": pa.binary(),
-    "list<int>": pa.list_(pa.int32()),
-    "list<string>": pa.list_(pa.string()),
-}
 HUGEINT = pa.decimal128(38, 0)  # what DuckDB's sum of integers arrives as; Trino's is a bigint
 # Only the lake's tables are in reach: no file, and no variable of this program, answers for a wrong name.
 CONFINED: dict[str, str | bool | int | float | list[str]] = {
@@ -51,7 +40,7 @@ Relations = Mapping[str, pa.Table | ds.Dataset]
 def answer(deployment: Deployment, sql: str, limit: int | None) -> Answer:
     """The answer to a query in Athena's dialect, read through the deployment's Glue catalog."""
     database = deployment.outputs["GlueDatabase"]
-    catalog = GlueCatalog("lake", client=deployment.client("glue"), **_file_access(deployment.environment))
+    catalog = glue_catalog(deployment.client("glue"), _file_access(deployment.environment))
     query = within(parse_query(sql), database)
     relations = read(catalog, database, tables_read(query))
     table, more = execute(sql, relations, database=database, limit=limit)
@@ -67,7 +56,7 @@ def _file_access(environment: Mapping[str, str]) -> dict[str, str]:
 def read(catalog: Catalog, database: str, names: Iterable[str]) -> Relations:
     """The tables of these names. A table of the schema that has no data yet is empty; others are left out."""
     relations: dict[str, pa.Table | ds.Dataset] = {}
-    empty = {table.name: empty_table(table) for table in schema.TABLES}
+    empty = {table.name: arrow_schema(table).empty_table() for table in schema.TABLES}
     for name in names:
         try:
             relations[name] = _files(catalog.load_table((database, name)))
@@ -75,11 +64,6 @@ def read(catalog: Catalog, database: str, names: Iterable[str]) -> Relations:
             if name in empty:
                 relations[name] = empty[name]
     return relations
-
-
-def empty_table(table: schema.Table) -> pa.Table:
-    """A table without rows, with the columns the schema declares."""
-    return pa.schema([(column.name, ARROW[column.type]) for column in table.columns]).empty_table()
 
 
 def _files(table: Table) -> pa.Table | ds.Dataset:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from cli.duck import ARROW, empty_table, execute
+from cli.duck import execute
 from cli.trino import named_queries, parse_query, tables_read, unknown_names
+from telltale.adapters.parquet import arrow_schema
 from telltale.core import schema
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -25,16 +26,14 @@ def seeded(name: str, rows: Sequence[Row]) -> pa.Table:
     columns = TABLES[name].columns
     stand_ins: Row = {"string": "-", "int": 0, "double": 0.0, "timestamp": NOW, "binary": b"", "list<int>": []}
     fill = {column.name: stand_ins[column.type] for column in columns if column.required}
-    types = pa.schema([(column.name, ARROW[column.type]) for column in columns])
-    assert all(row.keys() <= set(types.names) for row in rows)
-    return pa.Table.from_pylist([fill | row for row in rows], types)
+    assert all(row.keys() <= set(COLUMNS[name]) for row in rows)
+    return pa.Table.from_pylist([fill | row for row in rows], arrow_schema(TABLES[name]))
 
 
 def ask(query: str, **tables: Sequence[Row]) -> list[Row]:
     """The rows that a named query finds in these tables when it is twelve o'clock."""
     sql = QUERIES[query].sql.replace("current_timestamp", f"from_iso8601_timestamp('{NOW.isoformat()}')")
-    relations = {name: empty_table(table) for name, table in TABLES.items()}
-    relations |= {name: seeded(name, rows) for name, rows in tables.items()}
+    relations = {name: seeded(name, tables.get(name, [])) for name in TABLES}
     return execute(sql, relations, database="telltale")[0].to_pylist()
 
 

@@ -1,6 +1,7 @@
 """One SQL text on two engines: DuckDB over real Iceberg tables in a Glue catalog, and Athena; and what mistakes get."""
 
 import os
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -8,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cli import athena, sql
 from cli.answer import Answer
 from cli.deployment import Deployment
-from cli.duck import ARROW, execute, needs_iceberg
+from cli.duck import execute, needs_iceberg
 from cli.problem import Problem
-from cli.trino import parse_query, tables_read, unknown_names, within
+from cli.trino import named_queries, parse_query, tables_read, unknown_names, within
 from moto import mock_aws
 from moto.athena.models import QueryResults
 from moto.backends import get_backend
@@ -27,6 +29,9 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import FileScanTask, Table
 from pyiceberg.transforms import DayTransform
 from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
+from telltale.adapters import parquet
+from telltale.adapters.lake import Lake, glue_catalog
+from telltale.core import schema
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -63,7 +68,7 @@ def add_file(table: Table, path: Path, rows: list[tuple[datetime, str, int]]) ->
     """Add a Parquet file to the table as the committer does: without rewriting it."""
     types = pa.schema(
         [
-            pa.field("t", ARROW["timestamp"], nullable=False),
+            pa.field("t", pa.timestamp("us", "UTC"), nullable=False),
             pa.field("position", pa.string(), nullable=False),
             pa.field("n", pa.int64()),
         ]
@@ -161,6 +166,24 @@ def test_the_limit_cuts_and_says_so(captures: Table) -> None:
 
     assert (cut.table.to_pylist(), cut.more) == ([{"n": 100}, {"n": 100}], True)
     assert (whole.table.num_rows, whole.more) == (6, False)
+
+
+def test_what_the_committer_adds_is_what_a_named_query_reads(aws: None, tmp_path: Path) -> None:
+    glue = boto3.client("glue")
+    glue.create_database(DatabaseInput={"Name": "telltale"})
+    lake = Lake(glue_catalog(glue, {}), database="telltale", location=f"file://{tmp_path}")
+    row = {"capture_id": "c-1", "axis": "x", "position": "p/1", "site": "p", "sensor": "s-1", "t": now_ms()}
+    wave = {"fs_hz": 4.0, "unit": "g", "scale": 0.5, "samples": np.array([2, -4], np.int16)}
+    (tmp_path / "wave.parquet").write_bytes(parquet.write(schema.WAVEFORMS, [row | wave]))
+    lake.add(schema.WAVEFORMS, [f"file://{tmp_path}/wave.parquet"], number=1)
+
+    rows = ask(named_queries()["waveform"].sql)
+
+    assert [(row["seconds"], row["value"], row["unit"]) for row in rows] == [(0.0, 1.0, "g"), (0.25, -2.0, "g")]
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
 
 
 # What Trino means, DuckDB does
