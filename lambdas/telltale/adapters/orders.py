@@ -11,12 +11,12 @@ A worker may die between any two steps; the next one starts from the top and fin
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from telltale.adapters.cases import PENDING, WATCHING, Case, Cases, OrderNote
-from telltale.adapters.cmms.port import Cmms, CmmsBusy, Order, OrderRequest, Status, order_key
+from telltale.adapters.cmms.port import Cmms, CmmsBusy, Forged, Order, OrderRequest, Status, case_of, order_key
 from telltale.adapters.ledger import Entry, Ledger, NotYet, Stage
 from telltale.adapters.registry import Registry
 from telltale.core.closure import closure_from
@@ -112,6 +112,17 @@ class Worker:
             else:
                 waiting += 1
         return Swept(settled, waiting)
+
+    def hinted(self, site_id: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Looks at the orders that a site's maintenance system says have changed. Raises Forged if it is not it."""
+        site = self._registry.sites([site_id]).get(site_id)
+        if site is None:
+            raise Forged(f"there is no site {site_id!r}")
+        system = self._system(site)
+        for hint in system.verify_webhook(headers, body):
+            order = system.get(hint.ref)
+            if order is not None:
+                self.settle(case_of(order.key))
 
     def _settled(self, case_id: str, site: str, silent: set[str]) -> bool:
         try:

@@ -28,6 +28,8 @@ class Reason(StrEnum):
     CLOCK_AHEAD = "clock_ahead"  # sampled later than it was received
     TOO_OLD = "too_old"  # sampled longer ago than the lake accepts live
     UNKNOWN_SENSOR = "unknown_sensor"  # not in the registry, or without a position at that time
+    UNKNOWN_POSITION = "unknown_position"  # a feature row or act for a position that is not in the registry
+    BAD_SETTINGS = "bad_settings"  # the position's settings or machine class make no sense, so nothing can be judged
     FOREIGN_GATEWAY = "foreign_gateway"  # topic, certificate, registry and payload disagree on the sender
     UNDELIVERED = "undelivered"  # the IoT rule's action failed, or the stream gave up on the batch
 

@@ -84,7 +84,6 @@ class Hint:
     """A verified message said that something happened to this order: read it back, believe only that."""
 
     ref: str
-    key: str | None = None
 
 
 class Cmms(Protocol):
@@ -121,3 +120,8 @@ class Cmms(Protocol):
 def order_key(case_id: str) -> str:
     """The order's key: 20 characters of [A-Z2-7], short enough for the reference fields of every system known."""
     return case_id.removeprefix("case-").upper()
+
+
+def case_of(key: str) -> str:
+    """The case that an order's key belongs to."""
+    return f"case-{key.lower()}"

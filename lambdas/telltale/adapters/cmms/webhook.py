@@ -87,8 +87,7 @@ class Webhook:
         document = _json(body)
         if not isinstance(document, dict) or not isinstance(document.get("ref"), str) or not document["ref"]:
             raise Forged('the body is not {"version":"1","ref":"…"}')
-        key = document.get("key")
-        return [Hint(document["ref"], key if isinstance(key, str) else None)]
+        return [Hint(document["ref"])]
 
     def _tell(self, message: Mapping[str, Any], once: str | None = None) -> Order:
         order = self._ask(message, once)

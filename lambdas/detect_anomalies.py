@@ -1,0 +1,72 @@
+"""Feature rows in; verdicts, states, cases and events out."""
+
+import os
+import time
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from telltale.adapters.cases import Cases
+from telltale.adapters.detection import Detection
+from telltale.adapters.events import Events
+from telltale.adapters.kinesis import by_shard, failures, stream_name
+from telltale.adapters.receipts import BatchLog, Receipt
+from telltale.adapters.registry import Cached, Registry
+from telltale.adapters.settings import DetectSettings
+from telltale.adapters.states import States
+
+PLANT_S = 60.0  # how long a change of the plant may go unnoticed
+
+log = Logger(service="detect_anomalies")
+metrics = Metrics(namespace="Telltale", service="detect_anomalies")
+tracer = Tracer(service="detect_anomalies")
+
+
+@tracer.capture_lambda_handler
+@log.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
+    batches, judging = batch_log(stream_name(event)), detection()
+    runs = [
+        batches.run(shard, records, judging.decide, judging.carry_out) for shard, records in by_shard(event).items()
+    ]
+    for receipt in (receipt for ran in runs for receipt in ran.receipts):
+        _count(receipt)
+    return failures(*(ran.retry_from for ran in runs if ran.retry_from is not None))
+
+
+def _count(receipt: Receipt) -> None:
+    metrics.add_metric("RowsJudged", MetricUnit.Count, receipt.stored)
+    metrics.add_metric("RowsRepeated", MetricUnit.Count, receipt.duplicate)
+    metrics.add_metric("RowsQuarantined", MetricUnit.Count, receipt.quarantined)
+    for position, change in receipt.effects["cases"]:
+        metrics.add_metric(f"Cases{change['change'].capitalize()}", MetricUnit.Count, 1)
+        log.info("case %s", change["change"], extra={"case_id": change["case_id"], "position": position})
+
+
+@cache
+def batch_log(stream: str) -> BatchLog:
+    settings = DetectSettings.from_env(os.environ)
+    return BatchLog(
+        boto3.client("s3"),
+        boto3.client("dynamodb"),
+        bucket=settings.lake_bucket,
+        table=settings.progress_table,
+        stream=stream,
+        function="detect_anomalies",
+        now_ms=lambda: time.time_ns() // 1_000_000,
+    )
+
+
+@cache
+def detection() -> Detection:
+    settings, dynamodb = DetectSettings.from_env(os.environ), boto3.client("dynamodb")
+    return Detection(
+        states=States(dynamodb, settings.states_table),
+        cases=Cases(dynamodb, settings.cases_table),
+        events=Events(boto3.client("events"), settings.bus_name),
+        registry=Cached(Registry(dynamodb, settings.registry_table), PLANT_S),
+    )

@@ -1,0 +1,94 @@
+"""What travels on the stream `features`: rows to judge, and what people did to cases, in one order a position."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NoReturn
+
+from telltale.core.detect import Control, Row
+from telltale.core.errors import Reason, Rejected
+
+VERSION = 1
+ACTS = ("acknowledged", "resolved")
+NUMBER = (int, float)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One record: what to judge, where, and the gateway a row came through."""
+
+    position: str
+    item: Row | Control
+    gateway: str | None = None
+
+
+def encode_control(position: str, control: Control) -> bytes:
+    """The record that tells detection what a person did; its partition key is the position."""
+    acted = {name: value for name, value in asdict(control).items() if value is not None}
+    return json.dumps({"v": VERSION, "position": position, **acted}).encode()
+
+
+def decode(data: bytes) -> Message:
+    """The record as a Message. Raises Rejected, for bytes that are not one can never be judged."""
+    try:
+        document = json.loads(data, parse_constant=_not_finite)
+    except ValueError as error:
+        raise Rejected(Reason.BAD_PAYLOAD, f"not JSON: {error}") from error
+    if not isinstance(document, dict) or document.get("v") != VERSION:
+        raise Rejected(Reason.BAD_PAYLOAD, f"wanted an object with v {VERSION}")
+    position, kind = _field(document, "position", str), _field(document, "kind", str)
+    if kind == "features":
+        return Message(position, _row(document), _optional(document, "gateway", str))
+    if kind in ACTS:
+        return Message(position, _control(kind, document))
+    raise Rejected(Reason.BAD_FIELD, f"kind is {kind!r}, wanted features, {' or '.join(ACTS)}")
+
+
+def _row(document: Mapping[str, Any]) -> Row:
+    axes = _optional(document, "axes", dict) or {}
+    return Row(
+        capture_id=_field(document, "capture_id", str),
+        part=_field(document, "part", str),
+        t_ms=_field(document, "t_ms", int),
+        received_ms=_field(document, "received_ms", int),
+        sensor=_field(document, "sensor", str),
+        speed_rpm=_optional(document, "speed_rpm", NUMBER),
+        temperature_c=_optional(document, "temperature_c", NUMBER),
+        axes={axis: _indicators(axis, values) for axis, values in axes.items()},
+    )
+
+
+def _indicators(axis: str, values: Any) -> dict[str, float | None]:
+    if not isinstance(values, dict):
+        raise Rejected(Reason.BAD_FIELD, f"axis {axis} is {values!r}, wanted an object of indicators")
+    return {name: _optional(values, name, NUMBER) for name in values}
+
+
+def _control(kind: str, document: Mapping[str, Any]) -> Control:
+    closure = _optional(document, "closure", dict)
+    return Control(
+        kind=kind,
+        case_id=_field(document, "case_id", str),
+        t_ms=_field(document, "t_ms", int),
+        by=_field(document, "by", str),
+        closure={name: _field(closure, name, str) for name in closure} if closure is not None else None,
+    )
+
+
+def _field(document: Mapping[str, Any], name: str, kind: type) -> Any:
+    value = _optional(document, name, kind)
+    if value is None:
+        raise Rejected(Reason.BAD_FIELD, f"{name} is missing, wanted {kind.__name__}")
+    return value
+
+
+def _optional(document: Mapping[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
+    value = document.get(name)
+    # bool is an int to isinstance, and never what is meant
+    if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
+        raise Rejected(Reason.BAD_FIELD, f"{name} is {value!r}, wanted {kind}")
+    return value
+
+
+def _not_finite(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
