@@ -15,19 +15,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-REGION = "eu-central-1"
+REGION = "us-east-1"  # as in tests/conftest.py
 START_S = 60  # for MiniStack to answer; it takes about 2 s on an idle machine
-
-
-@pytest.fixture(autouse=True)
-def no_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reaches an account, whatever the shell it runs in is logged in to."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-        monkeypatch.setenv(name, "testing")
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    monkeypatch.setenv("AWS_REGION", REGION)
 
 
 @pytest.fixture

@@ -37,9 +37,7 @@ def catalog(ministack: str) -> Catalog:
 @pytest.fixture
 def database(ministack: str) -> str:
     name = f"telltale_{uuid4().hex}"
-    client("s3", ministack).create_bucket(
-        Bucket=name.replace("_", "-"), CreateBucketConfiguration={"LocationConstraint": REGION}
-    )
+    client("s3", ministack).create_bucket(Bucket=name.replace("_", "-"))
     client("glue", ministack).create_database(DatabaseInput={"Name": name})
     return name
 

@@ -1,0 +1,61 @@
+"""By the clock: data files that the other functions wrote become part of the Iceberg tables."""
+
+import os
+import time
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from telltale.adapters.commit import Busy, Committer
+from telltale.adapters.lake import Lake, glue_catalog
+from telltale.adapters.settings import CommitSettings
+
+SPARE_MS = 60_000  # a commit of a full plan takes less (guess: 3,000 footers at 10 ms, 16 at once, are 2 s)
+
+log = Logger(service="commit_lake")
+metrics = Metrics(namespace="Telltale", service="commit_lake")
+tracer = Tracer(service="commit_lake")
+
+
+@tracer.capture_lambda_handler
+@log.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+    committer = Committer(owner=context.aws_request_id, **_collaborators())
+    until_ms = _now_ms() + context.get_remaining_time_in_millis()
+    try:
+        commits = committer.run(until_ms=until_ms, spare_ms=SPARE_MS)
+    except Busy as busy:
+        log.info("nothing committed: %s", busy)
+        commits = []
+    for commit in commits:
+        log.info("committed", extra=asdict(commit))
+        metrics.add_metric("ReceiptsCommitted", MetricUnit.Count, commit.receipts)
+        metrics.add_metric("FilesCommitted", MetricUnit.Count, commit.files)
+    return {"commits": len(commits), "receipts": sum(commit.receipts for commit in commits)}
+
+
+@cache
+def _collaborators() -> dict[str, Any]:
+    settings = CommitSettings.from_env(os.environ)
+    lake = Lake(
+        glue_catalog(boto3.client("glue"), {}),
+        database=settings.glue_database,
+        location=f"s3://{settings.lake_bucket}/lake",
+    )
+    return {
+        "s3": boto3.client("s3"),
+        "dynamodb": boto3.client("dynamodb"),
+        "lake": lake,
+        "bucket": settings.lake_bucket,
+        "table": settings.progress_table,
+        "now_ms": _now_ms,
+    }
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

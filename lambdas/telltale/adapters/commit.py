@@ -1,0 +1,233 @@
+"""From pending receipts to rows in the tables, exactly once, one committer at a time.
+
+  receipts/pending/…      what the functions decided
+    │  plan: which receipts, which files, under which number; one object, replaced only by who read the last one
+    ▼
+  commits/plan.json       from here on only this plan can be carried out, by whoever comes
+    │  for each table: add its files, unless the table has this number already (Lake.add)
+    ▼
+  receipts/committed/…    then the plan is marked done, and the next one can be made
+
+A lease keeps a second committer from doing the same work at the same time. Nothing depends on it: one that
+outlives its lease finds its number in the tables, or loses Iceberg's optimistic lock, or the plan is not its own.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from itertools import compress
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from telltale.adapters import parquet
+from telltale.adapters.lake import Lake
+from telltale.adapters.receipts import COMMITTED, PENDING, Receipt
+from telltale.core import schema
+
+PLAN = "commits/plan.json"
+RECEIPTS_A_PLAN = 1000  # one listing; about 3,000 files, whose footers are read in the minute that a commit has
+AT_ONCE = 16  # calls to S3, each nearly all waiting
+TABLES = {table.name: table for table in schema.TABLES}
+
+
+class Busy(Exception):
+    """Another committer holds the lease, or took the plan over."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One commit: the batch ids of its receipts, and the keys of their files by table."""
+
+    number: int
+    receipts: tuple[str, ...]
+    files: Mapping[str, tuple[str, ...]]
+    done: bool = False
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What one commit brought into the tables."""
+
+    number: int
+    receipts: int
+    files: int
+
+
+class Committer:
+    """Commits for one lake. `owner` names this invocation in the lease."""
+
+    def __init__(
+        self,
+        s3: Any,
+        dynamodb: Any,
+        lake: Lake,
+        *,
+        bucket: str,
+        table: str,
+        owner: str,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._s3, self._dynamodb, self._lake = s3, dynamodb, lake
+        self._bucket, self._table = bucket, table
+        self._owner, self._now_ms = owner, now_ms
+
+    def run(self, *, until_ms: int, spare_ms: int) -> list[Committed]:
+        """Commit what is pending, beginning no further commit in the last `spare_ms` before `until_ms`.
+
+        Raises Busy when another committer is at it.
+        """
+        self._take_lease(until_ms)
+        try:
+            commits = []
+            while self._now_ms() < until_ms - spare_ms and (commit := self._commit()):
+                commits.append(commit)
+            return commits
+        finally:
+            self._release_lease()
+
+    def _commit(self) -> Committed | None:
+        """Carry out the plan there is, or else make one; None when nothing is pending."""
+        last, tag = self._read_plan()
+        if last and not last.done:
+            plan = last
+        else:
+            made = self._make_plan(after=last.number if last else 0)
+            if made is None:
+                return None
+            plan, tag = made, self._write_plan(made, replacing=tag)
+        for name, keys in plan.files.items():
+            self._lake.add(TABLES[name], [f"s3://{self._bucket}/{key}" for key in keys], number=plan.number)
+        self._each(self._move, plan.receipts)
+        self._write_plan(Plan(plan.number, plan.receipts, plan.files, done=True), replacing=tag)
+        return Committed(plan.number, len(plan.receipts), sum(map(len, plan.files.values())))
+
+    # --- The plan
+
+    def _make_plan(self, *, after: int) -> Plan | None:
+        receipts = self._pending()
+        if not receipts:
+            return None
+        # Greater than any before, even if the object that remembers the last one was lost.
+        number = max(after + 1, self._now_ms())
+        files: dict[str, list[str]] = defaultdict(list)
+        for receipt in receipts:
+            for file in receipt.files:
+                files[file.table].append(file.key)
+        files[schema.BATCHES.name] += self._write_batches(receipts, number)
+        return Plan(number, tuple(receipt.batch_id for receipt in receipts), {n: tuple(k) for n, k in files.items()})
+
+    def _pending(self) -> list[Receipt]:
+        """Receipts that wait. One that a late invocation published again after its commit is cleared away."""
+        found = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=PENDING, MaxKeys=RECEIPTS_A_PLAN)
+        batch_ids = [_batch_id(item["Key"]) for item in found.get("Contents", [])]
+        committed = list(compress(batch_ids, self._each(self._is_committed, batch_ids)))
+        self._each(self._move, committed)
+        return self._each(self._read_receipt, [batch_id for batch_id in batch_ids if batch_id not in committed])
+
+    def _write_batches(self, receipts: Sequence[Receipt], number: int) -> list[str]:
+        """Keys of the files with the receipts' own rows, in the table `batches`."""
+        keys = []
+        for file in parquet.files(schema.BATCHES, map(_batch_row, receipts)):
+            key = f"lake/{file.table}/data/{number}-{hashlib.sha256(file.body).hexdigest()[:16]}.parquet"
+            self._s3.put_object(Bucket=self._bucket, Key=key, Body=file.body)
+            keys.append(key)
+        return keys
+
+    def _read_plan(self) -> tuple[Plan | None, str | None]:
+        """The last plan and its entity tag, None when there never was one."""
+        try:
+            answer = self._s3.get_object(Bucket=self._bucket, Key=PLAN)
+        except self._s3.exceptions.NoSuchKey:
+            return None, None
+        document = json.loads(answer["Body"].read())
+        files = {name: tuple(keys) for name, keys in document["files"].items()}
+        return Plan(document["number"], tuple(document["receipts"]), files, document["done"]), answer["ETag"]
+
+    def _write_plan(self, plan: Plan, *, replacing: str | None) -> str:
+        """Replace the plan that was read, and no other; the new entity tag."""
+        condition = {"IfNoneMatch": "*"} if replacing is None else {"IfMatch": replacing}
+        body = json.dumps(asdict(plan), separators=(",", ":")).encode()
+        try:
+            return str(self._s3.put_object(Bucket=self._bucket, Key=PLAN, Body=body, **condition)["ETag"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"PreconditionFailed", "ConditionalRequestConflict"}:
+                raise Busy(f"another committer took {PLAN} over from {self._owner}") from error
+            raise
+
+    # --- Receipts
+
+    def _read_receipt(self, batch_id: str) -> Receipt:
+        answer = self._s3.get_object(Bucket=self._bucket, Key=f"{PENDING}{batch_id}.json")
+        return Receipt.from_json(answer["Body"].read())
+
+    def _is_committed(self, batch_id: str) -> bool:
+        try:
+            self._s3.head_object(Bucket=self._bucket, Key=f"{COMMITTED}{batch_id}.json")
+        except ClientError as error:
+            if _is_missing(error):
+                return False
+            raise
+        return True
+
+    def _move(self, batch_id: str) -> None:
+        """From pending to committed; nothing to do if it was moved before."""
+        pending = f"{PENDING}{batch_id}.json"
+        source = {"Bucket": self._bucket, "Key": pending}
+        try:
+            self._s3.copy_object(Bucket=self._bucket, Key=f"{COMMITTED}{batch_id}.json", CopySource=source)
+        except ClientError as error:
+            if not _is_missing(error):
+                raise
+        self._s3.delete_object(Bucket=self._bucket, Key=pending)
+
+    def _each(self, action: Callable[[str], Any], batch_ids: Iterable[str]) -> list[Any]:
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            return list(threads.map(action, batch_ids))
+
+    # --- The lease
+
+    def _take_lease(self, until_ms: int) -> None:
+        lease = {
+            "pk": {"S": "lease#commit"},
+            "owner": {"S": self._owner},
+            "expires_ms": {"N": str(until_ms)},
+        }
+        try:
+            self._dynamodb.put_item(
+                TableName=self._table,
+                Item=lease,
+                ConditionExpression="attribute_not_exists(pk) OR expires_ms < :now",
+                ExpressionAttributeValues={":now": {"N": str(self._now_ms())}},
+            )
+        except self._dynamodb.exceptions.ConditionalCheckFailedException as held:
+            raise Busy("another committer holds the lease") from held
+
+    def _release_lease(self) -> None:
+        """Only if it still is ours."""
+        with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
+            self._dynamodb.delete_item(
+                TableName=self._table,
+                Key={"pk": {"S": "lease#commit"}},
+                ConditionExpression="#owner = :owner",
+                ExpressionAttributeNames={"#owner": "owner"},
+                ExpressionAttributeValues={":owner": {"S": self._owner}},
+            )
+
+
+def _is_missing(error: ClientError) -> bool:
+    return error.response["Error"]["Code"] in {"NoSuchKey", "404"}
+
+
+def _batch_id(key: str) -> str:
+    return key.removeprefix(PENDING).removesuffix(".json")
+
+
+def _batch_row(receipt: Receipt) -> dict[str, Any]:
+    copied = ("batch_id", "function", "stream", "shard", "first", "last", "records")
+    counted = ("stored", "duplicate", "quarantined", "code_version")
+    return {"t": receipt.t_ms} | {name: getattr(receipt, name) for name in copied + counted}

@@ -1,0 +1,249 @@
+"""Committed exactly once: whatever is killed in between, whoever else commits, each batch's rows are there once."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchTableError
+from telltale.adapters import parquet
+from telltale.adapters.commit import PLAN, Busy, Committer
+from telltale.adapters.lake import Lake, glue_catalog
+from telltale.adapters.receipts import COMMITTED, PENDING, DataFile, Receipt
+from telltale.core import schema
+
+from tests.contracts.conftest import client
+from tests.contracts.test_lake import file_access, reading
+from tests.contracts.test_registry import table as progress_table
+
+NOW = 1_790_000_000_000
+LONG_MS = 300_000
+CHANGES = 8  # that one commit of one receipt makes: lease, batches, plan, two tables, move, plan, …
+
+
+class Stop(BaseException):
+    """The function is killed here."""
+
+
+class Fragile:
+    """A client whose calls can be killed: `before` and `after` see the number of each call that changes something."""
+
+    CHANGES = re.compile(r"put_|delete_|update_|copy_")
+
+    def __init__(self, real: Any, kill: Callable[[str, str], None]) -> None:
+        self._real, self._kill = real, kill
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._real, name)
+        if not self.CHANGES.match(name):
+            return real
+
+        def call(**arguments: Any) -> Any:
+            self._kill("before", name)
+            answer = real(**arguments)
+            self._kill("after", name)
+            return answer
+
+        return call
+
+
+class Place:
+    """A lake of its own, with committers that may be killed."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.s3, self.dynamodb = client("s3", endpoint), client("dynamodb", endpoint)
+        self.bucket = f"lake-{uuid4().hex}"
+        self.s3.create_bucket(Bucket=self.bucket)
+        self.table = progress_table(self.dynamodb)
+        self.database = f"telltale_{uuid4().hex}"
+        client("glue", endpoint).create_database(DatabaseInput={"Name": self.database})
+        self.catalog: Catalog = glue_catalog(client("glue", endpoint), file_access(endpoint))
+        self.now_ms = NOW
+
+    def committer(self, owner: str = "one", kill: Callable[[str, str], None] = lambda when, call: None) -> Committer:
+        return Committer(
+            Fragile(self.s3, kill),
+            Fragile(self.dynamodb, kill),
+            FragileLake(self.catalog, self.database, f"s3://{self.bucket}/lake", kill),
+            bucket=self.bucket,
+            table=self.table,
+            owner=owner,
+            now_ms=self._tick,
+        )
+
+    def commit(self, **how: Any) -> int:
+        """Number of receipts committed."""
+        until_ms = self.now_ms + LONG_MS
+        return sum(done.receipts for done in self.committer(**how).run(until_ms=until_ms, spare_ms=1000))
+
+    def _tick(self) -> int:
+        self.now_ms += 1
+        return self.now_ms
+
+    def publish(self, n: int) -> Receipt:
+        """A pending receipt with one reading of value n."""
+        [file] = parquet.files(schema.READINGS, [reading(n)])
+        data = DataFile("readings", f"data/readings/{file.day}/{n}.parquet", file.rows, len(file.body))
+        self.s3.put_object(Bucket=self.bucket, Key=data.key, Body=file.body)
+        batch_id = f"captures/shard-0/{n}"
+        receipt = Receipt(batch_id, "f", "captures", "shard-0", str(n), str(n), NOW, "0", 1, 1, 0, 0, (data,), {})
+        self.republish(receipt)
+        return receipt
+
+    def republish(self, receipt: Receipt) -> None:
+        self.s3.put_object(Bucket=self.bucket, Key=f"{PENDING}{receipt.batch_id}.json", Body=receipt.to_json())
+
+    def values(self) -> list[float]:
+        """The readings in the lake."""
+        return sorted(row["value"] for row in self.rows("readings"))
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        try:
+            rows: list[dict[str, Any]] = self.catalog.load_table((self.database, name)).scan().to_arrow().to_pylist()
+        except NoSuchTableError:
+            return []
+        return rows
+
+    def keys(self, prefix: str) -> list[str]:
+        found = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix)
+        return [item["Key"] for item in found.get("Contents", [])]
+
+
+class FragileLake(Lake):
+    def __init__(self, catalog: Catalog, database: str, location: str, kill: Callable[[str, str], None]) -> None:
+        super().__init__(catalog, database=database, location=location)
+        self._kill = kill
+
+    def add(self, *args: Any, **named: Any) -> bool:
+        self._kill("before", "add")
+        added = super().add(*args, **named)
+        self._kill("after", "add")
+        return added
+
+
+@pytest.fixture
+def place(ministack: str) -> Place:
+    return Place(ministack)
+
+
+def test_what_is_pending_becomes_rows_and_one_row_for_each_batch(place: Place) -> None:
+    for n in (1, 2, 3):
+        place.publish(n)
+
+    committed = place.commit()
+
+    assert committed == 3
+    assert place.values() == [1.0, 2.0, 3.0]
+    assert sorted(row["batch_id"] for row in place.rows("batches")) == [f"captures/shard-0/{n}" for n in (1, 2, 3)]
+    assert (place.keys(PENDING), len(place.keys(COMMITTED))) == ([], 3)
+
+
+def test_with_nothing_pending_nothing_happens(place: Place) -> None:
+    assert place.commit() == 0
+    assert place.keys("") == []
+
+
+def test_later_receipts_go_into_a_later_commit(place: Place) -> None:
+    place.publish(1)
+    place.commit()
+    place.publish(2)
+    place.commit()
+
+    snapshots = place.catalog.load_table((place.database, "readings")).snapshots()
+    numbers = {snapshot.summary["telltale.commit"] for snapshot in snapshots if snapshot.summary}
+    assert place.values() == [1.0, 2.0]
+    assert len(numbers) == 2
+
+
+def test_a_commit_goes_on_after_the_memory_of_the_last_one_was_lost(place: Place) -> None:
+    place.publish(1)
+    place.commit()
+    place.s3.delete_object(Bucket=place.bucket, Key=PLAN)
+    place.publish(2)
+    place.commit()
+
+    assert place.values() == [1.0, 2.0]
+
+
+def test_a_receipt_published_again_after_its_commit_is_cleared_away(place: Place) -> None:
+    receipt = place.publish(1)
+    place.commit()
+    place.republish(receipt)
+
+    committed = place.commit()
+
+    assert committed == 0
+    assert (place.values(), place.keys(PENDING)) == ([1.0], [])
+
+
+def killed_at(moment: int) -> Callable[[str, str], None]:
+    """Kills at the moment-th chance and lets nothing through after it; each change has two, before and after."""
+    chances: Iterator[int] = iter(range(10**6))
+
+    def kill(when: str, call: str) -> None:
+        if next(chances) >= moment:
+            raise Stop
+
+    return kill
+
+
+def test_a_commit_killed_at_any_step_is_finished_by_the_next_one_exactly_once(place: Place) -> None:
+    """One lake lives through a kill at the first step, then at the second, … until a commit gets through."""
+    published, moment, killed = 0, 0, True
+    while killed:
+        published += 1
+        place.publish(published)
+        try:
+            place.commit(owner="killed", kill=killed_at(moment))
+            killed = False
+        except Stop:
+            place.now_ms += LONG_MS + 1000  # its lease runs out
+        place.commit(owner="next")
+
+        assert place.values() == [float(n) for n in range(1, published + 1)], f"killed at {moment}"
+        assert place.keys(PENDING) == []
+        moment += 1
+
+    assert moment > CHANGES
+    assert set(Counter(row["batch_id"] for row in place.rows("batches")).values()) == {1}
+    assert len(place.rows("batches")) == published
+
+
+def test_while_one_commits_another_is_turned_away(place: Place) -> None:
+    place.publish(1)
+    turned_away: list[bool] = []
+
+    def second(when: str, call: str) -> None:
+        if (when, call) == ("before", "add") and not turned_away:
+            with pytest.raises(Busy):
+                place.commit(owner="two")
+            turned_away.append(True)
+
+    place.commit(kill=second)
+
+    assert turned_away
+    assert place.values() == [1.0]
+
+
+@pytest.mark.parametrize("overtaken", range(2 * CHANGES))
+def test_one_that_wakes_up_after_its_lease_adds_nothing_twice(place: Place, overtaken: int) -> None:
+    place.publish(1)
+    chances = iter(range(10**6))
+
+    def sleep_then_wake(when: str, call: str) -> None:
+        if next(chances) == overtaken:
+            place.now_ms += LONG_MS + 1000
+            place.commit(owner="two")
+            place.publish(2)
+            place.commit(owner="three")
+
+    with suppress(Busy):
+        place.commit(kill=sleep_then_wake)
+    place.commit(owner="four")
+
+    assert place.values() == [1.0, 2.0]
+    assert set(Counter(row["batch_id"] for row in place.rows("batches")).values()) == {1}
