@@ -75,13 +75,12 @@ class Lake(Construct):
         self.bucket.grant_delete(writer, "receipts/decided/*")
 
     def grant_commit(self, committer: iam.IGrantable) -> None:
-        """Let `committer` add data files to the tables, create tables and evolve them; it drops nothing."""
+        """Let `committer` make tables, evolve them and add data files; it drops neither tables nor files."""
         for prefix in ("data/*", "lake/*", "receipts/*", "commits/*"):
             self.bucket.grant_read(committer, prefix)
         for prefix in ("lake/*", "receipts/*", "commits/*"):
             self.bucket.grant_put(committer, prefix)
-        for prefix in ("receipts/pending/*", "commits/*"):
-            self.bucket.grant_delete(committer, prefix)
+        self.bucket.grant_delete(committer, "receipts/pending/*")
         stack = Stack.of(self)
         iam.Grant.add_to_principal(
             grantee=committer,

@@ -6,6 +6,7 @@ from aws_cdk import CfnOutput, Duration, Stack
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra.alarms import Alarms
 from infra.data import Data
 from infra.function import ONE_CPU_MB, Function
 from infra.gateways import Gateways
@@ -61,6 +62,13 @@ class Line(Stack):
         tables.logbook.grant_read_write_data(orders)
         data.webhook_secret.grant_read(orders)
         messages.notices.grant_publish(orders)
+
+        # Watch
+        alarms = Alarms(self, "Alarms", topic=messages.notices if settings.alarm_email else None)
+        alarms.on_lag(extract, detect)
+        alarms.on_failure(extract, detect, commit, orders, stale, hook)
+        alarms.on_dead_letters(messages.dead_letters)
+        alarms.on_undelivered(ingest.rules)
 
         outputs = {
             "CommitFunction": commit.function_name,

@@ -1,10 +1,12 @@
 """Who is told: events on a bus, notices to people, and the queue of cases that need their work order looked at."""
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -24,6 +26,8 @@ class Messages(Construct):
             enforce_ssl=True,
             master_key=key or kms.Alias.from_alias_name(self, "SnsKey", "alias/aws/sns"),
         )
+        if settings.alarm_email:
+            self._tell(settings.alarm_email)
         self.dead_letters = self._queue("DeadLetters", key=key, retention_period=Duration.days(14))
         self.orders = self._queue(
             "Orders",
@@ -39,6 +43,12 @@ class Messages(Construct):
             event_pattern=events.EventPattern(source=["telltale"], detail_type=events.Match.prefix("Case ")),
             targets=[targets.SqsQueue(self.orders, dead_letter_queue=self.dead_letters)],
         )
+
+    def _tell(self, email: str) -> None:
+        """Send the notices, and the alarms of this account, to `email`."""
+        self.notices.add_subscription(subscriptions.EmailSubscription(email))
+        account = {"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
+        self.notices.grant_publish(iam.ServicePrincipal("cloudwatch.amazonaws.com", conditions=account))
 
     def _queue(self, id_: str, *, key: kms.IKey | None, **options: object) -> sqs.Queue:
         return sqs.Queue(

@@ -66,10 +66,6 @@ def on_cases(function: lambda_.Function, *, queue: sqs.IQueue) -> None:
 
 
 def every(interval: Duration, *, run: lambda_.Function) -> None:
-    """Run `run` by the clock. A failed run is not repeated, for the next one does its work."""
-    events.Rule(
-        run,
-        "Clock",
-        schedule=events.Schedule.rate(interval),
-        targets=[targets.LambdaFunction(run, retry_attempts=0, max_event_age=interval)],
-    )
+    """Run `run` by the clock. A failed or late run is not repeated, for the next one does its work."""
+    run.configure_async_invoke(retry_attempts=0, max_event_age=interval)
+    events.Rule(run, "Clock", schedule=events.Schedule.rate(interval), targets=[targets.LambdaFunction(run)])

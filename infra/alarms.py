@@ -1,0 +1,79 @@
+"""When a person should look: the line falls behind, fails, or gives something up."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iot as iot
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+PERIOD = Duration.minutes(5)
+LATE = Duration.minutes(10)  # guess: a case that late is still weeks early, and a slow start is over
+FAILING = 3  # periods in a row; one failed run is what retries are for
+
+
+class Alarms(Construct):
+    """Alarms that tell `topic`, or only show, without one."""
+
+    def __init__(self, scope: Construct, id_: str, *, topic: sns.ITopic | None) -> None:
+        super().__init__(scope, id_)
+        self._topic = topic
+
+    def on_lag(self, *readers: lambda_.IFunction) -> None:
+        for function in readers:
+            age = function.metric("IteratorAge", statistic="Maximum", period=PERIOD)
+            self._alarm(
+                f"Late{function.node.id}",
+                age,
+                above=LATE.to_milliseconds() - 1,
+                says="Captures wait in the stream: the function that reads it fails or is too slow.",
+            )
+
+    def on_failure(self, *functions: lambda_.IFunction) -> None:
+        for function in functions:
+            self._alarm(
+                f"Failing{function.node.id}",
+                function.metric_errors(period=PERIOD),
+                periods=FAILING,
+                says="The function fails again and again; its log says why.",
+            )
+
+    def on_dead_letters(self, queue: sqs.IQueue) -> None:
+        self._alarm(
+            "DeadLetters",
+            queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
+            says="A case could not be brought to the maintenance system; `telltale redrive` tries again.",
+        )
+
+    def on_undelivered(self, rules: Sequence[iot.CfnTopicRule]) -> None:
+        for rule in rules:
+            failures = cloudwatch.Metric(
+                namespace="AWS/IoT",
+                metric_name="Failure",
+                dimensions_map={"RuleName": rule.ref, "ActionType": "Kinesis"},
+                statistic="Sum",
+                period=PERIOD,
+            )
+            self._alarm(
+                f"Undelivered{rule.node.id}",
+                failures,
+                says="Messages did not reach the stream; they are in the lake bucket below rule-errors/.",
+            )
+
+    def _alarm(self, id_: str, metric: cloudwatch.IMetric, *, says: str, above: float = 0, periods: int = 1) -> None:
+        alarm = cloudwatch.Alarm(
+            self,
+            id_,
+            metric=metric,
+            threshold=above,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            evaluation_periods=periods,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            alarm_description=f"{Stack.of(self).stack_name}: {says}",
+        )
+        if self._topic:
+            alarm.add_alarm_action(actions.SnsAction(self._topic))
