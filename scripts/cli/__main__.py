@@ -26,6 +26,7 @@ COMMANDS = {
     "diff": "what deploying would change",
     "bench": "measure the line",
     "test": "run the tests",
+    "dictionary": "write docs/data-dictionary.md anew from the schema",
     "lock": "renew the pins from pyproject.toml",
 }
 
