@@ -219,6 +219,31 @@ def test_closed_without_repair_a_level_that_grows_further_is_a_new_case() -> Non
     assert machine.acts == ["opened", "resolved", "opened"]
 
 
+def test_a_sibling_of_the_row_that_opened_a_closed_case_waits_a_row_so_that_no_two_cases_share_an_id() -> None:
+    def axis(name: str, t_ms: int, speed_rpm: float = 1480) -> Row:
+        return Row(f"c{t_ms}", name, t_ms, t_ms, "s", speed_rpm, axes={name: {"velocity_rms_mm_s": 3.0}})
+
+    machine = Machine(Position(BARE.id, machine_class="iso10816-1/II", running_above_rpm=300))
+    for t_ms in (1, 2, 3):
+        machine.takes(axis("x", t_ms)).takes(axis("y", t_ms))
+    machine.takes(axis("x", 4)).resolved(NO_ISSUE).takes(axis("y", 4)).takes(axis("y", 5, speed_rpm=0))
+    assert machine.acts == ["opened", "resolved"]
+
+    machine.takes(axis("y", 6))
+
+    assert machine.acts == ["opened", "resolved", "opened"]
+    assert machine.changes[0].case_id != machine.changes[2].case_id
+
+
+def test_two_positions_never_share_a_case() -> None:
+    here, there = (
+        Machine(Position(name, machine_class="iso10816-1/II")).hears_all("velocity_rms_mm_s", [3.0] * 6)
+        for name in ("plant/hall/pump-1/motor-de", "plant/hall/pump-1/motor-nde")
+    )
+
+    assert here.case_id != there.case_id
+
+
 def test_nothing_is_learned_from_a_fault() -> None:
     machine = warm()
     learned = machine.state.channels["x"].baseline

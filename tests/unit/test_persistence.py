@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from telltale.core.limits import PROFILES
 from telltale.core.persistence import Monitor, debounced, hushed, watch
 from telltale.core.settings import Settings
 
@@ -51,9 +52,20 @@ def test_a_level_on_the_limit_does_not_flicker() -> None:
     assert watched([0.89] * 3, monitor).level == "HEALTHY"
 
 
-def test_an_exact_boundary_counts_whatever_its_digits() -> None:
-    for warning, alarm in ((2.8, 7.1), (1.1, 3.3), (0.71, 1.8)):
-        assert watched([alarm / warning] * 4, alarm_score=alarm / warning).level == "ALARM"
+def test_an_alarm_on_its_limit_does_not_flicker_either() -> None:
+    monitor = watched([2.0] * 6)
+
+    seen = {watched([1.85, 2.05] * n, monitor).level for n in range(1, 20)}
+
+    assert seen == {"ALARM"}
+    assert watched([1.5] * 6, monitor).level == "WARNING"
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_value_exactly_on_the_alarm_limit_counts_whatever_its_digits(name: str) -> None:
+    limit = PROFILES[name].c_d / PROFILES[name].b_c
+
+    assert watched([limit] * 4, alarm_score=limit).level == "ALARM"
 
 
 def test_a_rule_without_an_alarm_never_alarms() -> None:
@@ -66,6 +78,13 @@ def test_closed_without_repair_it_is_quiet_where_it_stands_and_speaks_when_it_gr
     assert watched([1.4, 1.5, 1.6] * 10, quiet).level == "HEALTHY"
     assert watched([1.7] * 4, quiet).level == "WARNING"
     assert watched([2.1] * 4, quiet).level == "ALARM"
+
+
+def test_an_alarm_closed_without_repair_is_quiet_too() -> None:
+    quiet = hushed(watched([3.0] * 6), settings=DEFAULTS)
+
+    assert watched([3.0, 3.1, 3.2] * 10, quiet).level == "HEALTHY"
+    assert watched([3.3] * 4, quiet).level == "ALARM"
 
 
 def test_once_it_cleared_the_quiet_is_over() -> None:
