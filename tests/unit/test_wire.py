@@ -346,7 +346,8 @@ def envelope(**fields: Any) -> bytes:
 def test_an_envelope_keeps_the_bytes_and_says_who_sent_them() -> None:
     opened = wire.decode_envelope(envelope(replay_of="shard:1"))
 
-    assert opened == wire.Envelope(payload(), "dt/telltale/gw-1/s-1/capture", "gw-1", "s-1", "capture", NOW, "shard:1")
+    assert opened == wire.Envelope(payload(), "dt/telltale/gw-1/s-1/capture", "gw-1", NOW, "shard:1")
+    assert (opened.gateway, opened.sensor, opened.kind) == ("gw-1", "s-1", "capture")
 
 
 @given(st.binary(max_size=50), st.none() | st.text(max_size=9))
@@ -355,35 +356,34 @@ def test_an_envelope_is_read_as_it_was_written(data: bytes, replay_of: str | Non
 
     written = wire.encode_envelope(data, topic=topic, client="gw-1", received_ms=NOW, replay_of=replay_of)
 
-    assert wire.decode_envelope(written) == wire.Envelope(data, topic, "gw-1", "s-1", "wave", NOW, replay_of)
+    assert wire.decode_envelope(written) == wire.Envelope(data, topic, "gw-1", NOW, replay_of)
 
 
 @pytest.mark.parametrize(
-    ("data", "reason"),
+    "data",
     [
-        (b"garbage", Reason.BAD_ENVELOPE),
-        (b"[" * 100_000, Reason.BAD_ENVELOPE),
-        (b"[]", Reason.BAD_ENVELOPE),
-        (envelope(payload=None), Reason.BAD_ENVELOPE),
-        (envelope(payload="not base64"), Reason.BAD_ENVELOPE),
-        (envelope(payload="é"), Reason.BAD_ENVELOPE),
-        (envelope(client=None), Reason.BAD_ENVELOPE),
-        (envelope(received_ms="now"), Reason.BAD_ENVELOPE),
-        (envelope(received_ms=-1), Reason.BAD_ENVELOPE),
-        (envelope(received_ms=10**16), Reason.BAD_ENVELOPE),
-        (envelope(replay_of=7), Reason.BAD_ENVELOPE),
-        (envelope(topic="dt/telltale/gw-1/s-1"), Reason.BAD_ENVELOPE),
-        (envelope(topic="dt/telltale/gw-1/s-1/other"), Reason.BAD_ENVELOPE),
-        (envelope(topic="dt/other/gw-1/s-1/capture"), Reason.BAD_ENVELOPE),
-        (envelope(topic="dt/telltale/gw-1/s 1/capture"), Reason.BAD_ENVELOPE),
-        (envelope(client="gw-2"), Reason.FOREIGN_GATEWAY),
+        b"garbage",
+        b"[" * 100_000,
+        b"[]",
+        envelope(payload=None),
+        envelope(payload="not base64"),
+        envelope(payload="é"),
+        envelope(client=None),
+        envelope(received_ms="now"),
+        envelope(received_ms=-1),
+        envelope(received_ms=10**16),
+        envelope(replay_of=7),
+        envelope(topic="dt/telltale/gw-1/s-1"),
+        envelope(topic="dt/telltale/gw-1/s-1/other"),
+        envelope(topic="dt/other/gw-1/s-1/capture"),
+        envelope(topic="dt/telltale/gw-1/s 1/capture"),
     ],
 )
-def test_a_bad_envelope_is_rejected_with_its_reason(data: bytes, reason: Reason) -> None:
+def test_what_is_no_envelope_is_rejected_as_such(data: bytes) -> None:
     with pytest.raises(Rejected) as caught:
         wire.decode_envelope(data)
 
-    assert caught.value.reason == reason
+    assert caught.value.reason == Reason.BAD_ENVELOPE
 
 
 @given(st.data())
@@ -393,11 +393,11 @@ def test_a_broken_envelope_does_no_harm(data: st.DataObject) -> None:
 
     rejected = rejection(wire.decode_envelope, bytes(broken[: data.draw(st.integers(0, len(broken)))]))
 
-    assert rejected is None or rejected.reason in {Reason.BAD_ENVELOPE, Reason.FOREIGN_GATEWAY}
+    assert rejected is None or rejected.reason == Reason.BAD_ENVELOPE
 
 
-def opened(data: bytes, kind: str = "capture", sensor: str = "s-1") -> wire.Envelope:
-    return wire.Envelope(data, f"dt/telltale/gw-1/{sensor}/{kind}", "gw-1", sensor, kind, NOW)
+def opened(data: bytes, kind: str = "capture", sensor: str = "s-1", client: str = "gw-1") -> wire.Envelope:
+    return wire.Envelope(data, f"dt/telltale/gw-1/{sensor}/{kind}", client, NOW)
 
 
 def test_the_topic_says_which_format_the_payload_is_in() -> None:
@@ -411,6 +411,7 @@ def test_the_topic_says_which_format_the_payload_is_in() -> None:
     ("received", "reason"),
     [
         (opened(bytes(128 * 1024 + 1)), Reason.TOO_LARGE),
+        (opened(JSON, client="gw-2"), Reason.FOREIGN_GATEWAY),
         (opened(JSON, sensor="s-2"), Reason.FOREIGN_GATEWAY),
         (opened(JSON, kind="wave"), Reason.BAD_PAYLOAD),
     ],

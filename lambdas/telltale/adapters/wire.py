@@ -31,30 +31,40 @@ _PREFIX = ["dt", "telltale"]
 
 @dataclass(frozen=True)
 class Envelope:
-    """What the IoT rule says of one message: its bytes, who sent it (from the certificate) and when it came."""
+    """What the IoT rule says of one message: its bytes, its topic, whose certificate it came with, and when.
+
+    `gateway`, `sensor` and `kind` are what the topic names.
+    """
 
     payload: bytes
     topic: str
-    gateway: str
-    sensor: str
-    kind: str
+    client: str
     received_ms: int
     replay_of: str | None = None
+
+    @property
+    def gateway(self) -> str:
+        return self.topic.split("/")[2]
+
+    @property
+    def sensor(self) -> str:
+        return self.topic.split("/")[3]
+
+    @property
+    def kind(self) -> str:
+        return self.topic.split("/")[4]
 
 
 def decode_envelope(data: bytes) -> Envelope:
     """The envelope in a record of the stream `captures`; raises Rejected."""
     fields = _envelope_fields(data)
-    gateway, sensor, kind = _topic(fields["topic"])
-    if fields["client"] != gateway:
-        client = validate.shown(fields["client"])
-        raise Rejected(Reason.FOREIGN_GATEWAY, f"topic names gateway {gateway}, the certificate is {client}'s")
+    _check_topic(fields["topic"])
     payload = _base64(fields["payload"], Reason.BAD_ENVELOPE, "payload")
-    return Envelope(payload, fields["topic"], gateway, sensor, kind, fields["received_ms"], fields.get("replay_of"))
+    return Envelope(payload, fields["topic"], fields["client"], fields["received_ms"], fields.get("replay_of"))
 
 
 def encode_envelope(
-    payload: bytes, *, topic: str | None, client: str | None, received_ms: int, replay_of: str | None = None
+    payload: bytes, *, topic: str, client: str, received_ms: int, replay_of: str | None = None
 ) -> bytes:
     """What the IoT rule puts on the stream for one message."""
     fields: dict[str, Any] = {"payload": base64.b64encode(payload).decode(), "topic": topic, "client": client}
@@ -66,6 +76,9 @@ def encode_envelope(
 
 def decode_capture(envelope: Envelope) -> Capture:
     """The capture in an envelope; raises Rejected."""
+    if envelope.client != envelope.gateway:
+        client = validate.shown(envelope.client)
+        raise Rejected(Reason.FOREIGN_GATEWAY, f"topic names gateway {envelope.gateway}, the certificate is {client}'s")
     size = len(envelope.payload)
     if size > validate.PAYLOAD_BYTES:
         raise Rejected(Reason.TOO_LARGE, f"payload has {size} bytes, wanted at most {validate.PAYLOAD_BYTES}")
@@ -119,15 +132,13 @@ def _envelope_fields(data: bytes) -> Mapping[str, Any]:
     return fields
 
 
-def _topic(topic: str) -> tuple[str, str, str]:
-    """Gateway, sensor and kind named by a topic."""
+def _check_topic(topic: str) -> None:
     levels = topic.split("/")
     if len(levels) != 5 or levels[:2] != _PREFIX or levels[4] not in KINDS:
         wanted = f"dt/telltale/<gateway>/<sensor>/{'|'.join(KINDS)}"
         raise Rejected(Reason.BAD_ENVELOPE, f"topic is {validate.shown(topic)}, wanted {wanted}")
-    gateway = validate.identifier(levels[2], "gateway in the topic", Reason.BAD_ENVELOPE)
-    sensor = validate.identifier(levels[3], "sensor in the topic", Reason.BAD_ENVELOPE)
-    return gateway, sensor, levels[4]
+    validate.identifier(levels[2], "gateway in the topic", Reason.BAD_ENVELOPE)
+    validate.identifier(levels[3], "sensor in the topic", Reason.BAD_ENVELOPE)
 
 
 def _json(payload: bytes) -> object:
