@@ -271,6 +271,9 @@ def test_levels_keep_their_order(samples: Array) -> None:
 
     assert np.all(found["rms_g"] <= found["peak_g"] * (1 + 1e-6))
     assert np.all(found["peak_g"] <= found["peak_to_peak_g"] * (1 + 1e-6))
+    excursion = np.abs(samples - samples.mean(axis=-1, keepdims=True)).max(axis=-1)
+    np.testing.assert_allclose(found["peak_g"], excursion, rtol=1e-5)
+    np.testing.assert_allclose(found["crest"] * found["rms_g"], np.where(excursion > 0, excursion, np.nan), rtol=1e-5)
     moves = ~np.isnan(found["kurtosis"])
     assert np.all((found["kurtosis"] >= (found["skewness"] ** 2 + 1) * (1 - 1e-4))[moves])
 
@@ -349,8 +352,13 @@ def test_a_record_that_does_not_move_has_no_level_and_no_shape(level: int, n: in
     assert {found[name] for name in (*BANDS, "velocity_rms_mm_s", "env_rms_g") if not np.isnan(found[name])} <= {0.0}
 
 
-def test_a_constant_that_no_binary_number_equals_still_does_not_move() -> None:
-    assert one(np.full(4097, 0.1))["rms_g"] == 0
+@given(st.floats(-1e6, 1e6), st.integers(2, 5000), st.sampled_from([np.float32, np.float64]))
+@settings(max_examples=50, deadline=None)
+def test_a_constant_does_not_move_whatever_its_mean_rounds_to(level: float, n: int, dtype: type[Any]) -> None:
+    found = one(np.full(n, level, dtype))
+
+    assert found["rms_g"] == 0
+    assert np.isnan(found["crest"])
 
 
 @pytest.mark.parametrize("n", [0, 1])
@@ -371,10 +379,17 @@ def test_a_sample_that_is_no_number_makes_its_record_unknown_and_no_other(wrong:
     assert np.isfinite(found["velocity_rms_mm_s"][1])
 
 
+def test_a_level_too_large_for_its_precision_is_unknown_not_infinite() -> None:
+    found = one((1e30 * noise(4096)[0]).astype(np.float32))
+
+    assert all(np.isnan(value) for value in found.values())
+
+
 @pytest.mark.parametrize(
     ("n", "fs_hz", "known"),
     [
         (2560, 25600.0, {"velocity_rms_mm_s": True, "velocity_2_rms_mm_s": False}),  # 0.1 s
+        (2560, 25600.0 * (1 + 1e-12), {"velocity_rms_mm_s": True}),  # a rate from an interval, rounded
         (2559, 25600.0, {"velocity_rms_mm_s": False}),
         (12800, 25600.0, {"velocity_2_rms_mm_s": True}),  # 0.5 s
         (12799, 25600.0, {"velocity_2_rms_mm_s": False}),
@@ -409,10 +424,13 @@ def test_without_a_usable_speed_there_are_no_lines(speed_hz: float | None) -> No
     assert np.isfinite(found["env_rms_g"])
 
 
-def test_a_record_too_short_for_four_turns_of_the_cage_says_nothing_about_it() -> None:
-    found = one(noise(4096)[0], fs_hz=26667.0, speed_hz=30.0)
+@pytest.mark.parametrize(("turns", "known"), [(3.9, False), (4.1, True)])
+def test_a_record_shorter_than_four_turns_of_the_cage_says_nothing_about_it(turns: float, known: bool) -> None:
+    seconds = turns / (ORDERS.ftf * 30.0)
 
-    assert np.isnan(found["env_ftf_g"])
+    found = one(noise(round(seconds * FS_HZ))[0], speed_hz=30.0)
+
+    assert np.isfinite([found["env_ftf_g"], found["env_ftf_ratio"]]).tolist() == [known, known]
     assert np.isfinite(found["env_bpfo_g"])
 
 

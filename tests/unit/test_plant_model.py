@@ -131,6 +131,29 @@ def test_a_young_fault_raises_its_own_indicator(kind: FaultKind, indicator: str,
     assert young[indicator].max() > factor * sound[indicator].max()
 
 
+@pytest.mark.parametrize(
+    ("kind", "order"),
+    [(FaultKind.INNER_RACE, 1.0), (FaultKind.BALL, fault_orders(MOTOR.bearing).ftf)],
+)
+def test_strikes_swell_as_the_defect_turns_through_the_load_zone(kind: FaultKind, order: float) -> None:
+    turning, fixed = (
+        features(
+            (sample := take(MOTOR, [at(each, 0.5)])).waveforms,
+            fs_hz=FS_HZ,
+            scale_g=SCALE_G,
+            speed_hz=sample.speed_rpm / 60,
+            bearing_orders=[order, np.nan, np.nan, np.nan],
+        )["env_bpfo_ratio"].max()
+        for each in (kind, FaultKind.OUTER_RACE)
+    )
+
+    assert turning > 10 > 5 > fixed
+
+
+def test_a_sensor_feels_gravity_on_its_vertical_axis() -> None:
+    assert take(MOTOR).waveforms.mean(axis=-1) * SCALE_G == pytest.approx([0, 1, 0], abs=0.01)
+
+
 def test_a_misaligned_shaft_shows_at_twice_its_speed_and_along_it() -> None:
     misaligned, unbalanced = measure(MOTOR, at(FaultKind.MISALIGNMENT, 1)), measure(MOTOR, at(FaultKind.IMBALANCE, 1))
 

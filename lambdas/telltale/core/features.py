@@ -70,9 +70,9 @@ def features(
 
     Each value has shape (...), float64, and does not depend on the other records of the stack. int16 and
     float32 are computed in float32, float64 in float64. NaN means "cannot be known": every indicator of a
-    record with fewer than two samples or with a NaN or infinite sample; crest, skewness and kurtosis of a
-    record that does not move (silent or constant: its levels are 0); bands that are not assessable; lines
-    without a speed or a bearing.
+    record with fewer than two samples, with a NaN or infinite sample, or too large for its precision;
+    crest, skewness and kurtosis of a record that does not move (silent or constant: its levels are 0);
+    bands that are not assessable; lines without a speed or a bearing.
     ValueError if `fs_hz` is not a positive number.
     """
     if not 0 < fs_hz < np.inf:
