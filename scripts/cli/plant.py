@@ -206,6 +206,11 @@ def _instant(t_ms: int) -> str:
     return datetime.fromtimestamp(t_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def any_gateway(plant: Plant, site: str) -> str | None:
+    """The gateway of a site that speaks for a sensor which names none; None when the site has none."""
+    return min((gateway.id for gateway in plant.gateways.values() if gateway.site == site), default=None)
+
+
 # ---- for the reader ------------------------------------------------------------------------------
 
 STYLE = {"+": "green", "-": "red", "~": "yellow"}

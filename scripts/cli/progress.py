@@ -9,9 +9,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 LINE_EVERY_S = 5.0
 
+Advance = Callable[[int], None]  # told how many more are done
+
 
 @contextmanager
-def shown(noun: str, *, total: int | None, done: int = 0) -> Iterator[Callable[[int], None]]:
+def shown(noun: str, *, total: int | None, done: int = 0) -> Iterator[Advance]:
     """Yields the function to call with how many more are done; `total` None means there is no end."""
     console = Console()
     if console.is_terminal:
@@ -23,7 +25,7 @@ def shown(noun: str, *, total: int | None, done: int = 0) -> Iterator[Callable[[
     yield _lines(noun, total, done)
 
 
-def _lines(noun: str, total: int | None, done: int) -> Callable[[int], None]:
+def _lines(noun: str, total: int | None, done: int) -> Advance:
     last_line = time.monotonic()
 
     def advance(count: int) -> None:

@@ -25,7 +25,7 @@ from telltale.core.validate import OLDEST_MS
 
 from cli import progress, publish
 from cli.deployment import HOME
-from cli.plant import open_registry
+from cli.plant import any_gateway, open_registry
 from cli.plant_file import did_you_mean
 from cli.problem import Problem
 from cli.recordings import FIELDS, SITE, NoRecording, Options, Recording, open_recording
@@ -148,10 +148,10 @@ def seat_in(plant: Plant, position: Position, sensor: str) -> tuple[Seat, list[I
     """
     sitting = [one for one in plant.sensors.values() if any(_still(a, position.id) for a in one.assignments)]
     if position.id in plant.positions and sitting:
-        gateway = sitting[0].gateway or _gateway_at(plant, position.site)
+        gateway = sitting[0].gateway or any_gateway(plant, position.site)
         if gateway is not None:
             return Seat(position.id, sitting[0].id, gateway), []
-    gateway = _gateway_at(plant, position.site)
+    gateway = any_gateway(plant, position.site)
     missing: list[Item] = []
     if position.site not in plant.sites:
         missing.append(Site(position.site, name="Recordings" if position.site == SITE else position.site))
@@ -174,10 +174,6 @@ def register(registry: Registry, items: list[Item]) -> None:
 
 def _still(assignment: Assignment, position: str) -> bool:
     return assignment.position == position and assignment.to_ms is None
-
-
-def _gateway_at(plant: Plant, site: str) -> str | None:
-    return min((gateway.id for gateway in plant.gateways.values() if gateway.site == site), default=None)
 
 
 # ---- how far it is -------------------------------------------------------------------------------
