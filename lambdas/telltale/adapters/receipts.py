@@ -93,7 +93,8 @@ class Receipt:
     effects: Mapping[str, Any]
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self), separators=(",", ":"), allow_nan=False).encode()
+        document = vars(self) | {"files": [asdict(file) for file in self.files]}
+        return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
     @classmethod
     def from_json(cls, body: bytes) -> "Receipt":

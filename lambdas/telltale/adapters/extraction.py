@@ -1,0 +1,339 @@
+"""From messages to rows: decodes and places a stretch of the stream, computes features, then makes them known.
+
+`decide` reads the registry and the marks in batches and writes nothing; `carry_out` does what was decided.
+Between them adapters/receipts.py makes sure that each record counts once.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from telltale.adapters import kinesis, parquet, wire
+from telltale.adapters.events import Event, Events, capture_rejected
+from telltale.adapters.kinesis import Record
+from telltale.adapters.marks import SEEN_S, Marks, Seen
+from telltale.adapters.receipts import Decision, NewFile, Receipt
+from telltale.adapters.registry import Cached, Registry
+from telltale.core import schema, validate
+from telltale.core.bearings import fault_orders
+from telltale.core.capture import AXES, Capture
+from telltale.core.errors import Reason, Rejected
+from telltale.core.features import axes_features
+from telltale.core.plant import Position
+
+Features = Mapping[str, float | None]
+Known = dict[tuple[str, str], frozenset[str]]  # parts stored so far, by sensor and capture id
+
+TABLES = (schema.CAPTURES, schema.WAVEFORMS, schema.FEATURES_TABLE, schema.READINGS, schema.QUARANTINE)
+VERSION = 1  # of the records on the stream `features`
+
+
+@dataclass(frozen=True)
+class Message:
+    """A record as far as it could be read: its envelope, then also its capture, then also its position."""
+
+    record: Record
+    envelope: wire.Envelope | None = None
+    capture: Capture | None = None
+    position: Position | None = None
+    rejected: Rejected | None = None
+
+
+@dataclass(frozen=True)
+class New:
+    """What a message brings that was not stored before: `capture` holds only that. All of it has a place."""
+
+    record: Record
+    envelope: wire.Envelope
+    capture: Capture
+    position: Position
+
+    @property
+    def ids(self) -> dict[str, Any]:
+        """The columns that every row of a capture starts with."""
+        return {
+            "capture_id": self.capture.capture_id,
+            "position": self.position.id,
+            "site": self.position.site,
+            "sensor": self.capture.sensor,
+            "t": self.capture.t_ms,
+        }
+
+    @property
+    def speed_rpm(self) -> float | None:
+        """The shaft's speed: measured, or else the machine's nominal one."""
+        return self.position.speed_rpm if self.capture.speed_rpm is None else self.capture.speed_rpm
+
+
+class Extraction:
+    """Turns records into rows and makes them known."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry | Cached,
+        marks: Marks,
+        events: Events,
+        kinesis_client: Any,
+        features_stream: str,
+    ) -> None:
+        self._registry, self._marks, self._events = registry, marks, events
+        self._kinesis, self._features_stream = kinesis_client, features_stream
+
+    def decide(self, batch_id: str, records: Sequence[Record]) -> Decision:
+        """What becomes of the records. Reads only."""
+        messages = self._place([_read(record) for record in records])
+        placed = [(m.capture.sensor, m.capture.capture_id) for m in messages if m.capture and not m.rejected]
+        news, outcomes = _sort_out(messages, self._marks.seen(placed))
+        axes = _axes(news)
+        rejected = [(message, message.rejected) for message in messages if message.rejected]
+        count = Counter(outcomes)
+        return Decision(
+            stored=count["stored"],
+            duplicate=count["duplicate"],
+            quarantined=count["quarantined"],
+            files=_files(news, axes, rejected),
+            effects={
+                "features": [_feature_record(new, of_new) for new, of_new in zip(news, axes, strict=True)],
+                "seen": [asdict(_seen(new)) for new in news],
+                "replayed": _replayed(messages, outcomes),
+                "rejected": [event.as_dict() for event in _events(rejected)],
+                "reasons": Counter(str(rejection.reason) for _, rejection in rejected),
+            },
+        )
+
+    def carry_out(self, receipt: Receipt) -> None:
+        """Features, then marks, then events; each may be done again, and then changes nothing."""
+        effects = receipt.effects
+        records = [(row["position"], json.dumps(row, separators=(",", ":")).encode()) for row in effects["features"]]
+        kinesis.put_all(self._kinesis, self._features_stream, records)
+        self._marks.mark_seen([Seen(**mark) for mark in effects["seen"]])
+        self._marks.mark_replayed(effects["replayed"])
+        self._events.put([Event(**event) for event in effects["rejected"]])
+
+    def _place(self, messages: Sequence[Message]) -> list[Message]:
+        """The messages with their positions, or the reason for having none."""
+        read = [(m.envelope, m.capture) for m in messages if m.envelope and m.capture]
+        gateways = self._registry.gateways(envelope.gateway for envelope, _ in read)
+        sensors = self._registry.sensors(capture.sensor for _, capture in read)
+        paths = {
+            (capture.sensor, capture.t_ms): sensors[capture.sensor].position_at(capture.t_ms)
+            for _, capture in read
+            if capture.sensor in sensors
+        }
+        positions = self._registry.positions(path for path in paths.values() if path is not None)
+
+        def place(message: Message) -> Message:
+            if message.envelope is None or message.capture is None:
+                return message
+            capture, client = message.capture, message.envelope.client
+            path = paths.get((capture.sensor, capture.t_ms))
+            try:
+                position = validate.placed(
+                    capture,
+                    gateway=gateways.get(client),
+                    sensor=sensors.get(capture.sensor),
+                    position=positions.get(path) if path else None,
+                    client=client,
+                )
+                _check_bearing(position)
+            except Rejected as rejected:
+                return replace(message, rejected=rejected)
+            return replace(message, position=position)
+
+        return [place(message) for message in messages]
+
+
+def _read(record: Record) -> Message:
+    """The record with its envelope and capture, or as much of them as can be read and why no more."""
+    envelope = None
+    try:
+        envelope = wire.decode_envelope(record.data)
+        return Message(record, envelope, wire.decode_capture(envelope))
+    except Rejected as rejected:
+        return Message(record, envelope, rejected=rejected)
+
+
+def _check_bearing(position: Position) -> None:
+    try:
+        if position.bearing is not None:
+            fault_orders(position.bearing)
+    except ValueError as error:
+        raise Rejected(Reason.BAD_SETTINGS, f"position {position.id}: {error}") from error
+
+
+def _sort_out(messages: Sequence[Message], seen: Known) -> tuple[list[New], list[str]]:
+    """What is new, and for each message what becomes of it: stored, duplicate or quarantined."""
+    seen, news, outcomes = dict(seen), [], []
+    for message in messages:
+        if message.envelope is None or message.capture is None or message.position is None:
+            outcomes.append("quarantined")
+            continue
+        key = (message.capture.sensor, message.capture.capture_id)
+        stored = seen.get(key, frozenset())
+        fresh = "".join(part for part in message.capture.part if part not in stored)
+        outcomes.append("stored" if fresh else "duplicate")
+        if fresh:
+            seen[key] = stored | set(fresh)
+            news.append(New(message.record, message.envelope, _only(message.capture, fresh), message.position))
+    return news, outcomes
+
+
+def _only(capture: Capture, part: str) -> Capture:
+    """The capture with nothing but these parts of it. Speed stays: the waveforms' features need it."""
+    waveforms = tuple(wave for wave in capture.waveforms if wave.axis in part)
+    only = replace(capture, part=part, waveforms=waveforms)
+    return only if "s" in part else replace(only, temperature_c=None, velocity_rms_mm_s={}, tags={})
+
+
+def _axes(news: Sequence[New]) -> list[dict[str, Features]]:
+    """For each message the indicators of each axis: of its waveform, and where that gives none the device's own."""
+    waves = [(new, wave) for new in news for wave in new.capture.waveforms]
+    speeds = [None if new.speed_rpm is None else new.speed_rpm / 60 for new, _ in waves]
+    bearings = [new.position.bearing for new, _ in waves]
+    found = axes_features([(wave, s, b) for (_, wave), s, b in zip(waves, speeds, bearings, strict=True)])
+    by_new: dict[int, dict[str, Features]] = {id(new): {} for new in news}
+    for (new, wave), features in zip(waves, found, strict=True):
+        by_new[id(new)][wave.axis] = features
+    return [_with_device_velocity(by_new[id(new)], new.capture.velocity_rms_mm_s) for new in news]
+
+
+def _with_device_velocity(axes: Mapping[str, Features], device: Mapping[str, float]) -> dict[str, Features]:
+    merged = dict(axes)
+    for axis, velocity in device.items():
+        computed = merged.get(axis, {})
+        if computed.get("velocity_rms_mm_s") is None:
+            merged[axis] = {**computed, "velocity_rms_mm_s": velocity}
+    return {axis: merged[axis] for axis in AXES if axis in merged}
+
+
+# --- Rows
+
+
+def _files(
+    news: Sequence[New], axes: Sequence[Mapping[str, Features]], rejected: Sequence[tuple[Message, Rejected]]
+) -> list[NewFile]:
+    rows: dict[str, list[parquet.Row]] = {
+        schema.CAPTURES.name: [_capture_row(new) for new in news],
+        schema.WAVEFORMS.name: [row for new in news for row in _waveform_rows(new)],
+        schema.FEATURES_TABLE.name: [
+            row for new, of_new in zip(news, axes, strict=True) for row in _feature_rows(new, of_new)
+        ],
+        schema.READINGS.name: [row for new in news for row in _reading_rows(new)],
+        schema.QUARANTINE.name: [_quarantine_row(message, rejection) for message, rejection in rejected],
+    }
+    return [file for table in TABLES for file in parquet.files(table, rows[table.name])]
+
+
+def _capture_row(new: New) -> parquet.Row:
+    capture = new.capture
+    return {
+        **new.ids,
+        "part": capture.part,
+        "gateway": new.envelope.gateway,
+        "received_at": new.envelope.received_ms,
+        "temperature_c": capture.temperature_c,
+        "speed_rpm": capture.speed_rpm,
+        **{f"velocity_rms_{axis}_mm_s": capture.velocity_rms_mm_s.get(axis) for axis in AXES},
+        "battery_pct": capture.battery_pct,
+        "rssi_dbm": capture.rssi_dbm,
+        "record_id": new.record.id,
+    }
+
+
+def _waveform_rows(new: New) -> list[parquet.Row]:
+    return [
+        {
+            **new.ids,
+            "axis": wave.axis,
+            "fs_hz": wave.fs_hz,
+            "unit": wave.unit,
+            "scale": wave.scale,
+            "samples": wave.samples,
+        }
+        for wave in new.capture.waveforms
+    ]
+
+
+def _feature_rows(new: New, axes: Mapping[str, Features]) -> list[parquet.Row]:
+    waves = {wave.axis: {"fs_hz": wave.fs_hz, "n_samples": wave.samples.size} for wave in new.capture.waveforms}
+    return [
+        {**new.ids, "axis": axis, "speed_rpm": new.speed_rpm, **waves.get(axis, {}), **features}
+        for axis, features in axes.items()
+    ]
+
+
+def _reading_rows(new: New) -> list[parquet.Row]:
+    return [{**new.ids, "tag": tag, "value": value} for tag, value in new.capture.tags.items()]
+
+
+def _quarantine_row(message: Message, rejected: Rejected) -> parquet.Row:
+    """The original bytes: the message's where there is an envelope, else the whole record."""
+    envelope = message.envelope
+    return {
+        "quarantine_id": message.record.id,
+        "received_at": envelope.received_ms if envelope else message.record.arrival_ms,
+        "reason": str(rejected.reason),
+        "detail": rejected.detail,
+        "topic": envelope.topic if envelope else None,
+        "gateway": envelope.client if envelope else None,
+        "sensor": envelope.sensor if envelope else None,
+        "payload": envelope.payload if envelope else message.record.data,
+    }
+
+
+# --- Effects
+
+
+def _feature_record(new: New, axes: Mapping[str, Features]) -> dict[str, Any]:
+    """What detection is told. Its speed is only a measured one: the nominal speed does not show that it runs."""
+    capture = new.capture
+    return {
+        "v": VERSION,
+        "kind": "features",
+        "position": new.position.id,
+        "site": new.position.site,
+        "sensor": capture.sensor,
+        "gateway": new.envelope.gateway,
+        "capture_id": capture.capture_id,
+        "part": capture.part,
+        "t_ms": capture.t_ms,
+        "received_ms": new.envelope.received_ms,
+        "speed_rpm": capture.speed_rpm,
+        "temperature_c": capture.temperature_c,
+        "axes": {axis: _known(features) for axis, features in axes.items()},
+    }
+
+
+def _known(features: Features) -> dict[str, float]:
+    return {name: value for name, value in features.items() if value is not None}
+
+
+def _seen(new: New) -> Seen:
+    expires = new.envelope.received_ms // 1000 + SEEN_S
+    return Seen(new.capture.sensor, new.capture.capture_id, new.capture.part, expires)
+
+
+def _replayed(messages: Sequence[Message], outcomes: Sequence[str]) -> dict[str, str]:
+    """Outcomes of the records that were put again from quarantine, by quarantine id."""
+    return {
+        message.envelope.replay_of: outcome
+        for message, outcome in zip(messages, outcomes, strict=True)
+        if message.envelope and message.envelope.replay_of is not None
+    }
+
+
+def _events(rejected: Sequence[tuple[Message, Rejected]]) -> list[Event]:
+    """One event for each reason, of its first record: a gateway gone mad must not flood the bus."""
+    rows: dict[Reason, list[parquet.Row]] = defaultdict(list)
+    for message, rejection in rejected:
+        rows[rejection.reason].append(_quarantine_row(message, rejection))
+    return [_event(of_reason[0], len(of_reason) - 1) for of_reason in rows.values()]
+
+
+def _event(row: parquet.Row, more: int) -> Event:
+    detail = row["detail"] + (f" (and {more} more for this reason in the same batch)" if more else "")
+    named = {name: row[name] for name in ("reason", "topic", "gateway", "sensor")}
+    return capture_rejected(row["quarantine_id"], detail=detail, received_ms=row["received_at"], **named)
