@@ -163,11 +163,14 @@ def _decode(name: str, value: Mapping[str, str]) -> Any:
 def _case(item: Mapping[str, Any]) -> Case:
     known = {name: _decode(name, item[name]) for name in CHANGE if name in item}
     text = {name: value["S"] for name, value in item.items() if "S" in value}
-    order = OrderNote(text["order_state"], text.get("order_ref"), text.get("order_problem"))
     return Case(
         position=text["position"],
         change=CaseChange(case_id=text["pk"], **known),
         changed_at=int(item["changed_at"]["N"]),
         outbox=text.get("outbox"),
-        order=order if "order_state" in text else None,
+        order=_note(text) if "order_state" in text else None,
     )
+
+
+def _note(text: Mapping[str, str]) -> OrderNote:
+    return OrderNote(text["order_state"], text.get("order_ref"), text.get("order_problem"))

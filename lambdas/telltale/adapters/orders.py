@@ -169,11 +169,11 @@ class Worker:
         if job.entry.ref:
             job.write(stage=Stage.OPEN)
             return system.get(job.entry.ref) or self._deleted(job)
-        job.write(stage=Stage.PENDING)
         order = system.find(request.key)
         if order is not None:
             job.write(stage=Stage.OPEN, ref=order.ref, problem="")
         elif job.case.change.change != "resolved":
+            job.write(stage=Stage.PENDING)  # raises if the lease was lost, since then another may have made it
             order = system.create(request)
             job.write(stage=Stage.OPEN, ref=order.ref, problem="", shown=fingerprint(request))
         return order
