@@ -22,7 +22,9 @@ import cbor2
 import numpy as np
 import paho.mqtt.client as mqtt
 import pytest
+from cli import simulate, simulation
 from cli.publish import NOT_AUTHORISED, TAKEN_OVER, Connection, Endpoint, Message, Refused, Unreachable, messages, tls
+from cli.simulation import Injection, Plan, Timeline
 from paho.mqtt.enums import CallbackAPIVersion
 from telltale.core.capture import Capture, Waveform
 
@@ -301,6 +303,33 @@ def test_a_link_that_breaks_loses_nothing(gateway: Endpoint, heard: "queue.Queue
 
     assert connection.acknowledged == len(sent)
     assert {message.payload for message in received(heard, len(sent))} == {message.payload for message in sent}
+
+
+# ---- a simulated plant that has a bad day --------------------------------------------------------
+
+
+def test_what_a_simulation_counts_is_what_the_broker_passes_on(
+    gateway: Endpoint, heard: "queue.Queue[Message]"
+) -> None:
+    plant = simulate.generated(20, gateway="gw-1", interval_s=600)
+    stations = simulation.stations(plant, faults={}, duty={}, now_ms=0)
+    now_ms = time.time_ns() // 1_000_000
+    plan = Plan(
+        timeline=Timeline(now_ms - 86_400_000, now_ms, 1e9),
+        origin_ms=now_ms - 86_400_000,
+        measure=simulation.measure_from_bank(1, fs_hz=12_800.0, n_samples=512),
+        fs_hz=12_800.0,
+        captures=300,
+        injection=Injection(duplicates=0.05, reorder=0.1, corrupt=0.05, dropouts=0.05),
+    )
+
+    with Connection(gateway, "gw-1") as connection:
+        counts = simulation.run(stations, {"gw-1": connection}, plan)
+
+    got = [heard.get(timeout=5) for _ in range(counts.messages)]
+    assert counts.acknowledged == counts.messages == 300 + counts.duplicates - counts.dropouts
+    assert len(set(got)) == counts.stored + counts.corrupted
+    assert min(counts.duplicates, counts.reordered, counts.corrupted, counts.dropouts) > 0
 
 
 # ---- a replay that is killed ---------------------------------------------------------------------
