@@ -1,0 +1,47 @@
+"""By the clock: sensors and gateways that have fallen silent, and those that are back."""
+
+import os
+import time
+from collections import Counter
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from telltale.adapters.events import Events
+from telltale.adapters.presence import PresenceTable, watch
+from telltale.adapters.registry import Registry
+from telltale.adapters.settings import StaleSettings
+from telltale.core.presence import News
+
+log = Logger(service="stale_sensors")
+metrics = Metrics(namespace="Telltale", service="stale_sensors")
+tracer = Tracer(service="stale_sensors")
+
+
+@tracer.capture_lambda_handler
+@log.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+    news = look()
+    for one in news:
+        log.info(one.kind, extra={"id": one.id, "heard_ms": one.heard_ms})
+        metrics.add_metric(one.kind.replace(" ", ""), MetricUnit.Count, 1)
+    return dict(Counter(one.kind for one in news))
+
+
+def look() -> list[News]:
+    registry, table, events = parts()
+    return watch(registry, table, events, now_ms=lambda: time.time_ns() // 1_000_000)
+
+
+@cache
+def parts() -> tuple[Registry, PresenceTable, Events]:
+    settings, dynamodb = StaleSettings.from_env(os.environ), boto3.client("dynamodb")
+    return (
+        Registry(dynamodb, settings.registry_table),
+        PresenceTable(dynamodb, settings.states_table),
+        Events(boto3.client("events"), settings.bus_name),
+    )
