@@ -184,6 +184,14 @@ def test_data_quality_counts_captures_not_messages_and_finds_days_with_none() ->
     ]
 
 
+def test_a_day_that_is_not_over_does_not_change_what_is_expected() -> None:
+    hectic = [MIDNIGHT + number * timedelta(minutes=5) for number in range(144)]
+
+    rows = ask("data_quality", captures=captures_at("s", [*hourly(MIDNIGHT - 2 * DAY, 48), *hectic]))
+
+    assert picked(rows, "day", "captures", "expected") == [(date(2026, 11, 19), 24, 24)]
+
+
 def test_a_sensor_is_stale_after_three_of_its_own_intervals() -> None:
     captures = [
         *captures_at("slow", [NOW - 27 * HOUR - n * 12 * HOUR for n in range(5)]),
