@@ -12,7 +12,7 @@ from constructs import Construct
 
 from infra.settings import Settings
 
-WORK_ORDERS_TIMEOUT_S = 60
+WORK_ORDERS_TIMEOUT_S = 120  # three cases of a maintenance system that takes all the time it is given
 DELIVERIES = 5  # a maintenance system that says "later" this often in half an hour is left to the sweep and to a person
 
 

@@ -8,9 +8,12 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import aws_cdk as cdk
 import pytest
+from aws_cdk.assertions import Template
 
 from infra import layers
+from tests.infra.assembly import Json
 
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)==(\S+)", re.MULTILINE)
 
@@ -95,3 +98,51 @@ def test_a_layer_is_known_by_its_pins_and_by_how_it_is_trimmed(name: str, monkey
     monkeypatch.setattr(layers, "TRIM", (*layers.TRIM, "numpy/ma"))
 
     assert layers.directory(name) != before
+
+
+# --- In a template
+
+
+@pytest.fixture
+def nothing_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(layers, "BUILT", tmp_path / "layers")
+    return tmp_path / "layers"
+
+
+def template(wanted: str) -> Json:
+    stack = cdk.Stack(cdk.App(), "Line")
+    made = layers.Layers(stack, "Layers", wanted=wanted)
+    assert len(made.arrow) == len(made.iceberg) == 2 * len(made.base)
+    return Template.from_stack(stack).to_json()
+
+
+def test_layers_that_are_built_are_used_and_the_template_may_be_deployed(nothing_built: Path) -> None:
+    for name in layers.EXTRAS:
+        python = layers.directory(name) / "python"
+        python.mkdir(parents=True)
+        (python / "package.py").write_text("")
+
+    made = template("build")
+
+    found = [r["Properties"] for r in made["Resources"].values() if r["Type"] == "AWS::Lambda::LayerVersion"]
+    assert len(found) == len(layers.EXTRAS)
+    assert {tuple(layer["CompatibleArchitectures"]) for layer in found} == {("arm64",)}
+    assert "LayersAreBuilt" not in made.get("Rules", {})
+
+
+def test_layers_that_cannot_be_built_make_a_template_that_refuses_to_be_deployed(
+    nothing_built: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_network(*arguments: str) -> None:
+        raise subprocess.CalledProcessError(2, arguments, stderr="could not connect")
+
+    monkeypatch.setattr(layers, "_uv", no_network)
+
+    assert "LayersAreBuilt" in template("build")["Rules"]
+    assert "could not connect" in capsys.readouterr().err
+    assert list(nothing_built.iterdir()) == []
+
+
+def test_a_word_that_is_not_about_layers_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"unbuild.*build or unbuilt"):
+        template("unbuild")

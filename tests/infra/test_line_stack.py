@@ -1,0 +1,350 @@
+"""Promises of the line: what starts what, what is retried, and where goes what fails."""
+
+import json
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk.assertions import Template
+from telltale.adapters import settings as function_settings
+
+from infra import layers
+from infra.data import Data
+from infra.line import Line
+from infra.settings import Settings
+from tests.infra.assembly import ROOT, Assembly, Json, Resource, stages_context
+
+pytestmark = pytest.mark.synth
+
+SETTINGS: dict[str, Any] = {
+    "commit_lake": function_settings.CommitSettings,
+    "detect_anomalies": function_settings.DetectSettings,
+    "extract_features": function_settings.ExtractSettings,
+    "provisioning_hook": function_settings.ProvisioningSettings,
+    "stale_sensors": function_settings.StaleSettings,
+    "work_orders": function_settings.WorkOrdersSettings,
+}
+
+OUTPUTS = {
+    "BusName", "CaptureRule", "CapturesStream", "CasesTable", "CommitFunction", "FeaturesStream", "GatewayPolicy",
+    "GatewayThingType", "GlueDatabase", "LakeBucket", "LedgerTable", "LogbookTable", "OrdersDeadLettersUrl",
+    "OrdersQueueUrl", "ProgressTable", "ProvisioningTemplate", "RegistryTable", "StaleFunction", "StatesTable",
+    "TopicArn", "WaveRule", "WebhookSecretArn", "WorkOrdersFunction", "Workgroup",
+}  # fmt: skip
+
+
+def functions(stage: Assembly) -> dict[str, Resource]:
+    """Resource of each function, by module."""
+    return {f.properties["Handler"].split(".")[0]: f for f in stage.of("AWS::Lambda::Function")}
+
+
+def mapping(stage: Assembly, module: str) -> Json:
+    [found] = [
+        m.properties
+        for m in stage.of("AWS::Lambda::EventSourceMapping")
+        if m.properties["FunctionName"] == functions(stage)[module].id
+    ]
+    return found
+
+
+# --- Functions
+
+
+def test_every_function_has_a_handler_file(stage: Assembly) -> None:
+    assert set(functions(stage)) == set(SETTINGS)
+    assert [module for module in SETTINGS if not (ROOT / "lambdas" / f"{module}.py").exists()] == []
+
+
+@pytest.mark.parametrize("module", SETTINGS)
+def test_a_function_is_told_what_its_settings_ask_for(stage: Assembly, module: str) -> None:
+    told = functions(stage)[module].properties["Environment"]["Variables"]
+
+    assert {field.name.upper() for field in fields(SETTINGS[module])} <= set(told)
+
+
+def test_no_secret_is_in_an_environment(stage: Assembly) -> None:
+    for function in functions(stage).values():
+        values = str(function.properties["Environment"]["Variables"])
+        assert "{{resolve:" not in values
+
+
+def test_functions_run_on_arm_are_traced_and_share_one_asset(stage: Assembly) -> None:
+    properties = [function.properties for function in functions(stage).values()]
+
+    assert {tuple(p["Architectures"]) for p in properties} == {("arm64",)}
+    assert {p["Runtime"] for p in properties} == {"python3.13"}
+    assert {p["TracingConfig"]["Mode"] for p in properties} == {"Active"}
+    assert len({json.dumps(p["Code"]) for p in properties}) == 1
+
+
+def test_the_asset_has_no_caches(stage: Assembly) -> None:
+    [asset] = stage.folder.glob("asset.*")
+
+    assert (asset / "telltale" / "core").is_dir()
+    assert list(asset.rglob("__pycache__")) == []
+
+
+def test_no_log_is_kept_for_ever(stage: Assembly) -> None:
+    groups = {group.id: group.properties.get("RetentionInDays") for group in stage.of("AWS::Logs::LogGroup")}
+
+    assert {f.properties["LoggingConfig"]["LogGroup"] for f in functions(stage).values()} == set(groups)
+    assert set(groups.values()) == {stages_context()["stages"][stage_name(stage)]["log_days"]}
+
+
+def stage_name(stage: Assembly) -> str:
+    manifest = json.loads((stage.folder / "manifest.json").read_text())
+    name: str = manifest["artifacts"]["TelltaleLine"]["properties"]["tags"]["stage"]
+    return name
+
+
+# --- Streams
+
+
+@pytest.mark.parametrize(("module", "stream"), [("extract_features", "Captures"), ("detect_anomalies", "Features")])
+def test_a_shard_is_read_in_order_by_one_reader_from_its_oldest_record(
+    stage: Assembly, module: str, stream: str
+) -> None:
+    reader = mapping(stage, module)
+
+    assert reader["EventSourceArn"].startswith(stream)
+    assert reader["ParallelizationFactor"] == 1
+    assert reader["StartingPosition"] == "TRIM_HORIZON"
+    assert reader["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+@pytest.mark.parametrize("module", ["extract_features", "detect_anomalies"])
+def test_a_batch_is_retried_until_shortly_before_the_stream_forgets_it(stage: Assembly, module: str) -> None:
+    reader = mapping(stage, module)
+    [hours] = {stream.properties["RetentionPeriodHours"] for stream in stage.of("AWS::Kinesis::Stream")}
+
+    assert "MaximumRetryAttempts" not in reader  # as often as it takes
+    assert timedelta(hours=hours - 2) <= timedelta(seconds=reader["MaximumRecordAgeInSeconds"]) < timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("module", ["extract_features", "detect_anomalies"])
+def test_a_batch_given_up_is_set_aside_in_the_lake_with_its_records(stage: Assembly, module: str) -> None:
+    destination = mapping(stage, module)["DestinationConfig"]["OnFailure"]["Destination"]
+
+    assert destination.startswith("LakeBucket")  # a bucket is sent the records themselves, a queue only their numbers
+
+
+@pytest.mark.parametrize("module", ["extract_features", "detect_anomalies"])
+def test_a_record_that_kills_the_function_ends_up_alone(stage: Assembly, module: str) -> None:
+    assert mapping(stage, module)["BisectBatchOnFunctionError"] is True
+
+
+def test_a_capture_waits_at_most_a_second_in_each_stream(stage: Assembly) -> None:
+    readers = [mapping(stage, module) for module in ("extract_features", "detect_anomalies")]
+
+    assert max(reader["MaximumBatchingWindowInSeconds"] for reader in readers) <= 1
+
+
+# --- Work orders
+
+
+def test_a_case_event_reaches_the_queue_of_work_orders(stage: Assembly) -> None:
+    rule = stage.the("AWS::Events::Rule", "MessagesCasesToOrders").properties
+    [target] = rule["Targets"]
+
+    assert rule["EventBusName"].startswith("MessagesBus")
+    assert rule["EventPattern"] == {"source": ["telltale"], "detail-type": [{"prefix": "Case "}]}
+    assert target["Arn"].startswith("MessagesOrders")
+    assert target["DeadLetterConfig"]["Arn"].startswith("MessagesDeadLetters")
+
+
+def test_a_message_is_not_handed_out_again_while_it_is_worked_on(stage: Assembly) -> None:
+    queue = stage.the("AWS::SQS::Queue", "MessagesOrders").properties
+    worker = functions(stage)["work_orders"].properties
+
+    assert queue["VisibilityTimeout"] >= 6 * worker["Timeout"]
+    assert mapping(stage, "work_orders")["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_a_message_that_fails_again_and_again_is_kept_as_a_dead_letter_for_two_weeks(stage: Assembly) -> None:
+    queue = stage.the("AWS::SQS::Queue", "MessagesOrders").properties
+    dead = stage.the("AWS::SQS::Queue", "MessagesDeadLetters").properties
+
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"].startswith("MessagesDeadLetters")
+    assert queue["RedrivePolicy"]["maxReceiveCount"] >= 3
+    assert dead["MessageRetentionPeriod"] == timedelta(days=14).total_seconds()
+
+
+def test_every_queue_that_feeds_a_function_has_dead_letters(stage: Assembly) -> None:
+    fed = {m.properties["EventSourceArn"] for m in stage.of("AWS::Lambda::EventSourceMapping")}
+    without = [q.id for q in stage.of("AWS::SQS::Queue") if q.id in fed and "RedrivePolicy" not in q.properties]
+
+    assert without == []
+
+
+# --- The clock
+
+
+@pytest.mark.parametrize(
+    ("module", "setting"),
+    [("commit_lake", "commit_minutes"), ("stale_sensors", "stale_minutes"), ("work_orders", "sweep_minutes")],
+)
+def test_the_clock_runs_it_and_leaves_what_fails_to_the_next_run(stage: Assembly, module: str, setting: str) -> None:
+    function = functions(stage)[module].id
+    [rule] = [r.properties for r in stage.of("AWS::Events::Rule") if function in str(r.properties.get("Targets"))]
+    asynchronous = [i.properties for i in stage.of("AWS::Lambda::EventInvokeConfig")]
+    minutes = stages_context()["stages"][stage_name(stage)][setting]
+
+    assert rule["ScheduleExpression"] == f"rate({minutes} minute{'s' if minutes > 1 else ''})"
+    assert rule["State"] == "ENABLED"
+    assert [a["MaximumRetryAttempts"] for a in asynchronous if a["FunctionName"] == function] == [0]
+
+
+# --- Gateways
+
+
+SQL = (
+    "SELECT encode(*, 'base64') AS payload, topic() AS topic, clientid() AS client, timestamp() AS received_ms "
+    "FROM 'dt/telltale/+/+/{kind}'"
+)
+
+
+@pytest.mark.parametrize(("rule", "kind"), [("IngestCaptureRule", "capture"), ("IngestWaveRule", "wave")])
+def test_a_rule_puts_the_message_unchanged_on_the_stream_in_the_sensors_order(
+    stage: Assembly, rule: str, kind: str
+) -> None:
+    payload = stage.the("AWS::IoT::TopicRule", rule).properties["TopicRulePayload"]
+    [action] = payload["Actions"]
+
+    assert payload["Sql"] == SQL.format(kind=kind)
+    assert payload["AwsIotSqlVersion"] == "2016-03-23"  # the first one that encodes binary payloads
+    assert payload.get("RuleDisabled", False) is False
+    assert action["Kinesis"]["StreamName"].startswith("Captures")
+    assert action["Kinesis"]["PartitionKey"] == "${topic(4)}"
+
+
+def test_what_a_rule_cannot_deliver_is_kept_each_under_a_key_of_its_own(stage: Assembly) -> None:
+    for rule in stage.of("AWS::IoT::TopicRule"):
+        kept = rule.properties["TopicRulePayload"]["ErrorAction"]["S3"]
+
+        assert kept["BucketName"].startswith("LakeBucket")
+        assert kept["Key"].startswith("rule-errors/")
+        assert "${newuuid()}" in kept["Key"]
+
+
+def test_iot_core_logs_what_it_refuses(stage: Assembly) -> None:
+    [logging] = stage.of("AWS::IoT::Logging")
+
+    assert logging.properties["DefaultLogLevel"] == "ERROR"
+
+
+def test_a_gateway_registers_itself_only_past_the_hook_and_gets_the_gateway_policy(stage: Assembly) -> None:
+    [template] = stage.of("AWS::IoT::ProvisioningTemplate")
+    body = json.loads(template.properties["TemplateBody"])
+
+    assert template.properties["PreProvisioningHook"]["TargetArn"] == functions(stage)["provisioning_hook"].id
+    assert functions(stage)["provisioning_hook"].properties["Timeout"] <= 5  # IoT Core waits no longer
+    assert body["Resources"]["thing"]["Properties"]["ThingName"] == {"Ref": "SerialNumber"}
+    assert body["Resources"]["policy"]["Properties"]["PolicyName"].startswith("GatewaysPolicy")
+
+
+# --- Alarms
+
+
+def test_an_alarm_tells_a_person_where_the_stage_names_one() -> None:
+    app = cdk.App(context={"layers": "unbuilt"})
+    stages = {"plant": stages_context()["stages"]["production"] | {"alarm_email": "shift@example.org"}}
+    settings = Settings.of("plant", stages)
+    data = Data(app, "Data", settings=settings)
+
+    line = Template.from_stack(Line(app, "Line", settings=settings, data=data))
+    told = Template.from_stack(data)
+
+    [subscription] = told.find_resources("AWS::SNS::Subscription").values()
+    assert subscription["Properties"]["Endpoint"] == "shift@example.org"
+    assert all("AlarmActions" in a["Properties"] for a in line.find_resources("AWS::CloudWatch::Alarm").values())
+    assert "cloudwatch.amazonaws.com" in str(told.find_resources("AWS::SNS::TopicPolicy"))
+    assert "cloudwatch.amazonaws.com" in str(told.find_resources("AWS::KMS::Key"))
+
+
+@pytest.mark.parametrize(
+    "watched", ["LateExtractFeatures", "LateDetectAnomalies", "FailingCommitLake", "DeadLetters", "UndeliveredWaveRule"]
+)
+def test_trouble_raises_an_alarm(stage: Assembly, watched: str) -> None:
+    assert stage.the("AWS::CloudWatch::Alarm", f"Alarms{watched}").properties["TreatMissingData"] == "notBreaching"
+
+
+# --- The whole
+
+
+def test_everything_a_command_asks_for_is_an_output(stage: Assembly) -> None:
+    assert set(stage.outputs()) == OUTPUTS
+
+
+def test_what_can_be_tagged_says_what_it_costs_money_for(stage: Assembly) -> None:
+    taggable = (
+        "AWS::DynamoDB::Table", "AWS::Kinesis::Stream", "AWS::Lambda::Function", "AWS::Logs::LogGroup",
+        "AWS::S3::Bucket", "AWS::SNS::Topic", "AWS::SQS::Queue", "AWS::SecretsManager::Secret", "AWS::KMS::Key",
+        "AWS::IoT::TopicRule",
+    )  # fmt: skip
+    wanted = {("application", "telltale"), ("stage", stage_name(stage))}
+    untagged = [
+        r.id
+        for r in stage.of(*taggable)
+        if not wanted <= {(t["Key"], t["Value"]) for t in r.properties.get("Tags", [])}
+    ]
+
+    assert untagged == []
+
+
+NAMED = {  # these have no other way, or people type them
+    "AWS::Athena::WorkGroup", "AWS::Glue::Database", "AWS::Events::EventBus",
+}  # fmt: skip
+
+
+def test_nothing_has_a_name_of_our_choosing_that_could_be_taken(stage: Assembly) -> None:
+    names = (
+        "BucketName", "TableName", "StreamName", "QueueName", "TopicName", "FunctionName", "RoleName", "RuleName",
+        "PolicyName", "LogGroupName", "ThingTypeName", "TemplateName", "LayerName", "AlarmName",
+    )  # fmt: skip
+    ours = [
+        (r.id, name)
+        for r in stage.resources()
+        for name in names
+        if isinstance(r.whole.get("Properties", {}).get(name), str) and r.type not in NAMED | {"AWS::IAM::Policy"}
+    ]
+
+    assert ours == []
+
+
+# Of the list of AWS services that ended or are ending: what their CloudFormation types and IAM actions begin with.
+ENDED = (
+    "greengrass:",  # version 1; version 2 is greengrassv2
+    "iot::securityprofile",  # Device Defender Detect
+    "iotanalytics",
+    "iotevents",
+    "kinesisanalytics:",  # for SQL; for Flink it is kinesisanalyticsv2
+    "lookout",
+    "monitron",
+    "sagemaker::device",  # Edge Manager
+)
+
+
+def test_nothing_is_built_on_a_service_that_ended(stage: Assembly) -> None:
+    statements = [s for r in stage.of("AWS::IAM::Policy") for s in r.properties["PolicyDocument"]["Statement"]]
+    actions = {
+        action for s in statements for action in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])
+    }
+    used = {r.type.removeprefix("AWS::").lower() for r in stage.resources()} | {action.lower() for action in actions}
+
+    assert [name for name in used if name.startswith(ENDED)] == []
+
+
+# --- Layers
+
+
+def test_a_template_without_its_layers_refuses_to_be_deployed_and_says_how_to_build_them(stage: Assembly) -> None:
+    rule = stage.templates["TelltaleLine"]["Rules"]["LayersAreBuilt"]
+    [assertion] = rule["Assertions"]
+    left, right = assertion["Assert"]["Fn::Equals"]
+
+    assert left != right
+    assert "python -m infra.layers" in assertion["AssertDescription"]
+    assert all("Layers" not in function.properties for function in functions(stage).values())
+    assert assertion["AssertDescription"] == layers.HOW

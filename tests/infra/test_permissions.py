@@ -1,0 +1,236 @@
+"""Who may do what: every statement of every role and policy is looked at."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.infra.assembly import Assembly, Json
+
+pytestmark = pytest.mark.synth
+
+XRAY = "X-Ray's two calls have no resource"
+BELOW = "objects whose names are made at run time"
+IOT_NAMES = "AWS IoT Core names its log groups and their streams"
+OWN = "topics and names of the gateway that the certificate belongs to"
+
+# Every resource with a * that a role or an IoT policy may have, and why.
+WILDCARDS = {
+    "*": XRAY,
+    "LakeBucket/aws/lambda/*": BELOW,
+    "LakeBucket/commits/*": BELOW,
+    "LakeBucket/data/*": BELOW,
+    "LakeBucket/lake/*": BELOW,
+    "LakeBucket/receipts/*": BELOW,
+    "LakeBucket/receipts/decided/*": BELOW,
+    "LakeBucket/receipts/pending/*": BELOW,
+    "LakeBucket/rule-errors/*": BELOW,
+    "TablesCases/index/*": "the table's indexes",
+    "glue:table/LakeDatabase/*": "the tables of the one database, which commit_lake makes",
+    "logs:log-group:AWSIotLogsV2*": IOT_NAMES,
+    "iot:topic/dt/telltale/${iot:Connection.Thing.ThingName}/*": OWN,
+    "iot:topic/$aws/rules/IngestCaptureRule/dt/telltale/${iot:Connection.Thing.ThingName}/*": OWN,
+    "iot:topic/$aws/rules/IngestWaveRule/dt/telltale/${iot:Connection.Thing.ThingName}/*": OWN,
+    "iot:topic/cmd/telltale/${iot:Connection.Thing.ThingName}/*": OWN,
+    "iot:topicfilter/cmd/telltale/${iot:Connection.Thing.ThingName}/*": OWN,
+    "iot:topic/$aws/things/${iot:Connection.Thing.ThingName}/shadow/*": OWN,
+    "iot:topicfilter/$aws/things/${iot:Connection.Thing.ThingName}/shadow/*": OWN,
+    "iot:client/claim-*": "devices with a claim certificate have no name yet",
+    "iot:topic/$aws/certificates/create-from-csr/*": "request, accepted and rejected",
+    "iot:topicfilter/$aws/certificates/create-from-csr/*": "accepted and rejected",
+    "iot:topic/$aws/provisioning-templates/GatewaysTemplate/provision/*": "request, accepted and rejected",
+    "iot:topicfilter/$aws/provisioning-templates/GatewaysTemplate/provision/*": "accepted and rejected",
+}
+
+# Only the variants of one verb, as CDK's grants write them.
+WILDCARD_ACTIONS = {
+    "kms:GenerateDataKey*",
+    "kms:ReEncrypt*",
+    "s3:Abort*",
+    "s3:DeleteObject*",
+    "s3:GetBucket*",
+    "s3:GetObject*",
+    "s3:List*",
+}
+
+
+@dataclass(frozen=True)
+class Permission:
+    who: str
+    action: str
+    resource: str
+    condition: str
+
+
+def listed(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else [value]
+
+
+def short(text: str) -> str:
+    """Without CDK's hashes and the constant parts of ARNs."""
+    text = re.sub(r"arn:Partition:(\w+):Region:AccountId:", r"\1:", text)
+    return re.sub(r"(?<=[A-Za-z])[0-9A-F]{8}(?=$|/)", "", text)
+
+
+def permissions(stage: Assembly) -> Iterator[Permission]:
+    for policy in stage.of("AWS::IAM::Policy", "AWS::IoT::Policy", "AWS::IAM::ManagedPolicy"):
+        who = [re.sub(r"(Role)?[0-9A-F]{8}$", "", name) for name in listed(policy.properties.get("Roles", policy.id))]
+        for statement in policy.properties["PolicyDocument"]["Statement"]:
+            assert statement["Effect"] == "Allow"
+            assert "NotAction" not in statement
+            assert "NotResource" not in statement
+            for action in listed(statement["Action"]):
+                for resource in listed(statement["Resource"]):
+                    yield from (Permission(w, action, short(resource), str(statement.get("Condition"))) for w in who)
+
+
+def who_may(stage: Assembly, action: str) -> dict[str, set[str]]:
+    """Roles that may do `action`, by resource."""
+    allowed = defaultdict(set)
+    for permission in permissions(stage):
+        if permission.action == action:
+            allowed[permission.resource].add(permission.who)
+    return dict(allowed)
+
+
+def test_every_resource_with_a_star_has_its_reason(stage: Assembly) -> None:
+    starred = {p.resource for p in permissions(stage) if "*" in p.resource}
+
+    assert starred == set(WILDCARDS)
+
+
+def test_the_whole_of_aws_is_open_only_to_traces(stage: Assembly) -> None:
+    assert {p.action for p in permissions(stage) if p.resource == "*"} == {
+        "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords",
+    }
+
+
+def test_a_star_in_an_action_is_only_ever_a_variant_of_one_verb(stage: Assembly) -> None:
+    assert {p.action for p in permissions(stage) if "*" in p.action} <= WILDCARD_ACTIONS
+
+
+def test_no_role_can_hand_on_rights_or_change_what_was_deployed(stage: Assembly) -> None:
+    services = {p.action.split(":")[0] for p in permissions(stage)}
+
+    assert services <= {
+        "dynamodb", "events", "glue", "iot", "kinesis", "kms", "logs", "s3", "secretsmanager", "sns", "sqs", "xray",
+    }  # fmt: skip
+
+
+def test_each_role_is_for_one_service_and_iot_core_acts_for_this_account_only(stage: Assembly) -> None:
+    for role in stage.of("AWS::IAM::Role"):
+        [statement] = role.properties["AssumeRolePolicyDocument"]["Statement"]
+        service = statement["Principal"]["Service"]
+
+        assert service in ("lambda.amazonaws.com", "iot.amazonaws.com")
+        if service == "iot.amazonaws.com":
+            assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "AccountId"}}
+
+
+def test_only_fleet_provisioning_has_a_policy_that_aws_keeps(stage: Assembly) -> None:
+    managed = {short(r.id): r.properties.get("ManagedPolicyArns") for r in stage.of("AWS::IAM::Role")}
+
+    assert {id_: arns for id_, arns in managed.items() if arns} == {
+        "GatewaysRegistrar": ["arn:Partition:iam::aws:policy/service-role/AWSIoTThingsRegistration"]
+    }
+
+
+def test_each_table_is_written_only_by_those_whose_job_it_is(stage: Assembly) -> None:
+    writers = {table: who for table, who in who_may(stage, "dynamodb:PutItem").items() if "/index/" not in table}
+
+    assert writers == {
+        # nobody writes the registry: `telltale plant apply` does, as the person who runs it
+        "TablesStates": {"DetectAnomalies", "StaleSensors"},
+        "TablesCases": {"DetectAnomalies", "WorkOrders"},
+        "TablesLedger": {"WorkOrders"},
+        "TablesLogbook": {"WorkOrders"},
+        "TablesProgress": {"ExtractFeatures", "DetectAnomalies", "CommitLake"},
+    }
+
+
+def test_each_stream_is_written_and_read_only_by_those_whose_job_it_is(stage: Assembly) -> None:
+    assert who_may(stage, "kinesis:PutRecords") == {
+        "Captures": {"IngestDeliverer"},
+        "Features": {"ExtractFeatures", "WorkOrders"},
+    }
+    assert who_may(stage, "kinesis:GetRecords") == {"Captures": {"ExtractFeatures"}, "Features": {"DetectAnomalies"}}
+
+
+def test_only_the_committer_writes_tables_and_nobody_deletes_data(stage: Assembly) -> None:
+    assert who_may(stage, "s3:PutObject")["LakeBucket/lake/*"] == {"CommitLake"}
+    assert who_may(stage, "glue:UpdateTable")["glue:table/LakeDatabase/*"] == {"CommitLake"}
+    assert who_may(stage, "glue:DeleteTable") == {}
+    assert set(who_may(stage, "s3:DeleteObject*")) == {"LakeBucket/receipts/decided/*", "LakeBucket/receipts/pending/*"}
+
+
+def test_a_rules_error_role_can_only_add_errors(stage: Assembly) -> None:
+    assert {p.resource for p in permissions(stage) if p.who == "IngestRescuer" and p.action.startswith("s3")} == {
+        "LakeBucket/rule-errors/*"
+    }
+
+
+def test_the_webhooks_secret_is_read_by_its_sender_alone(stage: Assembly) -> None:
+    assert who_may(stage, "secretsmanager:GetSecretValue") == {"WebhookSecret": {"WorkOrders"}}
+
+
+def test_who_is_not_told_by_the_customer_key_cannot_read_what_it_encrypts(production: Assembly) -> None:
+    readers = {who for whos in who_may(production, "kms:Decrypt").values() for who in whos}
+
+    assert "IngestLogger" not in readers
+    assert {"ExtractFeatures", "DetectAnomalies", "CommitLake", "WorkOrders"} <= readers
+
+
+# --- What a gateway's certificate may do
+
+THING = "${iot:Connection.Thing.ThingName}"
+
+
+def gateway(stage: Assembly) -> set[tuple[str, str]]:
+    return {(p.action, p.resource) for p in permissions(stage) if p.who == "GatewaysPolicy"}
+
+
+def test_a_gateway_connects_only_as_the_thing_its_certificate_is_attached_to(stage: Assembly) -> None:
+    [connect] = [p for p in permissions(stage) if p.who == "GatewaysPolicy" and p.action == "iot:Connect"]
+
+    assert connect.resource == f"iot:client/{THING}"
+    assert connect.condition == str({"Bool": {"iot:Connection.Thing.IsAttached": "true"}})
+
+
+def test_a_gateway_publishes_only_below_its_own_name_and_feeds_only_our_two_rules(stage: Assembly) -> None:
+    assert {resource for action, resource in gateway(stage) if action == "iot:Publish"} == {
+        f"iot:topic/dt/telltale/{THING}/*",
+        f"iot:topic/$aws/rules/IngestCaptureRule/dt/telltale/{THING}/*",
+        f"iot:topic/$aws/rules/IngestWaveRule/dt/telltale/{THING}/*",
+    }
+
+
+def test_a_gateway_hears_only_its_own_commands_and_its_own_shadow(stage: Assembly) -> None:
+    heard = (f"cmd/telltale/{THING}/*", f"$aws/things/{THING}/shadow/*")
+
+    assert {resource for action, resource in gateway(stage) if action == "iot:Subscribe"} == {
+        f"iot:topicfilter/{topic}" for topic in heard
+    }
+    assert {resource for action, resource in gateway(stage) if action == "iot:Receive"} == {
+        f"iot:topic/{topic}" for topic in heard
+    }
+
+
+def test_a_gateway_may_do_nothing_else(stage: Assembly) -> None:
+    assert {action for action, _ in gateway(stage)} == {"iot:Connect", "iot:Publish", "iot:Subscribe", "iot:Receive"}
+
+
+def test_the_hook_can_be_called_only_by_iot_core_of_this_account(stage: Assembly) -> None:
+    [permission] = [p.properties for p in stage.of("AWS::Lambda::Permission") if "ProvisioningHook" in p.id]
+
+    assert permission["Principal"] == "iot.amazonaws.com"
+    assert permission["SourceAccount"] == "AccountId"
+
+
+def test_nothing_can_be_called_by_everybody(stage: Assembly) -> None:
+    callers = {p.properties["Principal"]: p.properties for p in stage.of("AWS::Lambda::Permission")}
+
+    assert set(callers) == {"iot.amazonaws.com", "events.amazonaws.com"}
+    assert all("SourceArn" in p or "SourceAccount" in p for p in callers.values())
