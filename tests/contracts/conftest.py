@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -51,6 +52,7 @@ def endpoint(request: pytest.FixtureRequest) -> str | None:
     return None if request.param == "moto" else str(request.getfixturevalue("ministack"))
 
 
+@cache
 def client(service: str, endpoint: str | None = None) -> Any:
     """A client of moto, or of the AWS at a URL."""
     return boto3.client(service, region_name=REGION, endpoint_url=endpoint)  # type: ignore[call-overload] # any service

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
@@ -74,15 +75,16 @@ class Ingest:
         bodies = [self.s3.get_object(Bucket=self.bucket, Key=item["Key"])["Body"].read() for item in found]
         return sorted(map(Receipt.from_json, bodies), key=lambda receipt: int(receipt.first))
 
-    def rows(self, name: str) -> list[dict[str, Any]]:
-        """Rows of the files that receipts name: what a commit would bring into the table."""
-        rows: list[dict[str, Any]] = []
-        for receipt in self.receipts():
-            for file in receipt.files:
-                if file.table == name:
-                    body = self.s3.get_object(Bucket=self.bucket, Key=file.key)["Body"].read()
-                    rows += pq.read_table(io.BytesIO(body)).to_pylist()
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """Rows of the files that receipts name, by table: what a commit would bring into the lake."""
+        rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for file in (file for receipt in self.receipts() for file in receipt.files):
+            body = self.s3.get_object(Bucket=self.bucket, Key=file.key)["Body"].read()
+            rows[file.table] += pq.read_table(io.BytesIO(body)).to_pylist()
         return rows
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        return self.tables()[name]
 
     def count(self) -> tuple[int, int, int, int]:
         """Records, stored, duplicate, quarantined."""

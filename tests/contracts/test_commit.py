@@ -1,8 +1,6 @@
 """Committed exactly once: whatever is killed in between, whoever else commits, each batch's rows are there once."""
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -17,38 +15,13 @@ from telltale.adapters.receipts import COMMITTED, PENDING, DataFile, Receipt
 from telltale.core import schema
 
 from tests.contracts.conftest import client
+from tests.contracts.killing import Interrupt, Interrupted, Killed, killed_at, once_at
 from tests.contracts.test_lake import file_access, reading
 from tests.contracts.test_registry import table as progress_table
 
 NOW = 1_790_000_000_000
 LONG_MS = 300_000
 CHANGES = 8  # that one commit of one receipt makes: lease, batches, plan, two tables, move, plan, …
-
-
-class Stop(BaseException):
-    """The function is killed here."""
-
-
-class Fragile:
-    """A client whose calls can be killed: `before` and `after` see the number of each call that changes something."""
-
-    CHANGES = re.compile(r"put_|delete_|update_|copy_")
-
-    def __init__(self, real: Any, kill: Callable[[str, str], None]) -> None:
-        self._real, self._kill = real, kill
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(self._real, name)
-        if not self.CHANGES.match(name):
-            return real
-
-        def call(**arguments: Any) -> Any:
-            self._kill("before", name)
-            answer = real(**arguments)
-            self._kill("after", name)
-            return answer
-
-        return call
 
 
 class Place:
@@ -64,11 +37,11 @@ class Place:
         self.catalog: Catalog = glue_catalog(client("glue", endpoint), file_access(endpoint))
         self.now_ms = NOW
 
-    def committer(self, owner: str = "one", kill: Callable[[str, str], None] = lambda when, call: None) -> Committer:
+    def committer(self, owner: str = "one", interrupt: Interrupt = lambda when, call: None) -> Committer:
         return Committer(
-            Fragile(self.s3, kill),
-            Fragile(self.dynamodb, kill),
-            FragileLake(self.catalog, self.database, f"s3://{self.bucket}/lake", kill),
+            Interrupted(self.s3, interrupt),
+            Interrupted(self.dynamodb, interrupt),
+            InterruptedLake(self.catalog, self.database, f"s3://{self.bucket}/lake", interrupt),
             bucket=self.bucket,
             table=self.table,
             owner=owner,
@@ -113,15 +86,15 @@ class Place:
         return [item["Key"] for item in found.get("Contents", [])]
 
 
-class FragileLake(Lake):
-    def __init__(self, catalog: Catalog, database: str, location: str, kill: Callable[[str, str], None]) -> None:
+class InterruptedLake(Lake):
+    def __init__(self, catalog: Catalog, database: str, location: str, interrupt: Interrupt) -> None:
         super().__init__(catalog, database=database, location=location)
-        self._kill = kill
+        self._interrupt = interrupt
 
     def add(self, *args: Any, **named: Any) -> bool:
-        self._kill("before", "add")
+        self._interrupt("before", "add")
         added = super().add(*args, **named)
-        self._kill("after", "add")
+        self._interrupt("after", "add")
         return added
 
 
@@ -180,17 +153,6 @@ def test_a_receipt_published_again_after_its_commit_is_cleared_away(place: Place
     assert (place.values(), place.keys(PENDING)) == ([1.0], [])
 
 
-def killed_at(moment: int) -> Callable[[str, str], None]:
-    """Kills at the moment-th chance and lets nothing through after it; each change has two, before and after."""
-    chances: Iterator[int] = iter(range(10**6))
-
-    def kill(when: str, call: str) -> None:
-        if next(chances) >= moment:
-            raise Stop
-
-    return kill
-
-
 def test_a_commit_killed_at_any_step_is_finished_by_the_next_one_exactly_once(place: Place) -> None:
     """One lake lives through a kill at the first step, then at the second, … until a commit gets through."""
     published, moment, killed = 0, 0, True
@@ -198,9 +160,9 @@ def test_a_commit_killed_at_any_step_is_finished_by_the_next_one_exactly_once(pl
         published += 1
         place.publish(published)
         try:
-            place.commit(owner="killed", kill=killed_at(moment))
+            place.commit(owner="killed", interrupt=killed_at(moment))
             killed = False
-        except Stop:
+        except Killed:
             place.now_ms += LONG_MS + 1000  # its lease runs out
         place.commit(owner="next")
 
@@ -217,13 +179,12 @@ def test_while_one_commits_another_is_turned_away(place: Place) -> None:
     place.publish(1)
     turned_away: list[bool] = []
 
-    def second(when: str, call: str) -> None:
-        if (when, call) == ("before", "add") and not turned_away:
-            with pytest.raises(Busy):
-                place.commit(owner="two")
-            turned_away.append(True)
+    def second() -> None:
+        with pytest.raises(Busy):
+            place.commit(owner="two")
+        turned_away.append(True)
 
-    place.commit(kill=second)
+    place.commit(interrupt=once_at(CHANGES, second))
 
     assert turned_away
     assert place.values() == [1.0]
@@ -232,17 +193,15 @@ def test_while_one_commits_another_is_turned_away(place: Place) -> None:
 @pytest.mark.parametrize("overtaken", range(2 * CHANGES))
 def test_one_that_wakes_up_after_its_lease_adds_nothing_twice(place: Place, overtaken: int) -> None:
     place.publish(1)
-    chances = iter(range(10**6))
 
-    def sleep_then_wake(when: str, call: str) -> None:
-        if next(chances) == overtaken:
-            place.now_ms += LONG_MS + 1000
-            place.commit(owner="two")
-            place.publish(2)
-            place.commit(owner="three")
+    def sleep() -> None:
+        place.now_ms += LONG_MS + 1000
+        place.commit(owner="two")
+        place.publish(2)
+        place.commit(owner="three")
 
     with suppress(Busy):
-        place.commit(kill=sleep_then_wake)
+        place.commit(interrupt=once_at(overtaken, sleep))
     place.commit(owner="four")
 
     assert place.values() == [1.0, 2.0]
