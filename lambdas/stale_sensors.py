@@ -14,7 +14,7 @@ from telltale.adapters.events import Events
 from telltale.adapters.presence import PresenceTable, watch
 from telltale.adapters.registry import Registry
 from telltale.adapters.settings import StaleSettings
-from telltale.core.presence import News
+from telltale.core.presence import KINDS, News
 
 log = Logger(service="stale_sensors")
 metrics = Metrics(namespace="Telltale", service="stale_sensors")
@@ -28,8 +28,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     news = look()
     for one in news:
         log.info(one.kind, extra={"id": one.id, "heard_ms": one.heard_ms})
-        metrics.add_metric(one.kind.replace(" ", ""), MetricUnit.Count, 1)
-    return dict(Counter(one.kind for one in news))
+    told = Counter(one.kind for one in news)
+    for kind in KINDS:
+        metrics.add_metric(kind.replace(" ", ""), MetricUnit.Count, told[kind])
+    return dict(told)
 
 
 def look() -> list[News]:

@@ -89,7 +89,9 @@ def _hinted(event: Mapping[str, Any]) -> int:
         return 401
     except RetryLater as later:
         log.warning("order has to wait", extra={"why": str(later)})
+        metrics.add_metric("OrdersWaiting", MetricUnit.Count, 1)
         return 503
+    metrics.add_metric("HintsTaken", MetricUnit.Count, 1)
     return 202
 
 

@@ -13,6 +13,8 @@ MISSED = 3  # intervals without a capture before a sensor counts as silent; one 
 LEAST_MS = 15 * 60_000  # silence shorter than this is nobody's business, however short the interval
 HEARD_SINCE = 2  # a gateway proves that it lives by delivering something this many intervals after the sensor's last
 
+KINDS = ("Sensor Stale", "Sensor Back", "Gateway Disconnected", "Gateway Connected")
+
 
 @dataclass(frozen=True)
 class Ear:
@@ -48,9 +50,9 @@ class Presence:
 
 @dataclass(frozen=True)
 class News:
-    """One thing to tell: the event's kind, of whom, and the capture it is about (time of receipt)."""
+    """One thing to tell: the event's kind (one of KINDS), of whom, and the capture it is about (time of receipt)."""
 
-    kind: str  # Sensor Stale, Sensor Back, Gateway Disconnected or Gateway Connected
+    kind: str
     id: str
     heard_ms: int
 

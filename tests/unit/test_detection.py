@@ -1,0 +1,308 @@
+"""From feature rows to states, cases and lake rows: each record counts once, and none holds up the others."""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from telltale.adapters.detection import Detection
+from telltale.adapters.feature_stream import Message, decode, encode_control
+from telltale.adapters.kinesis import by_shard
+from telltale.adapters.receipts import BatchLog, Receipt
+from telltale.core.detect import Control, State
+from telltale.core.errors import Reason, Rejected
+from telltale.core.plant import Position
+
+from tests.aws_line import POSITION, START_MS, Aws, Clock, adapters, aws, plant, records
+
+HOUR = 3_600_000
+CLOSURE = {"failure_mode": "LUBRICATION", "failure_cause": "WEAR", "action_taken": "LUBRICATE", "note": "dry"}
+
+
+def row(n: int, mm_s: float, *, position: str = POSITION, **fields: Any) -> bytes:
+    """The feature record of the n-th hour."""
+    t_ms = START_MS + n * HOUR
+    document = {
+        "v": 1,
+        "kind": "features",
+        "position": position,
+        "site": position.split("/")[0],
+        "sensor": "s-1",
+        "gateway": "g-1",
+        "capture_id": f"s-1@{t_ms}",
+        "part": "x",
+        "t_ms": t_ms,
+        "received_ms": t_ms + 500,
+        "speed_rpm": None,
+        "temperature_c": None,
+        "axes": {"x": {"velocity_rms_mm_s": mm_s}},
+    }
+    return json.dumps({**document, **fields}).encode()
+
+
+HEALTHY_THEN_BAD = [row(n, 1.0) for n in range(5)] + [row(n, 9.0) for n in range(5, 12)]
+
+
+class Line:
+    """Detection on moto, fed with Lambda events."""
+
+    def __init__(self, made: Aws) -> None:
+        self.aws = made
+        states, cases, events, registry = adapters(made)
+        for item in plant():
+            registry.put(item)
+        self.registry, self.cases, self.states = registry, cases, states
+        self.detection = Detection(states=states, cases=cases, events=events, registry=registry)
+        self.clock = Clock()
+        self.receipts: list[Receipt] = []
+
+    def feed(self, rows: Sequence[bytes], *, first: int = 1) -> None:
+        """One invocation: these rows, numbered from `first`."""
+        log = BatchLog(
+            self.aws.s3,
+            self.aws.dynamodb,
+            bucket="lake",
+            table="progress",
+            stream="features",
+            function="detect_anomalies",
+            now_ms=self.clock,
+        )
+        for shard, batch in by_shard({"Records": records(rows, first=first)}).items():
+            ran = log.run(shard, batch, self.detection.decide, self.detection.carry_out)
+            self.receipts += ran.receipts
+            assert ran.retry_from is None
+
+    def table(self, name: str) -> list[dict[str, Any]]:
+        """The table's rows: of the files that receipts name."""
+        keys = [file.key for receipt in self.receipts for file in receipt.files if file.table == name]
+        bodies = [self.aws.s3.get_object(Bucket="lake", Key=key)["Body"].read() for key in keys]
+        rows = [row for body in bodies for row in pq.read_table(io.BytesIO(body)).to_pylist()]
+        return sorted(rows, key=lambda row: json.dumps(row, default=str, sort_keys=True))
+
+    def case_id(self) -> str:
+        [case] = self.cases.all()
+        return case.change.case_id
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    with aws() as made:
+        yield Line(made)
+
+
+def test_a_lasting_alarm_becomes_one_case_an_event_and_a_state(line: Line) -> None:
+    line.feed(HEALTHY_THEN_BAD)
+
+    [case] = line.cases.all()
+    assert (case.position, case.outbox, case.change.revision >= 1) == (POSITION, "pending", True)
+    assert "9" in case.change.reason
+    held = line.states.get([POSITION])[POSITION]
+    assert (held.rev, held.sensor, held.gateway) == (1, "s-1", "g-1")
+    assert held.last_t_ms == START_MS + 11 * HOUR
+    assert held.state == State.unpack(held.core).state == case.change.state
+    kinds = [event["kind"] for event in line.aws.heard()]
+    assert kinds.count("Case Opened") == 1
+    assert "State Changed" in kinds
+
+
+def test_every_row_leaves_verdicts_that_name_their_limit_or_why_there_is_none(line: Line) -> None:
+    line.feed(HEALTHY_THEN_BAD)
+
+    verdicts = line.table("verdicts")
+    assert len({verdict["capture_id"] for verdict in verdicts}) == len(HEALTHY_THEN_BAD)
+    for verdict in verdicts:
+        assert verdict["reason"] or verdict["limit"] is not None
+        assert verdict["limit"] is None or verdict["limit_source"]
+        assert verdict["code_version"]
+
+
+def test_a_delivered_stretch_may_come_again_in_any_cut_and_counts_once(line: Line) -> None:
+    line.feed(HEALTHY_THEN_BAD[:7])
+    line.feed(HEALTHY_THEN_BAD[:7])
+    line.feed(HEALTHY_THEN_BAD[3:], first=4)
+    line.feed(HEALTHY_THEN_BAD)
+
+    assert sum(receipt.records for receipt in line.receipts) == len(HEALTHY_THEN_BAD)
+    assert len(list(line.cases.all())) == 1
+    assert len(line.table("verdicts")) == len({(v["capture_id"], v["rule"]) for v in line.table("verdicts")})
+
+
+def test_a_row_that_the_gateway_sent_twice_is_counted_as_duplicate(line: Line) -> None:
+    line.feed([row(1, 1.0), row(1, 1.0, received_ms=START_MS + 2 * HOUR), row(2, 1.0)])
+
+    [receipt] = line.receipts
+    assert (receipt.records, receipt.stored, receipt.duplicate, receipt.quarantined) == (3, 2, 1, 0)
+
+
+def test_a_heartbeat_without_measurements_is_no_duplicate_and_keeps_the_sensor_present(line: Line) -> None:
+    line.feed([row(1, 1.0, axes={})])
+
+    assert (line.receipts[0].stored, line.receipts[0].duplicate) == (1, 0)
+    assert line.states.get([POSITION])[POSITION].last_received_ms == START_MS + HOUR + 500
+
+
+BAD = {
+    "not json": (b"\x00\xff", Reason.BAD_PAYLOAD),
+    "a list": (b"[]", Reason.BAD_PAYLOAD),
+    "another version": (row(1, 1.0, v=2), Reason.BAD_PAYLOAD),
+    "not a number": (row(1, float("nan")), Reason.BAD_PAYLOAD),
+    "another kind": (row(1, 1.0, kind="shelved"), Reason.BAD_FIELD),
+    "a missing time": (row(1, 1.0, t_ms=None), Reason.BAD_FIELD),
+    "a text for a number": (row(1, 1.0, temperature_c="warm"), Reason.BAD_FIELD),
+    "a truth for a number": (row(1, 1.0, axes={"x": {"velocity_rms_mm_s": True}}), Reason.BAD_FIELD),
+    "an axis of nothing": (row(1, 1.0, axes={"x": 3}), Reason.BAD_FIELD),
+    "an unknown position": (row(1, 1.0, position="plant/hall/ghost/de"), Reason.UNKNOWN_POSITION),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_record_is_set_aside_with_its_bytes_and_the_shard_goes_on(line: Line, name: str) -> None:
+    data, reason = BAD[name]
+
+    line.feed([row(0, 1.0), data, row(2, 1.0)])
+
+    [receipt] = line.receipts
+    assert (receipt.stored, receipt.duplicate, receipt.quarantined) == (2, 0, 1)
+    [kept] = line.table("quarantine")
+    assert (kept["payload"], kept["reason"], kept["quarantine_id"]) == (data, reason, "shardId-000000000000:2")
+    [rejected] = [event for event in line.aws.heard() if event["kind"] == "Capture Rejected"]
+    assert (rejected["reason"], rejected["quarantine_id"]) == (reason, kept["quarantine_id"])
+
+
+def test_a_position_with_settings_that_make_no_sense_does_not_hold_up_the_others(line: Line) -> None:
+    line.registry.put(Position("plant/hall/fan/de", settings={"warning_n": 99}))
+
+    line.feed([row(0, 1.0, position="plant/hall/fan/de"), row(0, 1.0)])
+
+    [kept] = line.table("quarantine")
+    assert kept["reason"] == Reason.BAD_SETTINGS
+    assert "plant/hall/fan/de" in kept["detail"]
+    assert line.receipts[0].stored == 1
+
+
+def test_what_a_technician_did_ends_the_case_and_leaves_a_label(line: Line) -> None:
+    line.feed(HEALTHY_THEN_BAD)
+    at_ms = START_MS + 20 * HOUR
+    acts = [
+        Control("acknowledged", line.case_id(), at_ms, "mia"),
+        Control("resolved", line.case_id(), at_ms + HOUR, "mia", CLOSURE),
+        Control("resolved", line.case_id(), at_ms + HOUR, "mia", CLOSURE),
+    ]
+
+    line.feed([encode_control(POSITION, act) for act in acts], first=100)
+
+    [label] = line.table("labels")
+    assert (label["failure_mode"], label["action_taken"], label["by"], label["note"]) == (
+        "LUBRICATION",
+        "LUBRICATE",
+        "mia",
+        "dry",
+    )
+    case = line.cases.get(line.case_id())
+    assert case is not None
+    assert (case.change.change, case.change.state, case.outbox) == ("resolved", "HEALTHY", "pending")
+    assert "9" in case.change.reason  # still why it was opened
+    assert {row["change"] for row in line.table("cases") if row["by"] == "mia"} == {"acknowledged", "resolved"}
+    assert (line.receipts[-1].stored, line.receipts[-1].duplicate) == (2, 1)
+
+
+def test_a_label_without_codes_says_undetermined(line: Line) -> None:
+    line.feed(HEALTHY_THEN_BAD)
+
+    line.feed([encode_control(POSITION, Control("resolved", line.case_id(), START_MS, "mia", {}))], first=100)
+
+    [label] = line.table("labels")
+    assert (label["failure_mode"], label["failure_cause"]) == ("UNDETERMINED", "UNDETERMINED")
+
+
+class Dies(Exception):
+    """The function dies here."""
+
+
+@pytest.mark.parametrize("part", ["cases", "events", "states"])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_crash_while_it_is_made_known_is_made_good_by_the_next_invocation(
+    line: Line, monkeypatch: pytest.MonkeyPatch, part: str, after: bool
+) -> None:
+    whole = line.states if part == "states" else getattr(line.detection, f"_{part}")
+    put = whole.put
+
+    def dying(*args: Any, **named: Any) -> None:
+        if after:
+            put(*args, **named)
+        raise Dies
+
+    monkeypatch.setattr(whole, "put", dying)
+    with pytest.raises(Dies):
+        line.feed(HEALTHY_THEN_BAD)
+    monkeypatch.setattr(whole, "put", put)
+    line.feed(HEALTHY_THEN_BAD[2:4], first=3)
+
+    assert [receipt.records for receipt in line.receipts] == [len(HEALTHY_THEN_BAD)]
+    assert len(list(line.cases.all())) == 1
+    assert line.states.get([POSITION])[POSITION].rev == 1
+    ids = [event["id"] for event in line.aws.heard() if event["kind"] == "Case Opened"]
+    assert len(ids) >= 1
+    assert len(set(ids)) == 1
+
+
+values = st.lists(st.tuples(st.floats(0, 20), st.booleans()), min_size=1, max_size=25)
+
+
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(values=values, cuts=st.lists(st.integers(1, 25), max_size=4), seed=st.randoms(use_true_random=False))
+def test_the_outcome_does_not_depend_on_how_the_stream_is_cut_into_batches(
+    values: list[tuple[float, bool]], cuts: list[int], seed: Any
+) -> None:
+    """Nor on stretches delivered again in between: verdicts, cases and the final state are the same to the bit."""
+    rows = []
+    for n, (mm_s, again) in enumerate(values):
+        rows += [row(n, mm_s, temperature_c=mm_s * 4)] * (2 if again else 1)
+
+    with aws() as made:
+        whole = Line(made)
+        whole.feed(rows)
+        expected = (whole.table("verdicts"), whole.table("cases"), whole.states.get([POSITION])[POSITION].core)
+    with aws() as made:
+        cut = Line(made)
+        for end in sorted({min(cut_at, len(rows)) for cut_at in cuts} | {len(rows)}):
+            start = seed.randint(0, end - 1)
+            cut.feed(rows[:end])
+            cut.feed(rows[start:end], first=start + 1)
+        found = (cut.table("verdicts"), cut.table("cases"), cut.states.get([POSITION])[POSITION].core)
+
+    assert found == expected
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_do_more_than_be_rejected(data: bytes) -> None:
+    with pytest.raises(Rejected):
+        decode(data)
+
+
+documents = st.dictionaries(
+    st.sampled_from(["position", "capture_id", "part", "t_ms", "sensor", "axes", "kind", "case_id", "closure", "by"]),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=1)
+    | st.dictionaries(st.text(max_size=2), st.none() | st.integers() | st.text(max_size=2), max_size=2),
+)  # fmt: skip
+
+
+@given(documents, st.sampled_from(["features", "acknowledged", "resolved"]))
+def test_no_document_does_more_than_be_decoded_or_rejected(document: dict[str, Any], kind: str) -> None:
+    whole = {**json.loads(row(1, 1.0)), "case_id": "c", "by": "mia", "kind": kind, **document}
+
+    try:
+        message = decode(json.dumps(whole).encode())
+    except Rejected:
+        return
+    assert isinstance(message, Message)
+
+
+def test_an_act_survives_the_stream() -> None:
+    act = Control("resolved", "case-a", 1, "mia", CLOSURE)
+
+    assert decode(encode_control(POSITION, act)) == Message(POSITION, act)
