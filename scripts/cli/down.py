@@ -30,8 +30,9 @@ def purge() -> None:
     """Removes everything of the local deployment; an AWS deployment's file is left alone."""
     for name in ("aws", "gateways", "assembly"):
         shutil.rmtree(HOME / name, ignore_errors=True)
-    for path in HOME.glob("replay-*.json"):
-        path.unlink()
+    for pattern in ("replay-*.json", "simulation-*.json"):
+        for path in HOME.glob(pattern):
+            path.unlink()
     deployment = HOME / "deployment.json"
     if deployment.exists() and "AWS_ENDPOINT_URL" in json.loads(deployment.read_text())["environment"]:
         deployment.unlink()

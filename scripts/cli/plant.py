@@ -129,10 +129,10 @@ def agreed(changes: list[Change], *, yes: bool, prune: bool) -> list[Change]:
         raise Problem("nobody is here to ask", "Give --yes (and --prune for the removals).")
     keep = [change for change in changes if change.new is not None]
     gone = [change for change in changes if change.new is None]
-    if keep and not (yes or _asked(f"Write {_times(len(keep), 'change')}?")):
+    if keep and not (yes or _asked(f"Write {counted(len(keep), 'change')}?")):
         return []
-    if gone and not (prune if yes else _asked(f"Remove {_times(len(gone), 'thing')}? Its captures will be rejected.")):
-        print(f"{_times(len(gone), 'removal')} left out{' (give --prune)' if yes else ''}")
+    if gone and not (prune if yes else _asked(f"Remove {counted(len(gone), 'thing')}? Its captures will be rejected.")):
+        print(f"{counted(len(gone), 'removal')} left out{' (give --prune)' if yes else ''}")
         return keep
     return changes
 
@@ -145,7 +145,7 @@ def write(registry: Registry, changes: list[Change]) -> None:
     for change in reversed(changes):
         if change.new is None:
             registry.delete(change.kind, change.id)
-    print(f"{_times(len(changes), 'change')} written")
+    print(f"{counted(len(changes), 'change')} written")
 
 
 def _asked(question: str) -> bool:
@@ -269,8 +269,9 @@ def in_words(plant: Plant) -> str:
         (plant.sensors, "sensor"),
         (plant.gateways, "gateway"),
     ]
-    return ", ".join(_times(len(items), noun) for items, noun in counts)
+    return ", ".join(counted(len(items), noun) for items, noun in counts)
 
 
-def _times(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """`1 sensor`, `2 sensors`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

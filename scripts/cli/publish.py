@@ -8,7 +8,7 @@ import argparse
 import queue
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -311,20 +311,36 @@ def add_endpoint_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--cert", type=Path, metavar="FILE", help="the gateway's certificate (PEM)")
     group.add_argument("--key", type=Path, metavar="FILE", help="the gateway's private key (PEM)")
     group.add_argument("--gateway", metavar="THING", help="the gateway to speak as: its thing name and client id")
+    group.add_argument(
+        "--new-certificate", action="store_true", help="make one for a gateway that has none on this computer"
+    )
 
 
 def connect(
-    args: argparse.Namespace, names: Iterable[str], stack: ExitStack, *, window: int = WINDOW
+    args: argparse.Namespace,
+    names: Iterable[str],
+    stack: ExitStack,
+    *,
+    own: Collection[str] = (),
+    window: int = WINDOW,
 ) -> dict[str, Connection]:
-    """An open connection for each gateway in `names`, closed with `stack`. Problem if one cannot be had."""
-    found = {name: endpoint_of(args, name) for name in names}
+    """An open connection for each gateway in `names`, closed with `stack`. Problem if one cannot be had.
+
+    `own` are gateways that only the calling command speaks as; they may be given a certificate unasked.
+    """
+    found = {name: endpoint_of(args, name, may_make=name in own) for name in names}
     return {name: stack.enter_context(Connection(where, name, window=window)) for name, where in found.items()}
 
 
-def endpoint_of(args: argparse.Namespace, gateway: str) -> Endpoint:
+def endpoint_of(args: argparse.Namespace, gateway: str, *, may_make: bool) -> Endpoint:
     """Where `gateway` connects: as the arguments say, else with the certificate that the deployment gives it."""
     if args.endpoint is None:
         deployment = current()
+        if not (may_make or args.new_certificate or gateways.folder(gateway).exists()):
+            raise Problem(
+                f"this computer has no certificate of gateway {gateway}, which may be a real one",
+                "Give --new-certificate if nobody else speaks as it, or its own files with --endpoint.",
+            )
         host, port = gateways.endpoint(deployment)
         credentials = gateways.provision(deployment, gateway)
         return Endpoint(host, port, credentials.certificate, credentials.key, credentials.ca)

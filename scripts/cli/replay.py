@@ -71,8 +71,9 @@ def run(args: argparse.Namespace) -> int:
         for note in one.recording.meta.notes:
             print(f"{one.recording.meta.file.name}: {note}")
     with ExitStack() as stack:
-        gateways = {place.gateway for place in seats}
-        connections = publish.connect(args, sorted(gateways), stack, window=ONE_AT_A_TIME)
+        gateways = sorted({place.gateway for place in seats})
+        own = [name for name in gateways if name == GATEWAY or name.startswith(f"{GATEWAY}-")]
+        connections = publish.connect(args, gateways, stack, own=own, window=ONE_AT_A_TIME)
         send(runs, connections, form=args.format, pace=Pace(args.rate, args.speed))
     return 0
 

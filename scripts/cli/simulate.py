@@ -79,9 +79,11 @@ def run(args: argparse.Namespace) -> int:
         captures=args.captures,
         duration_s=None if args.duration is None else _seconds(args.duration, "--duration"),
     )
-    print(f"{len(stations)} sensors on {len({s.gateway for s in stations})} gateways, {speed:g} times as fast as time")
+    heard = plant.counted(len({station.gateway for station in stations}), "gateway")
+    print(f"{plant.counted(len(stations), 'sensor')} through {heard}, {speed:g} times as fast as time")
     with ExitStack() as stack:
-        connections = publish.connect(args, sorted({station.gateway for station in stations}), stack)
+        gateways = sorted({station.gateway for station in stations})
+        connections = publish.connect(args, gateways, stack, own=[GENERATED_GATEWAY])
         advance = stack.enter_context(_shown(args))
         counts = _until_stopped(stations, connections, plan, memory, advance)
     print(said(counts))

@@ -44,6 +44,12 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
+def client(service: str, address: str) -> Any:
+    """A client of the emulator at `address`, as its root."""
+    session: Any = boto3.Session("test", "test", region_name="us-east-1")
+    return session.client(service, endpoint_url=address)
+
+
 @dataclass
 class Broker:
     """A running emulator: its API, its MQTT port and its CA."""
@@ -52,16 +58,20 @@ class Broker:
     port: int
     folder: Path
 
-    def certificate(self, thing: str, statements: list[tuple[str, str]]) -> Endpoint:
-        """Makes a thing with a certificate that may do what `statements` say."""
+    def policy(self, name: str, statements: list[tuple[str, str]]) -> None:
+        """Makes a policy that allows what `statements` say."""
         arn = "arn:aws:iot:us-east-1:000000000000:"
         document = {
             "Version": "2012-10-17",
             "Statement": [{"Effect": "Allow", "Action": act, "Resource": arn + what} for act, what in statements],
         }
+        self.iot.create_policy(policyName=name, policyDocument=json.dumps(document))
+
+    def certificate(self, thing: str, statements: list[tuple[str, str]]) -> Endpoint:
+        """Makes a thing with a certificate that may do what `statements` say."""
         made = self.iot.create_keys_and_certificate(setAsActive=True)
         self.iot.create_thing(thingName=thing)
-        self.iot.create_policy(policyName=f"{thing}-policy", policyDocument=json.dumps(document))
+        self.policy(f"{thing}-policy", statements)
         self.iot.attach_policy(policyName=f"{thing}-policy", target=made["certificateArn"])
         self.iot.attach_thing_principal(thingName=thing, principal=made["certificateArn"])
         certificate, key = self.folder / f"{thing}.pem", self.folder / f"{thing}.key"
@@ -95,14 +105,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         )
     try:
         (folder / "ca.pem").write_bytes(_when_ready(f"http://localhost:{port}/_ministack/iot/ca.pem", process))
-        client: Any = boto3.client(
-            "iot",
-            endpoint_url=f"http://localhost:{port}",
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-        yield Broker(client, mqtt_port, folder)
+        yield Broker(client("iot", f"http://localhost:{port}"), mqtt_port, folder)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=30)
@@ -330,6 +333,75 @@ def test_what_a_simulation_counts_is_what_the_broker_passes_on(
     assert counts.acknowledged == counts.messages == 300 + counts.duplicates - counts.dropouts
     assert len(set(got)) == counts.stored + counts.corrupted
     assert min(counts.duplicates, counts.reordered, counts.corrupted, counts.dropouts) > 0
+
+
+# ---- into the deployment of a folder -------------------------------------------------------------
+
+
+@pytest.fixture
+def home(broker: Broker, tmp_path: Path) -> Path:
+    """A folder with a deployment: a registry, the gateway policy and the thing type, as the stacks make them."""
+    address = broker.iot.meta.endpoint_url
+    dynamodb = client("dynamodb", address)
+    with suppress(dynamodb.exceptions.ResourceInUseException):
+        dynamodb.create_table(
+            TableName="registry",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    with suppress(broker.iot.exceptions.ResourceAlreadyExistsException):
+        broker.policy("gateways", GATEWAY_POLICY)
+        broker.iot.create_thing_type(thingTypeName="gateway")
+    environment = {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "TELLTALE_MQTT_HOST": "localhost",
+        "TELLTALE_MQTT_PORT": str(broker.port),
+        "TELLTALE_MQTT_CA": str(broker.folder / "ca.pem"),
+    }
+    outputs = {"RegistryTable": "registry", "GatewayPolicy": "gateways", "GatewayThingType": "gateway"}
+    (tmp_path / "deployment.json").write_text(json.dumps({"outputs": outputs, "environment": environment}))
+    return tmp_path
+
+
+def telltale(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT / 'lambdas'}", "TELLTALE_HOME": str(home)}
+    command = [sys.executable, "-m", "cli", *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_replay_registers_what_is_missing_and_speaks_through_a_gateway_of_its_own(
+    home: Path, heard: "queue.Queue[Message]", tmp_path: Path
+) -> None:
+    recording = tmp_path / "pump.wav"
+    with wave.open(str(recording), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(2 * 8000 * 3))
+
+    done = telltale(home, "replay", str(recording), "--scale", "8", "--rate", "1000")
+
+    assert done.returncode == 0, done.stderr
+    assert "registering position replay/wav/pump/housing" in done.stdout
+    assert {message.topic for message in received(heard, 3)} == {"dt/telltale/replay/wav-pump/wave"}
+    assert "replay/wav/pump/housing" in telltale(home, "plant", "show").stdout.replace("\n", "")
+
+
+def test_a_simulation_does_not_speak_as_a_gateway_that_may_be_real_unless_told_so(
+    home: Path, heard: "queue.Queue[Message]"
+) -> None:
+    brief = ("simulate", "--captures", "8", "--rate", "1000", "--samples", "64", "--quiet")
+
+    unasked = telltale(home, *brief)
+    told = telltale(home, *brief, "--new-certificate")
+
+    assert unasked.returncode == 1
+    assert "no certificate of gateway gw-hall-1" in unasked.stderr
+    assert told.returncode == 0, told.stderr
+    assert {message.topic.split("/")[2] for message in received(heard, 8)} == {"gw-hall-1", "gw-hall-2"}
 
 
 # ---- a replay that is killed ---------------------------------------------------------------------
