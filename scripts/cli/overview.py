@@ -72,7 +72,7 @@ def _counts(deployment: Deployment, stream: str) -> Counts:
     table = deployment.outputs["ProgressTable"]
     answer = deployment.client("dynamodb").batch_get_item(RequestItems={table: {"Keys": keys}})
     items = [_plain(item) for item in answer["Responses"].get(table, [])]
-    return Counts(*(sum(int(item.get(name, 0)) for item in items) for name in Counts.__dataclass_fields__))
+    return Counts(*(sum(int(item.get(f"n_{name}", 0)) for item in items) for name in Counts.__dataclass_fields__))
 
 
 def _scan(deployment: Deployment, table: str) -> Iterator[Item]:

@@ -33,6 +33,7 @@ from telltale.core.errors import RetryLater
 DECIDED = "receipts/decided/"  # redo logs of batches that are being carried out
 PENDING = "receipts/pending/"  # decided, not yet in the Iceberg tables
 COMMITTED = "receipts/committed/"
+COUNTED = ("records", "stored", "duplicate", "quarantined")  # summed up beside `done`, as n_records and so on
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,9 @@ class BatchLog:
         self._s3.put_object(Bucket=self._bucket, Key=f"{PENDING}{receipt.batch_id}.json", Body=published)
         carry_out(receipt)
         values = {":receipt": {"S": key}, ":last": {"S": receipt.last}}
-        moved = self._move(shard, "SET done = :last REMOVE receipt", "receipt = :receipt", values)
+        update = "SET done = :last REMOVE receipt ADD " + ", ".join(f"n_{name} :{name}" for name in COUNTED)
+        values |= {f":{name}": {"N": str(getattr(receipt, name))} for name in COUNTED}
+        moved = self._move(shard, update, "receipt = :receipt", values)
         if moved:
             self._s3.delete_object(Bucket=self._bucket, Key=key)
         return [receipt] if moved else []
