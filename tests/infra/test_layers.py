@@ -1,10 +1,12 @@
 """The layers keep what the functions import, and are the versions that the tests run against."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -13,7 +15,11 @@ import pytest
 from aws_cdk.assertions import Template
 
 from infra import layers
-from tests.infra.assembly import Json
+from infra.data import Data
+from infra.function import LAMBDAS
+from infra.line import Line
+from infra.settings import Settings
+from tests.infra.assembly import Json, stages_context
 
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)==(\S+)", re.MULTILINE)
 
@@ -58,9 +64,11 @@ def test_a_layer_can_be_installed_only_with_the_files_that_were_locked(name: str
     assert "://" not in text
 
 
+# The functions that have the layer, and what they do with it only when they run.
 IMPORTS = {
-    "base": "import aws_lambda_powertools.metrics, aws_xray_sdk.core, cbor2, numpy.fft, numpy.linalg, numpy.random",
+    "base": "import provisioning_hook, stale_sensors, work_orders, aws_xray_sdk.core, numpy.fft, numpy.linalg",
     "arrow": """
+import detect_anomalies, extract_features
 import io, numpy, pyarrow, pyarrow.compute, pyarrow.parquet
 table = pyarrow.table({"samples": [[1, 2], [3]], "t": numpy.arange(2)})
 file = io.BytesIO()
@@ -68,6 +76,7 @@ pyarrow.parquet.write_table(table, file, compression="zstd")
 assert pyarrow.parquet.read_table(file) == table
 """,
     "iceberg": """
+import commit_lake
 import pyarrow.fs, pyarrow.parquet, pyarrow.dataset, pyiceberg.catalog.glue, pyiceberg.io.pyarrow, pyiceberg.table
 import zstandard, pyroaring
 assert pyarrow.fs.S3FileSystem
@@ -85,7 +94,7 @@ def test_what_is_left_of_the_packages_still_works(name: str, tmp_path: Path) -> 
     for path in {base, layer}:
         layers.trim(path, path.name)
 
-    script = f"import sys; sys.path[:0] = {[str(base), str(layer), str(runtime)]}\n{IMPORTS[name]}"
+    script = f"import sys; sys.path[:0] = {[str(path) for path in (LAMBDAS, base, layer, runtime)]}\n{IMPORTS[name]}"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
@@ -109,6 +118,15 @@ def nothing_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "layers"
 
 
+@pytest.fixture
+def built(nothing_built: Path) -> None:
+    """Something in the place of each layer."""
+    for name in layers.EXTRAS:
+        python = layers.directory(name) / "python"
+        python.mkdir(parents=True)
+        (python / "package.py").write_text("")
+
+
 def template(wanted: str) -> Json:
     stack = cdk.Stack(cdk.App(), "Line")
     made = layers.Layers(stack, "Layers", wanted=wanted)
@@ -116,12 +134,8 @@ def template(wanted: str) -> Json:
     return Template.from_stack(stack).to_json()
 
 
-def test_layers_that_are_built_are_used_and_the_template_may_be_deployed(nothing_built: Path) -> None:
-    for name in layers.EXTRAS:
-        python = layers.directory(name) / "python"
-        python.mkdir(parents=True)
-        (python / "package.py").write_text("")
-
+@pytest.mark.usefixtures("built")
+def test_layers_that_are_built_are_used_and_the_template_may_be_deployed() -> None:
     made = template("build")
 
     found = [r["Properties"] for r in made["Resources"].values() if r["Type"] == "AWS::Lambda::LayerVersion"]
@@ -146,3 +160,51 @@ def test_layers_that_cannot_be_built_make_a_template_that_refuses_to_be_deployed
 def test_a_word_that_is_not_about_layers_is_refused() -> None:
     with pytest.raises(ValueError, match=r"unbuild.*build or unbuilt"):
         template("unbuild")
+
+
+# --- What the functions import
+
+MODULES = {"aws-lambda-powertools": "aws_lambda_powertools", "aws-xray-sdk": "aws_xray_sdk"}  # else as the package
+
+
+def imported(module: str, seen: set[str]) -> set[str]:
+    """Third-party packages that a file of `lambdas/` needs, and the files that it imports, and so on."""
+    path = layers.ROOT / "lambdas" / Path(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    if module in seen or not path.exists():
+        return set()
+    seen.add(module)
+    found = set()
+    for name in _imports(ast.parse(path.read_text()).body):
+        if name.split(".")[0] == "telltale":
+            found |= imported(name, seen) | imported(name.rpartition(".")[0], seen)
+        elif name.split(".")[0] not in sys.stdlib_module_names:
+            found.add(name.split(".")[0])
+    return found
+
+
+def _imports(body: list[ast.stmt]) -> Iterator[str]:
+    for node in body:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue  # for mypy, not for Lambda
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        yield from _imports([child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)])
+
+
+@pytest.mark.usefixtures("built")
+def test_every_function_has_the_layers_with_what_it_imports() -> None:
+    app = cdk.App(context={"layers": "build"})
+    settings = Settings.of("demo", stages_context()["stages"])
+    line = Template.from_stack(Line(app, "Line", settings=settings, data=Data(app, "Data", settings=settings)))
+    versions = {id_: r["Properties"] for id_, r in line.find_resources("AWS::Lambda::LayerVersion").items()}
+    runtime = {package.replace("-", "_") for package in layers.IN_RUNTIME}
+
+    for function in line.find_resources("AWS::Lambda::Function").values():
+        module = function["Properties"]["Handler"].split(".")[0]
+        locks = [layers.ROOT / versions[layer["Ref"]]["Description"] for layer in function["Properties"]["Layers"]]
+        brought = {MODULES.get(package, package) for lock in locks for package in pins(lock)}
+
+        assert imported(module, set()) - brought - runtime == set(), module
