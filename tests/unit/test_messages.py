@@ -54,6 +54,17 @@ def test_nothing_is_lost_and_no_message_is_over_the_limit(samples: int, axes: st
         np.testing.assert_array_equal(same.samples, wave.samples)
 
 
+def test_a_payload_at_the_limit_leaves_no_room_for_its_topic_and_is_split() -> None:
+    empty = len(wire.encode_cbor(capture(0)))
+    full = capture((PAYLOAD_BYTES - empty - 100) // 6)  # three axes of two bytes a sample
+    size = len(wire.encode_cbor(full))
+
+    sent = messages(full, gateway="gw-1", form="cbor")
+
+    assert PAYLOAD_BYTES - 300 < size <= PAYLOAD_BYTES
+    assert len(sent) == 3
+
+
 def test_one_axis_that_is_too_long_is_refused_with_its_size() -> None:
     with pytest.raises(ValueError, match="part xs is 13"):
         messages(capture(65_536, "x"), gateway="gw-1", form="cbor")
