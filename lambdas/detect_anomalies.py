@@ -43,9 +43,10 @@ def _count(receipt: Receipt) -> None:
     metrics.add_metric("RowsJudged", MetricUnit.Count, receipt.stored)
     metrics.add_metric("RowsRepeated", MetricUnit.Count, receipt.duplicate)
     metrics.add_metric("RowsQuarantined", MetricUnit.Count, receipt.quarantined)
-    for position, change in receipt.effects["cases"]:
+    for effect in receipt.effects["cases"]:
+        change = effect["change"]
         metrics.add_metric(f"Cases{change['change'].capitalize()}", MetricUnit.Count, 1)
-        log.info("case %s", change["change"], extra={"case_id": change["case_id"], "position": position})
+        log.info("case %s", change["change"], extra={"case_id": change["case_id"], "position": effect["position"]})
 
 
 @cache
@@ -58,7 +59,7 @@ def batch_log(stream: str) -> BatchLog:
         table=settings.progress_table,
         stream=stream,
         function="detect_anomalies",
-        now_ms=lambda: time.time_ns() // 1_000_000,
+        now_ms=now_ms,
     )
 
 
@@ -70,4 +71,9 @@ def detection() -> Detection:
         cases=Cases(dynamodb, settings.cases_table),
         events=Events(boto3.client("events"), settings.bus_name),
         registry=Cached(Registry(dynamodb, settings.registry_table), PLANT_S),
+        now_ms=now_ms,
     )
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000

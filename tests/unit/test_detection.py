@@ -56,8 +56,8 @@ class Line:
         for item in plant():
             registry.put(item)
         self.registry, self.cases, self.states = registry, cases, states
-        self.detection = Detection(states=states, cases=cases, events=events, registry=registry)
         self.clock = Clock()
+        self.detection = Detection(states=states, cases=cases, events=events, registry=registry, now_ms=self.clock)
         self.receipts: list[Receipt] = []
 
     def feed(self, rows: Sequence[bytes], *, first: int = 1) -> None:

@@ -116,7 +116,7 @@ def clock() -> Clock:
 def hears(made: Aws, at_ms: int, *, sensor: str = "s-1", rev: int = 1) -> None:
     """Detection writes that the position was heard."""
     write = StateWrite(POSITION, rev, b"core", "HEALTHY", at_ms, at_ms, sensor, "g-1", "batch")
-    States(made.dynamodb, "states").put([write])
+    States(made.dynamodb, "states").put([write], judged_at=at_ms)
 
 
 def look(made: Aws, clock: Clock) -> list[str]:

@@ -59,19 +59,22 @@ class Cases:
         self._client = client
         self._table = table
 
-    def put(self, position: str, change: CaseChange, *, changed_at: int) -> bool:
+    def put(self, position: str, change: CaseChange, *, changed_at: int, received_ms: int | None = None) -> bool:
         """Stores a change over an older one and asks for its work order; False when it is not newer.
 
         What a person did to a case leaves in place why it was opened.
+        changed_at : now.   received_ms : when the capture that changed it was received, if one did.
         """
         act = change.change in ACTS
         values = {"position": {"S": position}, "outbox": {"S": PENDING}, "changed_at": {"N": str(changed_at)}}
         values |= {name: _encode(name, getattr(change, name)) for name in CHANGE if getattr(change, name) is not None}
+        values |= {"received_ms": {"N": str(received_ms)}} if received_ms is not None else {}
+        kept = WHY if act else ()
         return self._update(
             change.case_id,
             values,
-            remove=[name for name in CHANGE if name not in values and not (act and name in WHY)],
-            unless_there=WHY if act else (),
+            remove=[name for name in (*CHANGE, "received_ms") if name not in values and name not in kept],
+            unless_there=kept,
             condition="attribute_not_exists(pk) OR #revision < :revision",
         )
 
@@ -81,28 +84,26 @@ class Cases:
         item = answer.get("Item")
         return _case(item) if item else None
 
-    def settle(self, case_id: str, revision: int, note: OrderNote, *, look_again_ms: int | None) -> bool:
+    def settle(self, case_id: str, revision: int, note: OrderNote, *, watch: bool) -> bool:
         """The order has caught up with `revision`; False when the case has moved on meanwhile.
 
-        look_again_ms : when to ask the maintenance system again; None: never.
+        watch : the maintenance system must be asked how the order stands.
         """
         values: dict[str, Any] = {"order_state": {"S": note.state}}
         values |= {"order_ref": {"S": note.ref}} if note.ref else {}
         values |= {"order_problem": {"S": note.problem}} if note.problem else {}
-        if look_again_ms is not None:
-            values |= {"outbox": {"S": WATCHING}, "changed_at": {"N": str(look_again_ms)}}
+        values |= {"outbox": {"S": WATCHING}} if watch else {}
         absent = [name for name in ("order_ref", "order_problem", "outbox") if name not in values]
         return self._update(
             case_id, values, remove=absent, condition="#revision = :at", extra={":at": {"N": str(revision)}}
         )
 
-    def ask_again(self, case_id: str, *, now_ms: int) -> None:
+    def ask_again(self, case_id: str) -> None:
         """Puts a case back into the outbox, for an order that was refused and may now be accepted."""
-        values: dict[str, Any] = {"outbox": {"S": PENDING}, "changed_at": {"N": str(now_ms)}}
-        self._update(case_id, values, remove=[], condition="attribute_exists(pk)")
+        self._update(case_id, {"outbox": {"S": PENDING}}, remove=[], condition="attribute_exists(pk)")
 
     def waiting(self, outbox: str, *, before_ms: int) -> Iterator[str]:
-        """Ids of the cases in that outbox since before `before_ms`, oldest first."""
+        """Ids of the cases in that outbox that changed before `before_ms`, oldest first."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             IndexName=OUTBOX_INDEX,

@@ -5,9 +5,9 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 from telltale import VERSION
 from telltale.adapters import parquet
@@ -20,7 +20,7 @@ from telltale.adapters.registry import Cached, Registry
 from telltale.adapters.states import Held, States, StateWrite
 from telltale.core import detect, schema
 from telltale.core.closure import closure_from
-from telltale.core.detect import CaseChange, Row, State, Verdict
+from telltale.core.detect import CaseChange, Control, Row, State, Verdict
 from telltale.core.errors import Reason, Rejected
 from telltale.core.plant import Position
 
@@ -30,11 +30,20 @@ TABLES = (schema.VERDICTS, schema.CASES, schema.LABELS, schema.QUARANTINE)
 class Detection:
     """Judges records and makes the outcome known."""
 
-    def __init__(self, *, states: States, cases: Cases, events: Events, registry: Registry | Cached) -> None:
+    def __init__(
+        self,
+        *,
+        states: States,
+        cases: Cases,
+        events: Events,
+        registry: Registry | Cached,
+        now_ms: Callable[[], int],
+    ) -> None:
         self._states = states
         self._cases = cases
         self._events = events
         self._registry = registry
+        self._now_ms = now_ms
 
     def decide(self, batch_id: str, records: Sequence[Record]) -> Decision:
         """What becomes of the records. Reads only."""
@@ -50,10 +59,12 @@ class Detection:
 
     def carry_out(self, receipt: Receipt) -> None:
         """Cases, then events, then states; each may be done again, and then changes nothing."""
-        for position, change in receipt.effects["cases"]:
-            self._cases.put(position, CaseChange(**change), changed_at=receipt.t_ms)
+        for effect in receipt.effects["cases"]:
+            change = CaseChange(**effect["change"])
+            received_ms = effect["received_ms"]
+            self._cases.put(effect["position"], change, changed_at=self._now_ms(), received_ms=received_ms)
         self._events.put([Event(**event) for event in receipt.effects["events"]])
-        self._states.put([StateWrite.from_dict(write) for write in receipt.effects["states"]])
+        self._states.put([StateWrite.from_dict(write) for write in receipt.effects["states"]], judged_at=self._now_ms())
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,7 @@ class Bench:
         self._known = dict(known)
         self._count = {"stored": 0, "duplicate": 0, "quarantined": 0}
         self._rows: dict[str, list[parquet.Row]] = {table.name: [] for table in TABLES}
-        self._changes: list[tuple[str, CaseChange]] = []
+        self._cases: list[dict[str, Any]] = []
         self._events: list[Event] = []
 
     def judge(self, record: Record, message: Message | Rejected) -> None:
@@ -110,7 +121,7 @@ class Bench:
             **self._count,
             files=[file for table in TABLES for file in parquet.files(table, self._rows[table.name])],
             effects={
-                "cases": [[position, asdict(change)] for position, change in self._changes],
+                "cases": self._cases,
                 "events": [event.as_dict() for event in self._events],
                 "states": [write.as_dict() for write in writes],
             },
@@ -130,7 +141,7 @@ class Bench:
             known = known.heard(message.item, message.gateway)
             self._keep_verdicts(message.item, position, verdicts)
         self._known[position.id] = known
-        self._keep_changes(position, changes)
+        self._keep_changes(position, changes, message.item)
         if state.state != before.state.state:
             self._events.append(_state_changed(position, before.state, state, message.item.t_ms))
         return "stored" if verdicts or changes or _carries_nothing(message) else "duplicate"
@@ -140,9 +151,11 @@ class Bench:
         for verdict in verdicts:
             self._rows[schema.VERDICTS.name].append({**ids, **asdict(verdict), "code_version": VERSION})
 
-    def _keep_changes(self, position: Position, changes: Sequence[CaseChange]) -> None:
+    def _keep_changes(self, position: Position, changes: Sequence[CaseChange], item: Row | Control) -> None:
+        received_ms = item.received_ms if isinstance(item, Row) else None
         for change in changes:
-            self._changes.append((position.id, change))
+            effect = {"position": position.id, "change": asdict(change), "received_ms": received_ms}
+            self._cases.append(effect)
             self._events.append(case_changed(position.id, change))
             self._rows[schema.CASES.name].append(_case_row(position, change))
             if change.change == "resolved":

@@ -37,7 +37,8 @@ class Entry:
     """What is known of the order of a case.
 
     revision : of the case, when it was last looked at.   shown : fingerprint of what the order says.
-    attempts : failures in a row.   not_before_ms : no attempt before then.
+    attempts : failures in a row.   not_before_ms : no attempt before then.   look_again_ms : when to ask the
+    maintenance system how the order stands, if nobody tells.
     """
 
     stage: Stage = Stage.PENDING
@@ -46,6 +47,7 @@ class Entry:
     shown: str = ""
     attempts: int = 0
     not_before_ms: int = 0
+    look_again_ms: int = 0
     problem: str = ""
 
 
@@ -108,19 +110,25 @@ class Ledger:
         item = self._client.get_item(TableName=self._table, Key={"pk": {"S": case_id}}, ConsistentRead=True).get("Item")
         return _entry(item) if item else None
 
+    def hurry(self, case_id: str) -> None:
+        """Lets the next attempt come at once, for a person who knows that the system is back."""
+        self._person(case_id, "SET not_before_ms = :zero, attempts = :zero", "attribute_exists(pk)", {})
+
     def reopen(self, case_id: str) -> bool:
         """Lets a refused order be tried again; False when it is not refused."""
+        update = "SET stage = :pending, not_before_ms = :zero, attempts = :zero"
+        stages = {":pending": {"S": Stage.PENDING}, ":refused": {"S": Stage.REFUSED}}
+        return self._person(case_id, update, "stage = :refused", stages)
+
+    def _person(self, case_id: str, update: str, condition: str, values: Mapping[str, Any]) -> bool:
+        """A change that needs no lease; whether its condition held."""
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key={"pk": {"S": case_id}},
-                UpdateExpression="SET stage = :pending, not_before_ms = :zero, attempts = :zero",
-                ConditionExpression="stage = :refused",
-                ExpressionAttributeValues={
-                    ":pending": {"S": Stage.PENDING},
-                    ":refused": {"S": Stage.REFUSED},
-                    ":zero": {"N": "0"},
-                },
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeValues={":zero": {"N": "0"}, **values},
             )
         except ClientError as error:
             _unless_condition_failed(error)

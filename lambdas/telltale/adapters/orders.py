@@ -80,9 +80,8 @@ class Worker:
         entry = self._ledger.take(case_id)
         job = _Job(self._ledger, self._case(case_id), entry)
         try:
-            look_again_ms = self._agree(job)
+            self._agree(job)
         except CmmsRefused as refusal:
-            look_again_ms = None
             self._refused(job, refusal)
         except NotYet:
             raise
@@ -93,7 +92,7 @@ class Worker:
         revision = job.case.change.revision
         done = job.write(revision=revision, attempts=0, not_before_ms=0, release=True)
         note = OrderNote(done.stage, done.ref or None, done.problem or None)
-        self._cases.settle(case_id, revision, note, look_again_ms=look_again_ms)
+        self._cases.settle(case_id, revision, note, watch=done.stage is Stage.OPEN)
 
     def sweep(self, *, enough_time: Callable[[], bool]) -> Swept:
         """Settles the cases whose messages got lost or gave up, and asks about orders that nobody tells of.
@@ -101,17 +100,21 @@ class Worker:
         A site whose system does not answer is left until the next sweep, so that it cannot hold up the others.
         """
         now = self._now_ms()
-        waiting_since = self._cases.waiting(PENDING, before_ms=now - GRACE_MS)
-        to_ask = self._cases.waiting(WATCHING, before_ms=now)
+        late = self._cases.waiting(PENDING, before_ms=now - GRACE_MS)
+        watched = self._cases.waiting(WATCHING, before_ms=now)
         settled = waiting = 0
         silent: set[str] = set()
-        for case_id in [*waiting_since, *to_ask]:
+        for case_id in [*late, *(case_id for case_id in watched if self._due(case_id, now))]:
             site = self._case(case_id).site
             if site not in silent and enough_time() and self._settled(case_id, site, silent):
                 settled += 1
             else:
                 waiting += 1
         return Swept(settled, waiting)
+
+    def _due(self, case_id: str, now: int) -> bool:
+        entry = self._ledger.get(case_id)
+        return entry is None or entry.look_again_ms <= now
 
     def hinted(self, site_id: str, headers: Mapping[str, str], body: bytes) -> None:
         """Looks at the orders that a site's maintenance system says have changed. Raises Forged if it is not it."""
@@ -140,12 +143,12 @@ class Worker:
             raise NoSuchCase(f"case {case_id} is not in the table of cases")
         return case
 
-    def _agree(self, job: "_Job") -> int | None:
-        """Does what is missing; answers when to look again, None for never."""
+    def _agree(self, job: "_Job") -> None:
+        """Does what is missing."""
         case = job.case
         refused_before = job.entry.stage is Stage.REFUSED and job.entry.revision >= case.change.revision
         if job.entry.stage is Stage.CLOSED or refused_before:
-            return None
+            return
         site = self._registry.sites([case.site]).get(case.site)
         if site is None:
             raise CmmsRefused(f"site {case.site} is not in the registry, so no maintenance system is known")
@@ -155,11 +158,11 @@ class Worker:
         if order is not None and case.change.change != "resolved":
             order = self._shown(job, system, request, order)
             self._tell_detection(case, order)
-            return self._now_ms() + (PUSHED_POLL_MS if system.capabilities.pushes else POLL_MS)
+            job.write(look_again_ms=self._now_ms() + (PUSHED_POLL_MS if system.capabilities.pushes else POLL_MS))
+            return
         if order is not None and not order.status.final:
             self._close(job, system)
         job.write(stage=Stage.CLOSED)
-        return None
 
     def _position(self, case: Case) -> Position:
         return self._registry.positions([case.position]).get(case.position, Position(case.position))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PREFIX = "presence#"
 SENSOR, GATEWAY = f"{PREFIX}sensor#", f"{PREFIX}gateway#"
-AWAY, BACK = "away", "back"  # of a presence item: silent since `heard_ms`; or a gateway heard again at `heard_ms`
+STALE, DISCONNECTED, BACK = "stale", "disconnected", "back"  # of a presence item; BACK: a gateway, heard again
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class PresenceTable:
     def read(self) -> tuple[dict[str, Heard], Presence]:
         """All positions, and what has been told. Reads the whole table."""
         positions: dict[str, Heard] = {}
-        told: dict[tuple[str, str], dict[str, int]] = {(SENSOR, AWAY): {}, (GATEWAY, AWAY): {}, (GATEWAY, BACK): {}}
+        told: dict[str, dict[str, int]] = {STALE: {}, DISCONNECTED: {}, BACK: {}}
         for item in self._items():
             name = item["pk"]["S"]
             if not name.startswith(PREFIX):
                 positions[name] = _heard(item)
                 continue
             kind = SENSOR if name.startswith(SENSOR) else GATEWAY
-            told[kind, item["presence"]["S"]][name.removeprefix(kind)] = int(item["heard_ms"]["N"])
-        return positions, Presence(told[SENSOR, AWAY], told[GATEWAY, AWAY], told[GATEWAY, BACK])
+            told[item["presence"]["S"]][name.removeprefix(kind)] = int(item["heard_ms"]["N"])
+        return positions, Presence(told[STALE], told[DISCONNECTED], told[BACK])
 
     def remember(self, before: Presence, after: Presence) -> None:
         """Makes the items say `after`, touching only those that change."""
@@ -126,7 +126,7 @@ def _heard(item: Mapping[str, Any]) -> Heard:
 
 def _as_items(presence: Presence) -> dict[str, tuple[str, int]]:
     return {
-        **{f"{SENSOR}{id_}": (AWAY, heard_ms) for id_, heard_ms in presence.stale.items()},
+        **{f"{SENSOR}{id_}": (STALE, heard_ms) for id_, heard_ms in presence.stale.items()},
         **{f"{GATEWAY}{id_}": (BACK, heard_ms) for id_, heard_ms in presence.back.items()},
-        **{f"{GATEWAY}{id_}": (AWAY, heard_ms) for id_, heard_ms in presence.disconnected.items()},
+        **{f"{GATEWAY}{id_}": (DISCONNECTED, heard_ms) for id_, heard_ms in presence.disconnected.items()},
     }

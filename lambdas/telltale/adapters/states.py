@@ -86,18 +86,18 @@ class States:
             self._sleep(PAUSE_S * 2**attempt)
         raise RetryLater(f"table {self._table} left keys unread after {ATTEMPTS} attempts")
 
-    def put(self, writes: Sequence[StateWrite]) -> None:
-        """Makes the writes; one whose `rev` is not above the stored one changes nothing."""
+    def put(self, writes: Sequence[StateWrite], *, judged_at: int) -> None:
+        """Makes the writes; one whose `rev` is not above the stored one changes nothing. `judged_at` : now, in ms."""
         if not writes:
             return
         with ThreadPoolExecutor(min(WRITERS, len(writes))) as pool:
-            list(pool.map(self._put, writes))
+            list(pool.map(lambda write: self._put(write, judged_at), writes))
 
-    def _put(self, write: StateWrite) -> None:
+    def _put(self, write: StateWrite, judged_at: int) -> None:
         try:
             self._client.put_item(
                 TableName=self._table,
-                Item=_item(write),
+                Item={**_item(write), "judged_at": {"N": str(judged_at)}},
                 ConditionExpression="attribute_not_exists(pk) OR rev < :rev",
                 ExpressionAttributeValues={":rev": {"N": str(write.rev)}},
             )
