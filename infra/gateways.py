@@ -10,6 +10,7 @@ from constructs import Construct
 
 from infra.ingest import iot_core
 
+IOT_WAITS_S = 5  # for the hook's answer, a cold start included (AWS IoT Core, "Pre-provisioning hooks")
 THING = "${iot:Connection.Thing.ThingName}"  # filled in by IoT Core from the certificate's thing
 
 

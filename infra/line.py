@@ -8,8 +8,8 @@ from constructs import Construct
 
 from infra.alarms import Alarms
 from infra.data import Data
-from infra.function import ONE_CPU_MB, Function
-from infra.gateways import Gateways
+from infra.function import ONE_CPU_MB, WAITS_MB, Function
+from infra.gateways import IOT_WAITS_S, Gateways
 from infra.ingest import Ingest
 from infra.layers import Layers
 from infra.messages import WORK_ORDERS_TIMEOUT_S
@@ -28,9 +28,9 @@ class Line(Stack):
         extract = self._function("extract_features", layers.arrow, memory_mb=ONE_CPU_MB, timeout_s=120)
         detect = self._function("detect_anomalies", layers.arrow, memory_mb=ONE_CPU_MB, timeout_s=120)
         commit = self._function("commit_lake", layers.iceberg, memory_mb=ONE_CPU_MB, timeout_s=300)
-        orders = self._function("work_orders", layers.base, memory_mb=512, timeout_s=WORK_ORDERS_TIMEOUT_S)
-        stale = self._function("stale_sensors", layers.base, memory_mb=512, timeout_s=60)
-        hook = self._function("provisioning_hook", layers.base, memory_mb=512, timeout_s=5)  # IoT Core waits 5 s
+        orders = self._function("work_orders", layers.base, memory_mb=WAITS_MB, timeout_s=WORK_ORDERS_TIMEOUT_S)
+        stale = self._function("stale_sensors", layers.base, memory_mb=WAITS_MB, timeout_s=60)
+        hook = self._function("provisioning_hook", layers.base, memory_mb=ONE_CPU_MB, timeout_s=IOT_WAITS_S)
         ingest = Ingest(self, "Ingest", settings=settings, stream=data.captures, lake=lake.bucket)
         gateways = Gateways(self, "Gateways", rules=ingest.rules, hook=hook)
 
@@ -46,7 +46,7 @@ class Line(Stack):
         for function in (extract, detect):
             lake.grant_receipts(function)
             tables.progress.grant_read_write_data(function)
-        for function in (extract, detect, orders, stale):
+        for function in (extract, detect, stale):
             messages.bus.grant_put_events_to(function)
         for function in (extract, detect, orders, stale, hook):
             tables.registry.grant_read_data(function)

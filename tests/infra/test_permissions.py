@@ -159,6 +159,11 @@ def test_each_stream_is_written_and_read_only_by_those_whose_job_it_is(stage: As
     assert who_may(stage, "kinesis:GetRecords") == {"Captures": {"ExtractFeatures"}, "Features": {"DetectAnomalies"}}
 
 
+def test_events_and_notices_come_only_from_those_whose_job_it_is(stage: Assembly) -> None:
+    assert who_may(stage, "events:PutEvents") == {"MessagesBus": {"ExtractFeatures", "DetectAnomalies", "StaleSensors"}}
+    assert who_may(stage, "sns:Publish") == {"MessagesNotices": {"WorkOrders"}}
+
+
 def test_only_the_committer_writes_tables_and_nobody_deletes_data(stage: Assembly) -> None:
     assert who_may(stage, "s3:PutObject")["LakeBucket/lake/*"] == {"CommitLake"}
     assert who_may(stage, "glue:UpdateTable")["glue:table/LakeDatabase/*"] == {"CommitLake"}
