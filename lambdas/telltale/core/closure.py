@@ -24,6 +24,10 @@ LISTS: Mapping[str, Sequence[str]] = {
 class UnknownCode(ValueError):
     """A closure code that is not on its list; the message names the valid ones."""
 
+    def __init__(self, name: str, given: str) -> None:
+        self.given, self.valid = given, LISTS[name]
+        super().__init__(f"{name} {given!r} is not one of {', '.join(self.valid)}")
+
 
 @dataclass(frozen=True)
 class Closure:
@@ -71,5 +75,5 @@ def closure_from(raw: Mapping[str, object] | None, *, cancelled: bool = False) -
 def _code(name: str, given: str) -> str:
     code = given.strip().upper().replace("-", "_").replace(" ", "_")
     if code not in LISTS[name]:
-        raise UnknownCode(f"{name} {given!r} is not one of {', '.join(LISTS[name])}")
+        raise UnknownCode(name, given)
     return code

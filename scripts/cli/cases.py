@@ -1,0 +1,94 @@
+"""Cases: which there are, and why: reason, limits, margins, evidence.
+
+  telltale cases [list] [--all]   open cases, or all
+  telltale cases show ID          one case with its evidence and its order
+
+ID may be shortened to its first characters, with or without `case-`.
+"""
+
+import argparse
+import json
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+from telltale.adapters.cases import Case, Cases
+from telltale.core.explain import evidence_lines
+
+from cli.deployment import current
+from cli.problem import Problem
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(action="list", all=False)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    listing = actions.add_parser("list", help="open cases")
+    listing.add_argument("--all", action="store_true", help="resolved ones too")
+    show = actions.add_parser("show", help="one case with its evidence")
+    show.add_argument("id", metavar="ID")
+    show.add_argument("--json", action="store_true", help="all of it, for programs")
+
+
+def run(args: argparse.Namespace) -> int:
+    deployment = current()
+    cases = list(Cases(deployment.client("dynamodb"), deployment.outputs["CasesTable"]).all())
+    if args.action == "show":
+        case = _find(cases, args.id)
+        print(_as_json(case) if args.json else "\n".join(_lines(case)))
+    else:
+        _list([case for case in cases if args.all or case.change.change != "resolved"])
+    return 0
+
+
+def _list(cases: list[Case]) -> None:
+    if not cases:
+        print("no open cases")
+        return
+    table = Table(Column("case", no_wrap=True), "since", "severity", "state", "position", "why", "order")
+    for case in sorted(cases, key=lambda case: case.change.opened_ms):
+        change = case.change
+        order = case.order.state if case.order else "none yet"
+        since = _time(change.opened_ms)
+        cells = (change.case_id, since, change.severity, change.state, case.position, change.reason, order)
+        table.add_row(*map(escape, cells))
+    Console().print(table)
+
+
+def _find(cases: list[Case], beginning: str) -> Case:
+    wanted = "case-" + beginning.lower().removeprefix("case-")
+    found = [case for case in cases if case.change.case_id.startswith(wanted)]
+    if not found:
+        raise Problem(f"no case begins with {wanted!r}", "`telltale cases list --all` shows them.")
+    if len(found) > 1:
+        raise Problem(f"{wanted!r} begins {len(found)} cases: {', '.join(case.change.case_id for case in found)}")
+    return found[0]
+
+
+def _lines(case: Case) -> list[str]:
+    change, order = case.change, case.order
+    facts = {
+        "position": case.position,
+        "severity": change.severity,
+        "state": change.state,
+        "since": f"{_time(change.opened_ms)} UTC",
+        "last change": f"{change.change}, revision {change.revision}, {_time(change.t_ms)} UTC",
+        "why": change.reason,
+        "fault": change.fault,
+        "by": change.by,
+        "closure": ", ".join(filter(None, (change.closure or {}).values())),
+        "order": " ".join(filter(None, (order.state, order.ref))) if order else "none yet",
+        "order refused": order.problem if order else None,
+    }
+    lines = [change.case_id, *(f"  {name:13} {fact}" for name, fact in facts.items() if fact)]
+    evidence = [f"    {line}" for line in evidence_lines(change.evidence)]
+    return [*lines, "  evidence", *evidence] if evidence else lines
+
+
+def _as_json(case: Case) -> str:
+    order = case.order.__dict__ if case.order else None
+    return json.dumps({"position": case.position, **case.change.__dict__, "order": order}, indent=2)
+
+
+def _time(t_ms: int) -> str:
+    return f"{datetime.fromtimestamp(t_ms / 1000, UTC):%Y-%m-%d %H:%M}"

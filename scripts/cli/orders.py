@@ -1,0 +1,122 @@
+"""Work orders of the built-in logbook: list, read, acknowledge, close.
+
+  telltale orders list [--all]    open orders, or all
+  telltale orders show KEY        one order with its history
+  telltale orders ack KEY         somebody owns it; the position goes to NEEDS_MAINTENANCE
+  telltale orders close KEY --mode IMBALANCE --cause WEAR --action ADJUST
+
+KEY may be shortened to its first characters. Closing needs the three codes: they are the label that detection
+is measured by, and NO_ISSUE says that the alarm was false.
+"""
+
+import argparse
+import difflib
+import getpass
+import json
+import time
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+from telltale.adapters.cmms.logbook import Entry, Logbook, matching
+from telltale.adapters.cmms.port import Status
+from telltale.core.closure import ACTIONS_TAKEN, FAILURE_CAUSES, FAILURE_MODES, Closure, UnknownCode, closure
+from telltale.core.errors import CmmsRefused
+
+from cli.deployment import Deployment, current
+from cli.problem import Problem
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="open orders")
+    listing.add_argument("--all", action="store_true", help="closed ones too")
+    show = actions.add_parser("show", help="one order with its history")
+    ack = actions.add_parser("ack", help="somebody owns it")
+    close = actions.add_parser("close", help="it is done: say what was found, why, and what was done")
+    for action in (show, ack, close):
+        action.add_argument("key", metavar="KEY", help="the order's key, or its first characters")
+    for action in (ack, close):
+        action.add_argument("--by", default=getpass.getuser(), help="who (default: %(default)s)")
+    close.add_argument("--mode", required=True, metavar="CODE", help=f"what was found: {', '.join(FAILURE_MODES)}")
+    close.add_argument("--cause", required=True, metavar="CODE", help=f"why: {', '.join(FAILURE_CAUSES)}")
+    close.add_argument("--action", dest="taken", required=True, metavar="CODE", help=", ".join(ACTIONS_TAKEN))
+    close.add_argument("--note", default="", help="in your words")
+
+
+def run(args: argparse.Namespace) -> int:
+    deployment = current()
+    logbook = Logbook(
+        deployment.client("dynamodb"), deployment.outputs["LogbookTable"], lambda: round(time.time() * 1000)
+    )
+    if args.action == "list":
+        _list(logbook, everything=args.all)
+        return 0
+    entry = _find(logbook, args.key)
+    if args.action == "show":
+        _show(entry)
+    elif args.action == "ack":
+        _move(deployment, logbook, entry, Status.IN_PROGRESS, by=args.by)
+    else:
+        codes = _codes(args.mode, args.cause, args.taken, args.note)
+        _move(deployment, logbook, entry, Status.DONE, by=args.by, codes=codes)
+    return 0
+
+
+def _list(logbook: Logbook, *, everything: bool) -> None:
+    entries = sorted(logbook.entries(), key=lambda entry: entry.request.opened_ms)
+    shown = [entry for entry in entries if everything or not entry.order.status.final]
+    if not shown:
+        print("no orders" if everything else "no open orders (--all shows the closed ones)")
+        return
+    table = Table(Column("key", no_wrap=True), "since", "status", "severity", "position", "what")
+    for entry in shown:
+        request = entry.request
+        what = request.title.split(": ", 1)[-1]
+        cells = (request.key, _time(request.opened_ms), entry.order.status, request.severity, request.position, what)
+        table.add_row(*map(escape, cells))
+    Console().print(table)
+
+
+def _show(entry: Entry) -> None:
+    print(f"{entry.request.key}  {entry.order.status}\n{entry.request.title}\n\n{entry.request.description}\n")
+    for line in entry.history:
+        print(f"{_time(line.t_ms)}  {line.text}")
+
+
+def _move(
+    deployment: Deployment, logbook: Logbook, entry: Entry, status: Status, *, by: str, codes: Closure | None = None
+) -> None:
+    try:
+        order = logbook.set_status(entry.order.ref, status, by=by, closure=codes)
+    except CmmsRefused as refused:
+        raise Problem(str(refused)) from refused
+    body = json.dumps({"detail": {"case_id": entry.request.case_id}})
+    deployment.client("sqs").send_message(QueueUrl=deployment.outputs["OrdersQueueUrl"], MessageBody=body)
+    print(f"{order.key} is {order.status}; {entry.request.case_id} follows in a few seconds")
+
+
+def _find(logbook: Logbook, key: str) -> Entry:
+    found = matching(list(logbook.entries()), key)
+    if not found:
+        raise Problem(f"no order begins with {key!r}", "`telltale orders list --all` shows them.")
+    if len(found) > 1:
+        raise Problem(f"{key!r} begins {len(found)} orders: {', '.join(entry.request.key for entry in found)}")
+    return found[0]
+
+
+def _codes(mode: str, cause: str, taken: str, note: str) -> Closure:
+    try:
+        return closure(failure_mode=mode, failure_cause=cause, action_taken=taken, note=note)
+    except UnknownCode as unknown:
+        near = difflib.get_close_matches(unknown.given.upper(), unknown.valid, n=1)
+        raise Problem(str(unknown), f"Did you mean {near[0]}?" if near else None) from unknown
+
+
+def _time(t_ms: int) -> str:
+    return f"{datetime.fromtimestamp(t_ms / 1000, UTC):%Y-%m-%d %H:%M}"
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

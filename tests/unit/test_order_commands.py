@@ -1,0 +1,225 @@
+"""`telltale orders`, `cases` and `redrive`: what a technician and an operator type."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+from cli import cases as cases_command
+from cli import orders as orders_command
+from cli import redrive as redrive_command
+from cli.deployment import Deployment
+from cli.problem import Problem
+from telltale.adapters.cmms.logbook import Logbook
+from telltale.adapters.ledger import Ledger
+from telltale.adapters.orders import order_request
+from telltale.core.errors import CmmsRefused
+from telltale.core.plant import Site
+
+from tests.aws_line import POSITION, START_MS, Aws, Clock, Office, aws, change, office
+
+CASE = change().case_id
+KEY = "A" * 20
+COMMANDS = (orders_command, cases_command, redrive_command)
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
+    """A plant with one open case and its order, found as the current deployment."""
+    with aws() as made:
+        for command in COMMANDS:
+            monkeypatch.setattr(command, "current", lambda: deployment(made))
+        at = office(made, Clock())
+        at.worker().settle(at.open(change(evidence=EVIDENCE)))
+        yield at
+
+
+EVIDENCE = {
+    "capture_ids": ["s-1@1"],
+    "verdicts": [
+        {
+            "channel": "x",
+            "rule": "zone",
+            "verdict": "WARNING",
+            "feature": "velocity_rms_mm_s",
+            "value": 4.8,
+            "limit": 4.5,
+            "unit": "mm/s",
+            "limit_source": "set for this position",
+            "margin": -0.3,
+        }
+    ],
+}
+
+
+def deployment(made: Aws) -> Deployment:
+    outputs = {
+        "LogbookTable": "logbook",
+        "CasesTable": "cases",
+        "LedgerTable": "ledger",
+        "OrdersQueueUrl": made.queue,
+        "OrdersDeadLettersUrl": made.dead_letters,
+    }
+    return Deployment(outputs=outputs, environment={})
+
+
+def types(command: ModuleType, *words: str) -> int:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return int(command.run(parser.parse_args(words)))
+
+
+def queued(at: Office) -> list[str]:
+    """Cases that the worker has been told to look at."""
+    return [json.loads(body)["detail"]["case_id"] for body in at.aws.received(at.aws.queue)]
+
+
+def logbook(at: Office) -> Logbook:
+    return Logbook(at.aws.dynamodb, "logbook", at.clock)
+
+
+CLOSE = ("--mode", "imbalance", "--cause", "wear", "--action", "adjust", "--by", "mia", "--note", "fan blade")
+
+
+def test_closing_an_order_resolves_its_case(at: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    code = types(orders_command, "close", "aaa", *CLOSE)
+
+    [entry] = logbook(at).entries()
+    assert code == 0
+    assert (entry.order.status, entry.order.by) == ("DONE", "mia")
+    assert entry.order.closure == {
+        "failure_mode": "IMBALANCE",
+        "failure_cause": "WEAR",
+        "action_taken": "ADJUST",
+        "note": "fan blade",
+    }
+    assert queued(at) == [CASE]
+    assert f"{KEY} is DONE" in capsys.readouterr().out
+
+
+def test_acknowledging_an_order_says_who_owns_it(at: Office) -> None:
+    types(orders_command, "ack", KEY, "--by", "mia")
+
+    [entry] = logbook(at).entries()
+    assert (entry.order.status, entry.order.by) == ("IN_PROGRESS", "mia")
+    assert queued(at) == [CASE]
+
+
+def test_a_misspelt_code_names_the_valid_ones_and_changes_nothing(at: Office) -> None:
+    words = ["close", KEY, "--mode", "inbalance", "--cause", "wear", "--action", "adjust"]
+
+    with pytest.raises(Problem, match=r"CAVITATION[\s\S]*Did you mean IMBALANCE\?"):
+        types(orders_command, *words)
+
+    assert [entry.order.status for entry in logbook(at).entries()] == ["OPEN"]
+    assert queued(at) == []
+
+
+def test_a_closed_order_cannot_be_closed_otherwise(at: Office) -> None:
+    types(orders_command, "close", KEY, *CLOSE)
+
+    with pytest.raises(Problem, match="DONE and stays so"):
+        types(orders_command, "ack", KEY)
+
+
+def test_an_order_that_is_not_there_or_not_clear_is_explained(at: Office) -> None:
+    other = order_request(next(case for case in at.cases.all()), at.worker()._registry.positions([POSITION])[POSITION])
+    logbook(at).create(type(other)(**{**other.__dict__, "key": "AB" + "C" * 18}))
+
+    with pytest.raises(Problem, match="no order begins with 'zz'"):
+        types(orders_command, "show", "zz")
+    with pytest.raises(Problem, match="begins 2 orders"):
+        types(orders_command, "show", "a")
+
+
+def test_orders_are_listed_and_shown_with_their_history(at: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    types(orders_command, "list")
+    types(orders_command, "show", KEY)
+
+    out = capsys.readouterr().out
+    assert KEY in out
+    assert "Suggested: Grease the bearing" in out
+    assert "opened: WARNING: Pump 7 motor DE" in out
+
+
+def test_closed_orders_are_listed_only_when_asked_for(at: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    types(orders_command, "close", KEY, *CLOSE)
+    capsys.readouterr()
+
+    types(orders_command, "list")
+    without = capsys.readouterr().out
+    types(orders_command, "list", "--all")
+
+    assert "no open orders" in without
+    assert KEY in capsys.readouterr().out
+
+
+def test_a_case_shows_why_with_limit_margin_and_evidence(at: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    types(cases_command)
+    listed = capsys.readouterr().out
+    types(cases_command, "show", "aaaa")
+    shown = capsys.readouterr().out
+
+    assert "OPEN" in listed
+    for fact in ("4.8 mm/s", "limit 4.5 mm/s (set for this position)", "margin -0.3 mm/s", "s-1@1", f"OPEN {KEY}"):
+        assert fact in shown
+
+
+def test_a_case_can_be_read_by_programs(at: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    types(cases_command, "show", CASE, "--json")
+
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["case_id"], shown["evidence"], shown["order"]["ref"]) == (CASE, EVIDENCE, KEY)
+
+
+def test_a_case_that_is_not_there_is_explained(at: Office) -> None:
+    with pytest.raises(Problem, match="no case begins with 'case-zz'"):
+        types(cases_command, "show", "zz")
+
+
+def test_dead_letters_go_round_again_and_are_counted(at: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(12):
+        body = json.dumps({"detail": {"case_id": CASE}})
+        at.aws.sqs.send_message(QueueUrl=at.aws.dead_letters, MessageBody=body)
+
+    types(redrive_command)
+
+    assert queued(at) == [CASE] * 12
+    assert at.aws.received(at.aws.dead_letters) == []
+    assert "12 dead letters, 0 waiting cases, 0 refused orders" in capsys.readouterr().out
+
+
+def test_a_case_that_waits_is_tried_at_once(at: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    at.open(change(2, "updated", severity="ALARM"))
+    ledger = Ledger(at.aws.dynamodb, "ledger", owner="me", now_ms=at.clock)
+    entry = ledger.take(CASE)
+    ledger.keep(CASE, type(entry)(**{**entry.__dict__, "not_before_ms": START_MS * 2}), release=True)
+
+    types(redrive_command)
+    at.worker().settle(CASE)
+
+    assert queued(at) == [CASE]
+    assert "0 dead letters, 1 waiting cases" in capsys.readouterr().out
+    assert [entry.request.severity for entry in logbook(at).entries()] == ["ALARM"]
+
+
+def test_refused_orders_are_tried_again_only_when_asked_for(at: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuses(_: Site) -> Logbook:
+        raise CmmsRefused("no such asset")
+
+    worker = at.worker()
+    worker._system = refuses
+    worker.settle(at.open(change(2, "updated", severity="ALARM")))
+
+    types(redrive_command)
+    without = queued(at)
+    types(redrive_command, "--refused")
+    at.worker().settle(CASE)
+
+    assert without == []
+    assert queued(at) == [CASE]
+    case = at.cases.get(CASE)
+    assert case is not None
+    assert case.order is not None
+    assert case.order.state == "OPEN"
