@@ -15,7 +15,7 @@ from telltale.adapters.ledger import Ledger
 
 from cli.deployment import Deployment, current
 
-PATIENCE_S = 2  # long polling: empty after this is empty, whichever of its servers SQS asked
+PATIENCE_S = 1  # long polling: empty after this is empty, whichever of its servers SQS asked
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
