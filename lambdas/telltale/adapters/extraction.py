@@ -97,7 +97,7 @@ class Extraction:
             files=_files(news, axes, rejected),
             effects={
                 "features": [_feature_record(new, of_new) for new, of_new in zip(news, axes, strict=True)],
-                "seen": [asdict(_seen(new)) for new in news],
+                "seen": [asdict(mark) for mark in _seen(news)],
                 "replayed": _replayed(messages, outcomes),
                 "rejected": [event.as_dict() for event in _events(rejected)],
                 "reasons": Counter(str(rejection.reason) for _, rejection in rejected),
@@ -311,9 +311,15 @@ def _known(features: Features) -> dict[str, float]:
     return {name: value for name, value in features.items() if value is not None}
 
 
-def _seen(new: New) -> Seen:
-    expires = new.envelope.received_ms // 1000 + SEEN_S
-    return Seen(new.capture.sensor, new.capture.capture_id, new.capture.part, expires)
+def _seen(news: Sequence[New]) -> list[Seen]:
+    """One mark for each capture, also when its parts came in several messages."""
+    parts: dict[tuple[str, str], str] = defaultdict(str)
+    expires: dict[tuple[str, str], int] = {}
+    for new in news:
+        key = (new.capture.sensor, new.capture.capture_id)
+        parts[key] += new.capture.part
+        expires[key] = new.envelope.received_ms // 1000 + SEEN_S
+    return [Seen(*key, parts[key], expires[key]) for key in parts]
 
 
 def _replayed(messages: Sequence[Message], outcomes: Sequence[str]) -> dict[str, str]:
