@@ -43,7 +43,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
 def _collaborators() -> dict[str, Any]:
     settings = CommitSettings.from_env(os.environ)
     lake = Lake(
-        glue_catalog(boto3.client("glue"), {}),
+        glue_catalog(boto3.client("glue"), _files()),
         database=settings.glue_database,
         location=f"s3://{settings.lake_bucket}/lake",
     )
@@ -55,6 +55,12 @@ def _collaborators() -> dict[str, Any]:
         "table": settings.progress_table,
         "now_ms": _now_ms,
     }
+
+
+def _files() -> dict[str, str]:
+    """Where S3 is. Arrow's client, unlike boto3, does not read the SDK's own variable for another endpoint."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    return {"s3.endpoint": endpoint} if endpoint else {}
 
 
 def _now_ms() -> int:

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import sys
 
+from cli.deployment import trust
 from cli.problem import Problem
 
 COMMANDS = {
@@ -31,6 +32,9 @@ COMMANDS = {
 }
 
 
+READS_THE_LAKE = {"query", "quarantine", "reconcile"}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="telltale", description="Telltale opens a work order before the machine fails."
@@ -41,6 +45,8 @@ def main() -> int:
     for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary, description=summary)
         if name == chosen:
+            if name in READS_THE_LAKE:
+                trust()
             modules[name] = importlib.import_module(f"cli.{name}")
             subparser.description = modules[name].__doc__
             subparser.formatter_class = argparse.RawDescriptionHelpFormatter

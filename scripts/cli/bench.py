@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from cli import gateways, line_load, local_aws, local_deploy, plant, progress, sql, toolchain
+from cli import gateways, line_load, local_aws, local_deploy, plant, progress, toolchain
 from cli.deployment import HOME, ROOT, Deployment
 from cli.overview import look, percentile
 from cli.problem import Problem
@@ -48,9 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     if HOME != BENCH_HOME:
-        os.environ["TELLTALE_HOME"] = str(BENCH_HOME)
-        os.execv(sys.executable, [sys.executable, "-m", "cli", *sys.argv[1:]])
-    shutil.rmtree(HOME, ignore_errors=True)
+        shutil.rmtree(BENCH_HOME, ignore_errors=True)
+        environment = {**os.environ, "TELLTALE_HOME": str(BENCH_HOME)}
+        os.execve(sys.executable, [sys.executable, "-m", "cli", *sys.argv[1:]], environment)
     try:
         figures = _line(arguments)
     finally:
@@ -156,7 +156,7 @@ def _pending(deployment: Deployment) -> int:
 
 def stored_rows(deployment: Deployment) -> list[tuple[str, str]]:
     """(capture_id, part) of every row of the table captures."""
-    table = sql.run(deployment, "select capture_id, part from captures").table
+    table = _answer(deployment, "select capture_id, part from captures")
     return list(zip(table["capture_id"].to_pylist(), table["part"].to_pylist(), strict=True))
 
 
@@ -166,8 +166,14 @@ def doubled_features(deployment: Deployment) -> int:
     extra = 0
     for table, key in keys.items():
         text = f"select coalesce(sum(n - 1), 0) as extra from (select count(*) as n from {table} group by {key})"
-        extra += int(sql.run(deployment, text).table["extra"][0].as_py())
+        extra += int(_answer(deployment, text)["extra"][0].as_py())
     return extra
+
+
+def _answer(deployment: Deployment, text: str) -> Any:
+    from cli import sql  # not earlier: Arrow looks for certificates once, when it is imported
+
+    return sql.run(deployment, text).table
 
 
 def publish_to_case(deployment: Deployment, sensors: Sequence[str]) -> list[float]:

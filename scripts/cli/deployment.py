@@ -4,6 +4,7 @@
 nowhere but in that file's environment.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -50,6 +51,14 @@ def current(path: Path = HOME / "deployment.json") -> Deployment:
         raise NotDeployed("nothing is deployed from this folder: run `scripts/telltale up` (local) or `deploy` (AWS)")
     document = json.loads(path.read_text())
     return Deployment(outputs=document["outputs"], environment=document["environment"])
+
+
+def trust() -> None:
+    """Lets Arrow's S3 client trust what the deployment's endpoint shows: it asks once, when it is imported."""
+    with contextlib.suppress(NotDeployed):
+        certificate = current().environment.get("SSL_CERT_FILE")
+        if certificate:
+            os.environ["SSL_CERT_FILE"] = certificate
 
 
 def save(deployment: Deployment, path: Path = HOME / "deployment.json") -> None:

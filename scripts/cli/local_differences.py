@@ -17,6 +17,8 @@ when a mend no longer holds.
   `batchItemFailures` there and would move on past what failed.
 * When Kinesis records expire, the readers move back by as many: the emulator counts a reader's place
   from the first record kept, so expiry would make it skip as many new ones.
+* IAM takes the name in `glue:GetDatabase` for a database's: the emulator looks for a permission on a table
+  of that name.
 * MQTT listens on the loopback interface, and port 443 is left alone: the emulator binds the one to
   every interface and takes the other as well.
 * Not mended: the IAM roles of IoT rules are not looked at (the tests of the templates do that), and
@@ -69,6 +71,7 @@ def _replace(assembly: Path, path: Path, text: str) -> None:
 def mend_emulator() -> None:
     """Applies the differences to the emulator; called in its process before it starts to serve."""
     import ministack.app
+    from ministack.core import iam_actions
     from ministack.services import iot, kinesis, lambda_svc
 
     _listen_on_loopback_only()
@@ -98,6 +101,14 @@ def mend_emulator() -> None:
 
     lambda_svc._execute_function = with_partial_failures
     kinesis._expire_records = _expire_records
+
+    resource = iam_actions.extract_resource_arn
+
+    def with_databases(service: str, *request: Any, **more: Any) -> str:
+        arn = str(resource(service, *request, **more))
+        return arn.replace(":table/", ":database/") if service == "glue" else arn  # calls on tables name the database
+
+    iam_actions.extract_resource_arn = with_databases
 
 
 def _listen_on_loopback_only() -> None:

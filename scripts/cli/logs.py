@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     groups = _groups(logs, arguments.function)
     since = int((time.time() - arguments.minutes * 60) * 1000)
     while True:
-        lines = sorted(line for group in groups.values() for line in _lines(logs, group, since))
+        lines = sorted((line for g in groups.values() for line in _lines(logs, g, since)), key=lambda line: line[0])
         for t_ms, group, text in lines:
             if not arguments.errors or "ERROR" in text or "Traceback" in text:
                 print(f"{datetime.fromtimestamp(t_ms / 1000, UTC):%H:%M:%S} {group}  {text.rstrip()}")
