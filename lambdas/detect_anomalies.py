@@ -29,7 +29,7 @@ tracer = Tracer(service="detect_anomalies")
 @log.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
-    metrics.add_metric("RecordsReceived", MetricUnit.Count, len(event["Records"]))
+    metrics.add_metric("RecordsDelivered", MetricUnit.Count, len(event["Records"]))
     batches, judging = batch_log(stream_name(event)), detection()
     runs = [
         batches.run(shard, records, judging.decide, judging.carry_out) for shard, records in by_shard(event).items()

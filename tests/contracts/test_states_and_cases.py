@@ -59,7 +59,7 @@ def test_more_states_than_a_call_holds_are_all_read_and_written(dynamodb: Any, t
 def test_a_state_moves_only_forward(dynamodb: Any, table: str) -> None:
     states = States(dynamodb, table)
 
-    for rev in (1, 3, 2, 3):
+    for rev in (1, 3, 2, 1):
         states.put([write(rev, core=f"{rev}".encode())], judged_at=START_MS)
 
     assert states.get([POSITION])[POSITION].core == b"3"

@@ -145,6 +145,37 @@ def test_a_heartbeat_without_measurements_is_no_duplicate_and_keeps_the_sensor_p
     assert line.states.get([POSITION])[POSITION].last_received_ms == START_MS + HOUR + 500
 
 
+def test_what_was_received_last_says_when_and_through_whom_a_position_was_heard(line: Line) -> None:
+    line.feed([row(2, 1.0, gateway="g-2"), row(3, 1.0, received_ms=START_MS, gateway="g-1")])
+
+    held = line.states.get([POSITION])[POSITION]
+    assert (held.gateway, held.last_received_ms) == ("g-2", START_MS + 2 * HOUR + 500)
+
+
+def test_an_event_about_a_case_comes_after_the_case_and_before_the_state(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: Any) -> None:
+        raise Dies
+
+    monkeypatch.setattr(line.detection._events, "put", dies)
+    with pytest.raises(Dies):
+        line.feed(HEALTHY_THEN_BAD)
+
+    assert len(list(line.cases.all())) == 1
+    assert line.states.get([POSITION]) == {}
+
+
+def test_a_case_says_when_the_capture_that_opened_it_was_received(line: Line) -> None:
+    line.feed(HEALTHY_THEN_BAD)
+    line.clock.go(s=60)
+    line.feed([encode_control(POSITION, Control("acknowledged", line.case_id(), START_MS, "mia"))], first=100)
+
+    items = line.aws.dynamodb.scan(TableName="cases")["Items"]
+    assert [int(item["changed_at"]["N"]) for item in items] == [line.clock.now_ms]
+    assert "received_ms" not in items[0]  # a person's act was received from no sensor
+
+
 BAD = {
     "not json": (b"\x00\xff", Reason.BAD_PAYLOAD),
     "a list": (b"[]", Reason.BAD_PAYLOAD),

@@ -1,5 +1,6 @@
 """The whole cycle through the real handlers: feature rows → case → event → order → closed → label."""
 
+import base64
 import io
 import json
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import detect_anomalies
+import extract_features
 import pyarrow.parquet as pq
 import pytest
 import stale_sensors
@@ -18,11 +20,12 @@ from telltale.adapters.ledger import Ledger, Stage
 from telltale.adapters.registry import Registry
 from telltale.core.closure import closure
 
-from tests.aws_line import POSITION, Aws, aws, plant, records
+from tests.aws_line import POSITION, START_MS, Aws, aws, plant, records
 from tests.contracts.cmms_server import Cmms as Server
 from tests.contracts.cmms_server import serving
 from tests.unit.test_detection import HEALTHY_THEN_BAD
 
+HOUR = 3_600_000
 FOUND = closure(failure_mode="imbalance", failure_cause="wear", action_taken="adjust", note="fan blade")
 ENVIRONMENT = {
     "LAKE_BUCKET": "lake",
@@ -35,6 +38,10 @@ ENVIRONMENT = {
     "FEATURES_STREAM": "features",
     "BUS_NAME": "bus",
 }
+
+
+def b64(payload: dict[str, Any]) -> str:
+    return base64.b64encode(json.dumps(payload).encode()).decode()
 
 
 @dataclass
@@ -67,6 +74,18 @@ class Plant:
         event = {"Records": records(rows, first=self.fed + 1)}
         self.fed += len(rows)
         assert detect_anomalies.handler(event, Context()) == {"batchItemFailures": []}
+
+    def captures(self, payloads: list[dict[str, Any]]) -> None:
+        """The mapping of the stream of captures delivers what the IoT rule made of these messages."""
+        topic = "dt/telltale/g-1/s-1/capture"
+        envelopes = [
+            {"payload": b64(payload), "topic": topic, "client": "g-1", "received_ms": payload["t"] + 500}
+            for payload in payloads
+        ]
+        batch = records([json.dumps(envelope).encode() for envelope in envelopes])
+        for record in batch:
+            record["eventSourceARN"] = record["eventSourceARN"].replace("/features", "/captures")
+        assert extract_features.handler({"Records": batch}, Context()) == {"batchItemFailures": []}
 
     def queue(self, context: Context | None = None) -> list[str]:
         """The queue's mapping delivers what is visible; answers the ids of messages that failed."""
@@ -119,8 +138,10 @@ def works(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("TOPIC_ARN", made.topic)
         monkeypatch.setenv("WEBHOOK_SECRET_ARN", made.secret)
-        for forget in (detect_anomalies.batch_log, detect_anomalies.detection, work_orders.client, stale_sensors.parts):
-            forget.cache_clear()
+        for module in (extract_features, detect_anomalies, work_orders, stale_sensors):
+            for remembered in vars(module).values():
+                if hasattr(remembered, "cache_clear"):
+                    remembered.cache_clear()
         yield Plant(made)
 
 
@@ -149,6 +170,19 @@ def test_a_fault_becomes_one_order_and_its_closure_a_label(works: Plant) -> None
     assert kinds[0] == "Case Opened"
     assert kinds[-2:] == ["Case Acknowledged", "Case Resolved"]
     assert len(list(works.logbook.entries())) == 1
+
+
+def test_what_a_sensor_sends_is_what_detection_judges(works: Plant) -> None:
+    """The seam between the two functions: the extractor's feature records are detection's rows."""
+    sent = [{"v": 1, "sensor": "s-1", "t": START_MS + n * HOUR, "velocity_rms_mm_s": {"x": 9.0}} for n in range(8)]
+
+    works.captures(sent)
+    works.rows(works.acts())
+    works.queue()
+
+    [entry] = works.logbook.entries()
+    assert entry.request.position == POSITION
+    assert "9" in entry.request.title
 
 
 def test_a_lost_event_loses_nothing(works: Plant, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,16 @@ def test_a_gateway_that_is_back_gives_its_sensors_time_to_speak_before_they_are_
     assert told(later) == ["Sensor Stale: s-1"]
 
 
+def test_a_gateway_that_is_back_is_not_gone_again_because_the_sensor_that_showed_it_moved_on() -> None:
+    back = Presence(back={"g-1": 11 * HOUR})
+    ears = [ear("s-1", 0), ear("s-2", 12 * HOUR, gateway="g-2")]
+
+    _, soon = sweep(ears, back, now_ms=13 * HOUR)
+    _, later = sweep(ears, back, now_ms=14 * HOUR + 1)
+
+    assert (told(soon), told(later)) == ([], ["Gateway Disconnected: g-1"])
+
+
 def test_a_sensor_heard_through_no_gateway_is_judged_alone() -> None:
     _, news = sweep([ear("s-1", 0, gateway=None)], Presence(), now_ms=4 * HOUR)
 
