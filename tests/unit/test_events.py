@@ -15,7 +15,8 @@ from telltale.core.closure import ACTIONS_TAKEN, FAILURE_CAUSES, FAILURE_MODES
 from telltale.core.detect import CaseChange
 from telltale.core.errors import Reason, RetryLater
 
-SCHEMAS = [json.loads(path.read_text()) for path in (Path(__file__).resolve().parents[2] / "docs" / "events").glob("*.schema.json")]
+EVENTS = Path(__file__).resolve().parents[2] / "docs" / "events"
+SCHEMAS = [json.loads(path.read_text()) for path in EVENTS.glob("*.schema.json")]
 POSITION = "plant/hall/pump-1/motor-de"
 CHANGE = CaseChange(
     case_id="case-" + "a" * 20,
