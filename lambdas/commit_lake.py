@@ -34,9 +34,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
         commits = []
     for commit in commits:
         log.info("committed", extra=asdict(commit))
-        metrics.add_metric("ReceiptsCommitted", MetricUnit.Count, commit.receipts)
-        metrics.add_metric("FilesCommitted", MetricUnit.Count, commit.files)
-    return {"commits": len(commits), "receipts": sum(commit.receipts for commit in commits)}
+    receipts = sum(commit.receipts for commit in commits)
+    metrics.add_metric("ReceiptsCommitted", MetricUnit.Count, receipts)
+    metrics.add_metric("FilesCommitted", MetricUnit.Count, sum(commit.files for commit in commits))
+    return {"commits": len(commits), "receipts": receipts}
 
 
 @cache

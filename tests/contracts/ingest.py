@@ -1,4 +1,4 @@
-"""An ingest of its own on moto: bucket, tables, streams and bus, messages to put in and what came out."""
+"""An ingest of its own, on moto or MiniStack: bucket, tables, streams and bus, messages to put in and what came out."""
 
 import base64
 import io
@@ -37,14 +37,18 @@ def as_is(real: Any) -> Any:
 class Ingest:
     """`extraction` and `log` are made anew for each use: a function that was killed starts with nothing."""
 
-    def __init__(self) -> None:
-        self.s3, self.dynamodb = client("s3"), client("dynamodb")
-        self.kinesis, self.events, self.sqs = client("kinesis"), client("events"), client("sqs")
+    def __init__(self, endpoint: str | None = None) -> None:
+        self.s3, self.dynamodb = client("s3", endpoint), client("dynamodb", endpoint)
+        self.kinesis, self.events = client("kinesis", endpoint), client("events", endpoint)
+        self.sqs = client("sqs", endpoint)
         self.bucket = f"lake-{uuid4().hex}"
         self.s3.create_bucket(Bucket=self.bucket)
         self.registry_table, self.progress_table = table(self.dynamodb), table(self.dynamodb)
-        self.features_stream, self.bus = f"features-{uuid4().hex}", f"bus-{uuid4().hex}"
-        self.kinesis.create_stream(StreamName=self.features_stream, ShardCount=1)
+        self.captures_stream, self.features_stream = f"captures-{uuid4().hex}", f"features-{uuid4().hex}"
+        self.bus = f"bus-{uuid4().hex}"
+        for stream in (self.captures_stream, self.features_stream):
+            self.kinesis.create_stream(StreamName=stream, ShardCount=1)
+            self.kinesis.get_waiter("stream_exists").wait(StreamName=stream, WaiterConfig={"Delay": 1})
         self._listen()
         for item in PLANT:
             Registry(self.dynamodb, self.registry_table).put(item)
@@ -93,11 +97,16 @@ class Ingest:
         return records, stored, duplicate, quarantined
 
     def feature_records(self) -> list[dict[str, Any]]:
-        shard = self.kinesis.list_shards(StreamName=self.features_stream)["Shards"][0]["ShardId"]
-        iterator = self.kinesis.get_shard_iterator(
-            StreamName=self.features_stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        return [json.loads(record["Data"]) for record in self.kinesis.get_records(ShardIterator=iterator)["Records"]]
+        return [json.loads(item["Data"]) for item in self.on_stream(self.features_stream)]
+
+    def on_stream(self, stream: str) -> list[dict[str, Any]]:
+        """All records of a stream, as Kinesis gives them."""
+        shard = self.kinesis.list_shards(StreamName=stream)["Shards"][0]["ShardId"]
+        iterator = self.kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")[
+            "ShardIterator"
+        ]
+        records: list[dict[str, Any]] = self.kinesis.get_records(ShardIterator=iterator)["Records"]
+        return records
 
     def heard(self) -> list[dict[str, Any]]:
         """Details of the events on the bus since the last look."""

@@ -1,0 +1,58 @@
+"""The function commit_lake, told by its environment alone, against MiniStack."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import commit_lake
+import pytest
+
+from tests.contracts.conftest import REGION
+from tests.contracts.test_commit import Place
+
+
+@pytest.fixture
+def place(ministack: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    place = Place(ministack)
+    environment = {
+        "AWS_ENDPOINT_URL": ministack,
+        "AWS_REGION": REGION,
+        "LAKE_BUCKET": place.bucket,
+        "GLUE_DATABASE": place.database,
+        "PROGRESS_TABLE": place.table,
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    commit_lake._collaborators.cache_clear()
+    yield place
+    commit_lake._collaborators.cache_clear()
+
+
+CONTEXT: Any = SimpleNamespace(
+    function_name="commit_lake",
+    memory_limit_in_mb=512,
+    invoked_function_arn="arn",
+    aws_request_id="r-1",
+    get_remaining_time_in_millis=lambda: 300_000,
+)
+
+
+def test_it_commits_what_is_pending_and_says_how_much(place: Place) -> None:
+    place.publish(1)
+    place.publish(2)
+
+    answers = [commit_lake.handler({}, CONTEXT) for _ in range(2)]
+
+    assert answers == [{"commits": 1, "receipts": 2}, {"commits": 0, "receipts": 0}]
+    assert place.values() == [1.0, 2.0]
+
+
+def test_it_leaves_the_work_to_another_committer_that_holds_the_lease(place: Place) -> None:
+    place.publish(1)
+    lease = {"pk": {"S": "lease#commit"}, "owner": {"S": "other"}, "expires_ms": {"N": str(2 * 10**12)}}
+    place.dynamodb.put_item(TableName=place.table, Item=lease)
+
+    answer = commit_lake.handler({}, CONTEXT)
+
+    assert answer == {"commits": 0, "receipts": 0}
+    assert place.values() == []
