@@ -8,23 +8,22 @@ ID may be shortened to its first characters, with or without `case-`.
 
 import argparse
 import json
-from datetime import UTC, datetime
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Column, Table
+from rich.console import RenderableType
 from telltale.adapters.cases import Case, Cases
 from telltale.core.explain import evidence_lines
 
+from cli import listing
 from cli.deployment import current
+from cli.listing import moment
 from cli.problem import Problem
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(action="list", all=False)
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    listing = actions.add_parser("list", help="open cases")
-    listing.add_argument("--all", action="store_true", help="resolved ones too")
+    open_ones = actions.add_parser("list", help="open cases")
+    open_ones.add_argument("--all", action="store_true", help="resolved ones too")
     show = actions.add_parser("show", help="one case with its evidence")
     show.add_argument("id", metavar="ID")
     show.add_argument("--json", action="store_true", help="all of it, for programs")
@@ -45,14 +44,14 @@ def _list(cases: list[Case]) -> None:
     if not cases:
         print("no open cases")
         return
-    table = Table(Column("case", no_wrap=True), "since", "severity", "state", "position", "why", "order")
-    for case in sorted(cases, key=lambda case: case.change.opened_ms):
-        change = case.change
-        order = case.order.state if case.order else "none yet"
-        since = _time(change.opened_ms)
-        cells = (change.case_id, since, change.severity, change.state, case.position, change.reason, order)
-        table.add_row(*map(escape, cells))
-    Console().print(table)
+    listing.show(_entry(case) for case in sorted(cases, key=lambda case: case.change.opened_ms))
+
+
+def _entry(case: Case) -> RenderableType:
+    change = case.change
+    order = f"order {case.order.ref or ''} {case.order.state}" if case.order else "no order yet"
+    facts = [change.case_id, order, change.state, f"since {moment(change.opened_ms)}"]
+    return listing.entry(change.severity, case.position, facts, change.reason)
 
 
 def _find(cases: list[Case], beginning: str) -> Case:
@@ -71,8 +70,8 @@ def _lines(case: Case) -> list[str]:
         "position": case.position,
         "severity": change.severity,
         "state": change.state,
-        "since": f"{_time(change.opened_ms)} UTC",
-        "last change": f"{change.change}, revision {change.revision}, {_time(change.t_ms)} UTC",
+        "since": f"{moment(change.opened_ms)} UTC",
+        "last change": f"{change.change}, revision {change.revision}, {moment(change.t_ms)} UTC",
         "why": change.reason,
         "fault": change.fault,
         "by": change.by,
@@ -88,7 +87,3 @@ def _lines(case: Case) -> list[str]:
 def _as_json(case: Case) -> str:
     order = case.order.__dict__ if case.order else None
     return json.dumps({"position": case.position, **case.change.__dict__, "order": order}, indent=2)
-
-
-def _time(t_ms: int) -> str:
-    return f"{datetime.fromtimestamp(t_ms / 1000, UTC):%Y-%m-%d %H:%M}"

@@ -1,15 +1,12 @@
 """The picture of an overview in the terminal, for `up` and `status`."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cli.listing import entry, moment, state
 from cli.overview import Item, Overview, percentile
 
-COLOURS = {"HEALTHY": "green", "WARNING": "yellow", "ALARM": "red", "NEEDS_MAINTENANCE": "magenta", "UNKNOWN": "dim"}
 CASES_SHOWN = 8
 
 
@@ -18,8 +15,7 @@ def picture(now: Overview, *, before: Overview | None = None) -> RenderableType:
     parts: list[RenderableType] = [_counts(now, before), _positions(now)]
     if now.silent:
         parts.append(Text("silent: " + ", ".join(now.silent), style="yellow"))
-    if now.cases:
-        parts.append(_cases(now))
+    parts += [_case(case) for case in now.cases[-CASES_SHOWN:]]
     return Group(*parts)
 
 
@@ -41,36 +37,18 @@ def _counts(now: Overview, before: Overview | None) -> Table:
 
 def _positions(now: Overview) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for heading in ("position", "state", "last capture", "of"):
-        table.add_column(heading)
+    for heading in ("position", "state", "last capture", "sensor"):
+        table.add_column(heading, overflow="fold", no_wrap=heading != "position")
     for item in now.positions:
-        state = str(item["state"])
-        table.add_row(
-            str(item["pk"]), Text(state, style=COLOURS.get(state, "")), moment(item["last_t_ms"]), item.get("sensor")
-        )
+        table.add_row(str(item["pk"]), state(str(item["state"])), moment(item["last_t_ms"]), item.get("sensor"))
     return table
 
 
-def _cases(now: Overview) -> Table:
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for heading in ("case", "work order", "severity", "since", "reason"):
-        table.add_column(heading, overflow="fold")
-    for case in now.cases[-CASES_SHOWN:]:
-        severity = str(case["severity"])
-        table.add_row(
-            str(case["pk"]),
-            order_of(case, now.orders) or "…",
-            Text(severity, style=COLOURS.get(severity, "")),
-            moment(case["opened_ms"]),
-            f"{case['position']}: {case.get('reason') or ''}",
-        )
-    return table
+def _case(case: Item) -> RenderableType:
+    facts = [str(case["pk"]), order_of(case), f"since {moment(case['opened_ms'])}"]
+    return entry(str(case["severity"]), str(case["position"]), facts, case.get("reason"))
 
 
-def order_of(case: Item, orders: Sequence[Item]) -> str | None:
-    """Key of the case's order in the logbook."""
-    return next((str(order["pk"]) for order in orders if order.get("case_id") == case["pk"]), None)
-
-
-def moment(t_ms: float) -> str:
-    return datetime.fromtimestamp(t_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+def order_of(case: Item) -> str:
+    """The case's work order and how it stands."""
+    return f"work order {case['order_ref']} {case['order_state']}" if case.get("order_ref") else "no work order yet"

@@ -14,24 +14,23 @@ import difflib
 import getpass
 import json
 import time
-from datetime import UTC, datetime
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Column, Table
+from rich.console import RenderableType
 from telltale.adapters.cmms.logbook import Entry, Logbook, matching
 from telltale.adapters.cmms.port import Status
 from telltale.core.closure import ACTIONS_TAKEN, FAILURE_CAUSES, FAILURE_MODES, Closure, UnknownCode, closure
 from telltale.core.errors import CmmsRefused
 
+from cli import listing
 from cli.deployment import Deployment, current
+from cli.listing import moment
 from cli.problem import Problem
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="open orders")
-    listing.add_argument("--all", action="store_true", help="closed ones too")
+    open_ones = actions.add_parser("list", help="open orders")
+    open_ones.add_argument("--all", action="store_true", help="closed ones too")
     show = actions.add_parser("show", help="one order with its history")
     ack = actions.add_parser("ack", help="somebody owns it")
     close = actions.add_parser("close", help="it is done: say what was found, why, and what was done")
@@ -47,9 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     deployment = current()
-    logbook = Logbook(
-        deployment.client("dynamodb"), deployment.outputs["LogbookTable"], lambda: round(time.time() * 1000)
-    )
+    logbook = Logbook(deployment.client("dynamodb"), deployment.outputs["LogbookTable"], _now_ms)
     if args.action == "list":
         _list(logbook, everything=args.all)
         return 0
@@ -70,19 +67,19 @@ def _list(logbook: Logbook, *, everything: bool) -> None:
     if not shown:
         print("no orders" if everything else "no open orders (--all shows the closed ones)")
         return
-    table = Table(Column("key", no_wrap=True), "since", "status", "severity", "position", "what")
-    for entry in shown:
-        request = entry.request
-        what = request.title.split(": ", 1)[-1]
-        cells = (request.key, _time(request.opened_ms), entry.order.status, request.severity, request.position, what)
-        table.add_row(*map(escape, cells))
-    Console().print(table)
+    listing.show(map(_entry, shown))
+
+
+def _entry(entry: Entry) -> RenderableType:
+    request = entry.request
+    facts = [f"order {request.key}", entry.order.status, f"since {moment(request.opened_ms)}"]
+    return listing.entry(request.severity, request.position, facts, request.title)
 
 
 def _show(entry: Entry) -> None:
     print(f"{entry.request.key}  {entry.order.status}\n{entry.request.title}\n\n{entry.request.description}\n")
     for line in entry.history:
-        print(f"{_time(line.t_ms)}  {line.text}")
+        print(f"{moment(line.t_ms)}  {line.text}")
 
 
 def _move(
@@ -112,10 +109,6 @@ def _codes(mode: str, cause: str, taken: str, note: str) -> Closure:
     except UnknownCode as unknown:
         near = difflib.get_close_matches(unknown.given.upper(), unknown.valid, n=1)
         raise Problem(str(unknown), f"Did you mean {near[0]}?" if near else None) from unknown
-
-
-def _time(t_ms: int) -> str:
-    return f"{datetime.fromtimestamp(t_ms / 1000, UTC):%Y-%m-%d %H:%M}"
 
 
 def _now_ms() -> int:

@@ -11,6 +11,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from cli.deployment import Deployment
 
 Item = Mapping[str, Any]
+SILENT = ("stale", "disconnected")  # of a sensor, of a gateway: adapters/presence.py
 _read = TypeDeserializer().deserialize
 
 
@@ -26,14 +27,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Overview:
-    """A snapshot. `positions`, `cases` and `orders` are items of their tables; times are epoch milliseconds."""
+    """A snapshot. `positions` and `cases` are items of their tables; times are epoch milliseconds."""
 
     t_ms: int
     captures: Counts
     features: Counts
     positions: tuple[Item, ...]
     cases: tuple[Item, ...]
-    orders: tuple[Item, ...]
     silent: tuple[str, ...]
 
     @property
@@ -52,7 +52,7 @@ def percentile(values: list[float], share: float) -> float | None:
 
 
 def look(deployment: Deployment) -> Overview:
-    """Reads the tables; costs a scan of states, cases and orders."""
+    """Reads the tables; costs a scan of states and cases."""
     outputs = deployment.outputs
     states = list(_scan(deployment, outputs["StatesTable"]))
     return Overview(
@@ -61,8 +61,7 @@ def look(deployment: Deployment) -> Overview:
         features=_counts(deployment, outputs["FeaturesStream"]),
         positions=tuple(sorted((s for s in states if not s["pk"].startswith("presence#")), key=lambda s: s["pk"])),
         cases=tuple(sorted(_scan(deployment, outputs["CasesTable"]), key=lambda c: c["opened_ms"])),
-        orders=tuple(_scan(deployment, outputs["LogbookTable"])),
-        silent=tuple(sorted(s["pk"].split("#", 1)[1] for s in states if s.get("presence") == "stale")),
+        silent=tuple(sorted(s["pk"].split("#", 1)[1] for s in states if s.get("presence") in SILENT)),
     )
 
 

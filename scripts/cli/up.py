@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from cli import down, gateways, live, local_aws, local_deploy, plant, toolchain
+from cli import demo, down, gateways, live, local_aws, local_deploy, plant, toolchain
 from cli.deployment import HOME, ROOT, Deployment
 from cli.overview import Overview, look, percentile
 from cli.problem import Problem
@@ -26,7 +26,7 @@ LOOK_EVERY_S = 1.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plant", type=Path, default=ROOT / "plant.yaml", help="the plant file (plant.yaml)")
-    parser.add_argument("--speed", type=float, default=14400.0, help="simulated seconds a second, until now is reached")
+    parser.add_argument("--speed", type=float, default=demo.SPEED, help="simulated seconds a second (%(default)g)")
     parser.add_argument("--no-simulation", action="store_true", help="deploy and apply the plant, publish nothing")
     parser.add_argument("--once", action="store_true", help="leave when the first work order is open")
     parser.add_argument("--timeout", type=float, default=240.0, help="seconds that --once waits for it")
@@ -112,7 +112,7 @@ def _first_order(deployment: Deployment, deadline: float, console: Console) -> t
         while time.monotonic() < deadline:
             now = look(deployment)
             view.update(live.picture(now, before=before))
-            orders = [key for case in now.cases if (key := live.order_of(case, now.orders))]
+            orders = [str(case["order_ref"]) for case in now.cases if case.get("order_ref")]
             if orders:
                 return orders[0], now
             before = now
