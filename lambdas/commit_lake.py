@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from telltale.adapters.commit import Busy, Committer
-from telltale.adapters.lake import Lake, glue_catalog
+from telltale.adapters.lake import Lake, file_access, glue_catalog
 from telltale.adapters.settings import CommitSettings
 
 SPARE_MS = 60_000  # a commit of a full plan takes less (guess: 3,000 footers at 10 ms, 16 at once, are 2 s)
@@ -44,7 +44,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
 def _collaborators() -> dict[str, Any]:
     settings = CommitSettings.from_env(os.environ)
     lake = Lake(
-        glue_catalog(boto3.client("glue"), _files()),
+        glue_catalog(boto3.client("glue"), file_access(os.environ)),
         database=settings.glue_database,
         location=f"s3://{settings.lake_bucket}/lake",
     )
@@ -56,12 +56,6 @@ def _collaborators() -> dict[str, Any]:
         "table": settings.progress_table,
         "now_ms": _now_ms,
     }
-
-
-def _files() -> dict[str, str]:
-    """Where S3 is. Arrow's client, unlike boto3, does not read the SDK's own variable for another endpoint."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL")
-    return {"s3.endpoint": endpoint} if endpoint else {}
 
 
 def _now_ms() -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression
-from telltale.adapters.lake import glue_catalog
+from telltale.adapters.lake import file_access, glue_catalog
 from telltale.adapters.receipts import PENDING, Receipt
 
 from cli.deployment import Deployment
@@ -22,9 +22,7 @@ def committed(
     deployment: Deployment, table: str, columns: Sequence[str], where: str | BooleanExpression = EVERYTHING
 ) -> list[Row]:
     """Rows of a table, times as datetimes; none if there is no such table yet."""
-    wanted = {"s3.endpoint": "AWS_ENDPOINT_URL", "s3.region": "AWS_REGION"}
-    files = {name: deployment.environment[key] for name, key in wanted.items() if key in deployment.environment}
-    catalog = glue_catalog(deployment.client("glue"), files)
+    catalog = glue_catalog(deployment.client("glue"), file_access(deployment.environment))
     try:
         iceberg = catalog.load_table((deployment.outputs["GlueDatabase"], table))
     except NoSuchTableError:

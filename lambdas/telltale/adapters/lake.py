@@ -51,8 +51,14 @@ ELEMENTS: Mapping[Type, IcebergType] = {"list<int>": IntegerType(), "list<string
 
 
 def glue_catalog(glue: Any, files: Mapping[str, str]) -> Catalog:
-    """The Glue catalog; `files` is how PyIceberg reaches S3, empty for the usual way (environment or role)."""
+    """The Glue catalog; `files` is how PyIceberg reaches S3, see `file_access`."""
     return GlueCatalog("lake", client=glue, **files)
+
+
+def file_access(environment: Mapping[str, str]) -> dict[str, str]:
+    """Where S3 is. Arrow's client does not read the SDK's variable for another endpoint, and asks S3 for the region."""
+    wanted = {"s3.endpoint": "AWS_ENDPOINT_URL", "s3.region": "AWS_REGION"}
+    return {setting: environment[name] for setting, name in wanted.items() if name in environment}
 
 
 class Lake:
