@@ -4,6 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from telltale.adapters import registry as registry_module
 from telltale.adapters.registry import Cached, Registry, decode, encode, kind_of
 from telltale.core.plant import Assignment, Bearing, Gateway, Limits, Position, Sensor, Site
 
@@ -127,3 +128,18 @@ def test_a_cached_answer_is_kept_for_its_time_and_a_missing_one_for_a_tenth(moto
     assert seen[0] == seen[5] == {"gw-1": "hall"}
     assert seen[7] == seen[59] == {"gw-1": "hall", "gw-2": "hall"}
     assert seen[61] == {"gw-1": "elsewhere", "gw-2": "hall"}
+
+
+def test_a_cache_does_not_grow_with_every_sensor_somebody_makes_up(
+    moto_aws: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_module, "REMEMBERED", 10)
+    dynamodb = client("dynamodb")
+    registry = Registry(dynamodb, table(dynamodb))
+    registry.put(SENSOR)
+    cached = Cached(registry, seconds=60)
+
+    answers = [cached.sensors(["s-1", *(f"made-up-{n}-{i}" for i in range(4))]) for n in range(10)]
+
+    assert answers == [{"s-1": SENSOR}] * 10
+    assert len(cached._known) <= 10

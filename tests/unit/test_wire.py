@@ -146,6 +146,7 @@ def test_cbor_samples_may_be_little_endian_big_endian_or_plain_bytes(samples: ob
         (payload() + b"x", Reason.BAD_PAYLOAD),
         (b"[" * 100_000, Reason.BAD_PAYLOAD),
         (b"9" * 5_000, Reason.BAD_PAYLOAD),
+        (b'{"v": 1, "v": 1}', Reason.BAD_PAYLOAD),
         (b"[]", Reason.BAD_FIELD),
         (payload(v=2), Reason.BAD_FIELD),
         (payload(v=True), Reason.BAD_FIELD),

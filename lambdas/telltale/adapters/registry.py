@@ -131,7 +131,7 @@ class Cached:
         due = [id_ for id_ in ids if (kind, id_) not in self._known or self._known[kind, id_][1] <= now]
         found = self._registry.get(kind, due)
         if len(self._known) + len(due) > REMEMBERED:
-            self._known = {key: answer for key, answer in self._known.items() if key[0] == kind and key[1] in set(ids)}
+            self._known = {(kind, id_): self._known[kind, id_] for id_ in ids if id_ not in due}
         for id_ in due:
             lifetime = self._seconds if id_ in found else self._seconds / 10
             self._known[kind, id_] = (found.get(id_), now + lifetime)

@@ -143,9 +143,17 @@ def _check_topic(topic: str) -> None:
 
 def _json(payload: bytes) -> object:
     try:
-        return json.loads(payload.decode())
+        return json.loads(payload.decode(), object_pairs_hook=_once_each)
     except (ValueError, RecursionError) as error:
         raise Rejected(Reason.BAD_PAYLOAD, f"payload of {len(payload)} bytes is not JSON: {error}") from error
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's fields; one that is there twice says two things, and nobody knows which is meant."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("an object has a key twice")
+    return fields
 
 
 def _cbor(payload: bytes) -> object:
