@@ -2,6 +2,8 @@
 
 import os
 
+from hypothesis import settings
+
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]
 os.environ.update(
@@ -16,3 +18,7 @@ os.environ.update(
         "POWERTOOLS_METRICS_NAMESPACE": "Telltale",
     }
 )
+
+# The same examples in every run, and no failure because a machine was slow.
+settings.register_profile("telltale", derandomize=True, deadline=None)
+settings.load_profile("telltale")

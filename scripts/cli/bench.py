@@ -154,10 +154,11 @@ def _pending(deployment: Deployment) -> int:
     return int(deployment.client("s3").list_objects_v2(Bucket=bucket, Prefix="receipts/pending/")["KeyCount"])
 
 
-def stored_rows(deployment: Deployment) -> list[tuple[str, str]]:
-    """(capture_id, part) of every row of the table captures."""
-    table = _answer(deployment, "select capture_id, part from captures")
-    return list(zip(table["capture_id"].to_pylist(), table["part"].to_pylist(), strict=True))
+def stored_rows(deployment: Deployment) -> list[tuple[str, str, str]]:
+    """(sensor, capture_id, part) of every row of the table captures."""
+    names = ("sensor", "capture_id", "part")
+    table = _answer(deployment, f"select {', '.join(names)} from captures")
+    return list(zip(*(table[name].to_pylist() for name in names), strict=True))
 
 
 def doubled_features(deployment: Deployment) -> int:

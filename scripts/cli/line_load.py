@@ -21,10 +21,10 @@ BAD_SPEED = 9.5  # mm/s RMS: beyond C/D of ISO 10816-1 class II (7.1)
 
 @dataclass(frozen=True)
 class Load:
-    """What to publish, in order, and what must come of it. `expected` holds (capture_id, part) of valid messages."""
+    """What to publish, in order, and what must come of it: `expected` is (sensor, capture_id, part) of what is valid."""
 
     messages: tuple[Message, ...]
-    expected: frozenset[tuple[str, str]]
+    expected: frozenset[tuple[str, str, str]]
     duplicates: int
     bad: int
 
@@ -53,12 +53,12 @@ def bad_day(count: int, *, sensors: Sequence[str], now_ms: int, seed: int, share
     """`count` valid messages plus `share` repeats and `share` bad ones, out of order by up to twenty places."""
     rng = np.random.default_rng(seed)
     rounds = -(-count // len(sensors))
-    valid: list[tuple[Message, tuple[str, str]]] = []
+    valid: list[tuple[Message, tuple[str, str, str]]] = []
     for i in range(count):
         sensor, t_ms = sensors[i % len(sensors)], now_ms - (rounds - i // len(sensors)) * STEP_MS
         capture = _capture(sensor, t_ms, rng)
         form = "cbor" if capture.waveforms else "json"
-        valid.append((message(capture, form), (capture.capture_id, capture.part)))
+        valid.append((message(capture, form), (sensor, capture.capture_id, capture.part)))
     repeats = [valid[i][0] for i in rng.integers(0, count, int(count * share))]
     bad = [_bad(i, valid[int(rng.integers(0, count))][0], rng) for i in range(int(count * share))]
     everything = [m for m, _ in valid] + repeats + bad

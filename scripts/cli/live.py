@@ -15,7 +15,8 @@ def picture(now: Overview, *, before: Overview | None = None) -> RenderableType:
     parts: list[RenderableType] = [_counts(now, before), _positions(now)]
     if now.silent:
         parts.append(Text("silent: " + ", ".join(now.silent), style="yellow"))
-    parts += [_case(case) for case in now.cases[-CASES_SHOWN:]]
+    open_cases = [case for case in now.cases if case["change"] != "resolved"]
+    parts += [_case(case) for case in open_cases[-CASES_SHOWN:]]
     return Group(*parts)
 
 

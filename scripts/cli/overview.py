@@ -81,7 +81,8 @@ def _scan(deployment: Deployment, table: str) -> Iterator[Item]:
 
 
 def _plain(item: Mapping[str, Any]) -> Item:
-    return {name: _number(_read(value)) for name, value in item.items()}
+    """The item's values, without the packed state, which is for the detector."""
+    return {name: _number(_read(value)) for name, value in item.items() if "B" not in value}
 
 
 def _number(value: Any) -> Any:

@@ -26,13 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
             "publish_to_case_p50_s": percentile(now.case_lags_s, 50),
             "publish_to_case_p95_s": percentile(now.case_lags_s, 95),
         }
-        print(json.dumps({**dataclasses.asdict(now), **figures}, default=_plain))
+        print(json.dumps({**dataclasses.asdict(now), **figures}, default=list))
     else:
         Console().print(live.picture(now))
     return 0
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, bytes):
-        return value.hex()
-    return list(value) if isinstance(value, set | tuple) else getattr(value, "value", str(value))

@@ -169,7 +169,7 @@ CAPTURES = Table(
     "one row per stored message of a sensor: who, when, and its scalars",
     (
         CAPTURE_ID,
-        _id("part", "what this message carried: its axes, then s if it had scalars; unique with capture_id"),
+        _id("part", "what this message carried: its axes, then s if it had scalars; unique with sensor and capture_id"),
         POSITION,
         SITE,
         SENSOR,
