@@ -21,7 +21,7 @@ BAD_SPEED = 9.5  # mm/s RMS: beyond C/D of ISO 10816-1 class II (7.1)
 
 @dataclass(frozen=True)
 class Load:
-    """What to publish, in order, and what must come of it: `expected` is (sensor, capture_id, part) of what is valid."""
+    """What to publish, in order, and what must come of it: `expected` is (sensor, capture_id, part) of what is well."""
 
     messages: tuple[Message, ...]
     expected: frozenset[tuple[str, str, str]]

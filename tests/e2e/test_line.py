@@ -113,7 +113,9 @@ def bad_inputs(t_ms: int) -> dict[Reason, list[Message]]:
 
     wave = {"fs_hz": 26667, "unit": "g", "scale": 0.001, "samples": base64.b64encode(bytes(200)).decode()}
     whole = wire.encode_cbor(capture(t_ms, axes="xyz", temperature_c=20.0))
-    stranger = Message(topic(sensor="s-999"), json.dumps({"v": 1, "sensor": "s-999", "t": t_ms}).encode())
+    stranger = Message(
+        topic(sensor="s-999"), json.dumps({"v": 1, "sensor": "s-999", "t": t_ms, "rssi_dbm": -60}).encode()
+    )
     foreign = json.dumps({"v": 1, "sensor": "s-201", "t": t_ms, "temperature_c": 20}).encode()
     return {
         Reason.BAD_PAYLOAD: [Message(topic("wave"), whole[: len(whole) // 2]), Message(topic(), b"\xff\xfe{")],
@@ -126,7 +128,7 @@ def bad_inputs(t_ms: int) -> dict[Reason, list[Message]]:
         Reason.BAD_RANGE: [with_(temperature_c=4000)],
         Reason.CLOCK_AHEAD: [with_(t=t_ms + 3_600_000, temperature_c=20)],
         Reason.TOO_OLD: [with_(t=86_400_000, temperature_c=20)],
-        Reason.UNKNOWN_SENSOR: [stranger],
+        Reason.UNKNOWN_SENSOR: [Message(topic(sensor="s-999"), stranger)],
         Reason.FOREIGN_GATEWAY: [Message(topic(sensor="s-201"), foreign)],
     }
 
