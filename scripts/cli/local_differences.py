@@ -78,7 +78,7 @@ def mend_emulator() -> None:
     from ministack.services import iot, kinesis, lambda_svc
 
     _listen_on_loopback_only()
-    constants.SSL_SHUTDOWN_TIMEOUT = 1.0  # type: ignore[misc]  # a constant of the standard library
+    constants.SSL_SHUTDOWN_TIMEOUT = 1.0
     ministack.app._port_is_bindable = lambda host, port: False  # only ever asked about 443
 
     dispatch = iot._dispatch_rule_action
