@@ -80,8 +80,16 @@ class Line(Stack):
             "CaptureRule": ingest.capture_rule.ref,
             "WaveRule": ingest.wave_rule.ref,
         }
+        if settings.hints_url:
+            outputs["HintsUrl"] = self._open_to_hints(orders)
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)
+
+    def _open_to_hints(self, function: lambda_.Function) -> str:
+        """The address at which `function` takes hints. Maintenance systems cannot sign as AWS does, so AWS asks
+        nobody who they are: the HMAC over body and timestamp says it, and work_orders answers 401 without it.
+        """
+        return function.add_function_url(auth_type=lambda_.FunctionUrlAuthType.NONE).url
 
     def _function(
         self, module: str, layers: list[lambda_.ILayerVersion], *, memory_mb: int, timeout_s: int

@@ -178,6 +178,35 @@ def test_every_queue_that_feeds_a_function_has_dead_letters(stage: Assembly) -> 
     assert without == []
 
 
+# --- Hints of maintenance systems
+
+
+def test_no_address_is_open_unless_the_stage_asks_for_it(stage: Assembly) -> None:
+    assert stage.of("AWS::Lambda::Url") == []
+
+
+def test_where_the_stage_asks_for_it_hints_reach_work_orders_and_nothing_else_is_open() -> None:
+    app = cdk.App(context={"layers": "unbuilt"})
+    settings = Settings.of("plant", {"plant": stages_context()["stages"]["demo"] | {"hints_url": True}})
+
+    line = Template.from_stack(Line(app, "Line", settings=settings, data=Data(app, "Data", settings=settings)))
+
+    [(address, url)] = line.find_resources("AWS::Lambda::Url").items()
+    [output] = line.find_outputs("HintsUrl").values()
+    target = url["Properties"]["TargetFunctionArn"]["Fn::GetAtt"][0]
+    permissions = [p["Properties"] for p in line.find_resources("AWS::Lambda::Permission").values()]
+    to_all = [p for p in permissions if p["Principal"] == "*"]
+    assert output["Value"] == {"Fn::GetAtt": [address, "FunctionUrl"]}
+    assert url["Properties"]["AuthType"] == "NONE"
+    assert line.find_resources("AWS::Lambda::Function")[target]["Properties"]["Handler"] == "work_orders.handler"
+    assert {p["FunctionName"]["Fn::GetAtt"][0] for p in to_all} == {target}
+    # Called by its address only: AWS asks for both rights.
+    assert {p["Action"]: (p.get("FunctionUrlAuthType"), p.get("InvokedViaFunctionUrl")) for p in to_all} == {
+        "lambda:InvokeFunctionUrl": ("NONE", None),
+        "lambda:InvokeFunction": (None, True),
+    }
+
+
 # --- The clock
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra import reasons
-from tests.infra.assembly import ROOT, Assembly, run_app
+from tests.infra.assembly import ROOT, Assembly, run_app, stages_context
 
 pytestmark = pytest.mark.synth
 
@@ -27,6 +27,16 @@ def test_cdk_nag_finds_nothing_without_a_reason(stage: Assembly) -> None:
     report = json.loads((stage.folder / "validation-report.json").read_text())
 
     assert report["pluginReports"] == []
+
+
+def test_cdk_nag_finds_nothing_either_where_hints_are_taken(tmp_path: Path) -> None:
+    stages = stages_context()["stages"]
+    hinted = {"stage": "production", "stages": stages | {"production": stages["production"] | {"hints_url": True}}}
+
+    done = run_app(tmp_path, **hinted)
+
+    assert done.returncode == 0, done.stdout
+    assert '"AWS::Lambda::Url"' in (tmp_path / "TelltaleLine.template.json").read_text()
 
 
 @pytest.mark.parametrize("reason", [*reasons.DATA.values(), *reasons.LINE.values()])

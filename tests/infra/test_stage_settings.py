@@ -33,6 +33,7 @@ def test_production_keeps_its_data_and_the_demo_leaves_nothing_behind() -> None:
         ({"shards": True}, "shards"),
         ({"shards": 0}, "shards"),
         ({"keep_data": 1}, "keep_data"),
+        ({"hints_url": "yes"}, "hints_url"),
         ({"alarm_email": 7}, "alarm_email"),
         ({"log_days": 8}, "log_days"),
         ({"stream_retention_hours": 12}, "stream_retention_hours"),
