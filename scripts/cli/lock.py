@@ -1,10 +1,12 @@
-"""Renew requirements/*.txt and package-lock.json: exact pins with hashes and no addresses."""
+"""Renew requirements/*.txt, layers/*.txt and package-lock.json: exact pins with hashes and no addresses."""
 
 import argparse
 import subprocess
+import sys
 from pathlib import Path
 
 from cli.deployment import ROOT
+from cli.problem import Problem
 from cli.toolchain import NODE, NPM, environment
 
 UV = ROOT / ".venv" / "bin" / "uv"
@@ -23,12 +25,21 @@ def run(arguments: argparse.Namespace) -> int:
     upgrade = ["--upgrade"] if arguments.upgrade else []
     for name, extras in SETS.items():
         chosen = [word for extra in extras for word in ("--extra", extra)]
-        subprocess.run([UV, *COMPILE, *upgrade, *chosen, "-o", _file(name)], cwd=ROOT, check=True)
+        _run(UV, *COMPILE, *upgrade, *chosen, "-o", _file(name))
     _file("uv").write_text(_block(_file("app").read_text(), "uv"))
-    subprocess.run(
-        [NODE, NPM, "install", "--package-lock-only"], cwd=ROOT, env=environment(), check=True, capture_output=True
-    )
+    # After the requirements: a layer takes the versions that the tests run against.
+    _run(sys.executable, "-m", "infra.layers", "lock")
+    _run(NODE, NPM, "install", "--package-lock-only")
     return 0
+
+
+def _run(*command: str | Path) -> None:
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
+    if done.returncode != 0:
+        shown = " ".join(map(str, command[:3]))
+        raise Problem(
+            f"`{shown} …` failed:\n{done.stderr.strip()}", "is the index reachable? uv takes UV_DEFAULT_INDEX"
+        )
 
 
 def _file(name: str) -> Path:
