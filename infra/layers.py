@@ -1,15 +1,17 @@
 """The layers: third-party wheels for the functions' own platform, built with uv, without Docker.
 
 `python -m infra.layers` builds them into `.build/layers` and prints their sizes; `python -m infra.layers lock` makes
-`layers/*.txt` anew from pyproject.toml. Synth uses what is built, builds what is not, and where it cannot (no network,
-or `-c layers=unbuilt`) makes a template that refuses to be deployed.
+`layers/*.txt` anew from pyproject.toml, as `telltale lock` does. Synth uses what is built, builds what is not, and
+where it cannot (no network, or `-c layers=unbuilt`) makes a template that refuses to be deployed.
 """
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -31,6 +33,9 @@ EXTRAS = {
 ARM64 = "aarch64-manylinux_2_28"  # Amazon Linux 2023, which PYTHON_3_13 runs on, has glibc 2.34
 PYTHON = "3.13"
 LIMIT_MB = 250  # of a function with its layers, unzipped (AWS Lambda quotas)
+
+# Synth may be run where no index answers, by somebody who does not deploy: a silent one costs it 13 s, not two minutes.
+SYNTH_WAITS = {"UV_HTTP_CONNECT_TIMEOUT": "4", "UV_HTTP_TIMEOUT": "6", "UV_HTTP_RETRIES": "1"}
 
 # The runtime brings these.
 IN_RUNTIME = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
@@ -122,8 +127,8 @@ def directory(name: str) -> Path:
     return BUILT / f"{name}-{recipe.hexdigest()[:12]}"
 
 
-def build(name: str) -> Path:
-    """Build layer `name` unless it is there; answers its folder, which holds `python/`."""
+def build(name: str, waits: Mapping[str, str] | None = None) -> Path:
+    """Build layer `name` unless it is there; answers its folder, which holds `python/`. `waits` are uv's settings."""
     target = directory(name)
     if target.exists():
         return target
@@ -133,6 +138,7 @@ def build(name: str) -> Path:
         _uv(
             "pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--python-version", PYTHON,
             "--python-platform", ARM64, "--target", str(python), "--requirement", str(lock_path(name)),
+            waits=waits,
         )  # fmt: skip
         trim(python, name)
         python.parent.rename(target)  # at once: a build cut short leaves nothing that looks built
@@ -147,7 +153,7 @@ def size_mb(path: Path) -> float:
 def _all_built() -> bool:
     try:
         for name in EXTRAS:
-            build(name)
+            build(name, SYNTH_WAITS)
     except subprocess.CalledProcessError as error:
         print(f"telltale: a layer could not be built: {error.stderr.strip()}", file=sys.stderr)
         return False
@@ -178,14 +184,17 @@ def lock_path(name: str) -> Path:
     return LOCKS / f"{name}.txt"
 
 
-def _uv(*arguments: str) -> None:
-    subprocess.run([find_uv_bin(), *arguments], check=True, capture_output=True, text=True)
+def _uv(*arguments: str, waits: Mapping[str, str] | None = None) -> None:
+    """Run uv; what the caller's own environment says of `waits` holds."""
+    environment = {**(waits or {}), **os.environ}
+    subprocess.run([find_uv_bin(), *arguments], check=True, capture_output=True, text=True, env=environment)
 
 
 def main(arguments: list[str]) -> None:
     if arguments == ["lock"]:
         for name in EXTRAS:
             _lock(name)
+        return
     sizes = {name: size_mb(build(name)) for name in EXTRAS}
     for name, size in sizes.items():
         function = size if name == "base" else sizes["base"] + size
@@ -193,4 +202,7 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"uv failed:\n{error.stderr.strip()}")

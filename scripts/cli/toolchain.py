@@ -21,7 +21,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The process environment with this Node and this Python first on PATH."""
     python = ROOT / ".venv" / "bin"
     path = os.pathsep.join([str(NODE.parent), str(python), os.environ.get("PATH", "")])
-    return {**os.environ, "PATH": path, "CDK_DISABLE_CLI_TELEMETRY": "true", **(extra or {})}
+    return {**os.environ, "PATH": path, **(extra or {})}
 
 
 def install_cdk() -> None:

@@ -4,8 +4,10 @@ import ast
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -147,7 +149,7 @@ def test_layers_that_are_built_are_used_and_the_template_may_be_deployed() -> No
 def test_layers_that_cannot_be_built_make_a_template_that_refuses_to_be_deployed(
     nothing_built: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def no_network(*arguments: str) -> None:
+    def no_network(*arguments: str, **_: object) -> None:
         raise subprocess.CalledProcessError(2, arguments, stderr="could not connect")
 
     monkeypatch.setattr(layers, "_uv", no_network)
@@ -155,6 +157,28 @@ def test_layers_that_cannot_be_built_make_a_template_that_refuses_to_be_deployed
     assert "LayersAreBuilt" in template("build")["Rules"]
     assert "could not connect" in capsys.readouterr().err
     assert list(nothing_built.iterdir()) == []
+
+
+@pytest.fixture
+def silent_index() -> Iterator[str]:
+    """An index that takes calls and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/simple"
+
+
+@pytest.mark.usefixtures("nothing_built")
+def test_synth_gives_up_on_an_index_that_never_answers_when_it_has_waited_as_long_as_it_may(
+    silent_index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "SYNTH_WAITS", layers.SYNTH_WAITS | {"UV_HTTP_TIMEOUT": "1"})
+    for name, value in {"UV_DEFAULT_INDEX": silent_index, "UV_CACHE_DIR": str(tmp_path), "UV_NO_CONFIG": "1"}.items():
+        monkeypatch.setenv(name, value)
+
+    started = time.monotonic()
+    made = template("build")
+
+    assert time.monotonic() - started < 20
+    assert "LayersAreBuilt" in made["Rules"]
 
 
 def test_a_word_that_is_not_about_layers_is_refused() -> None:
