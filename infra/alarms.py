@@ -14,6 +14,7 @@ from constructs import Construct
 PERIOD = Duration.minutes(5)
 LATE = Duration.minutes(10)  # guess: a case that late is still weeks early, and a slow start is over
 FAILING = 3  # periods in a row; one failed run is what retries are for
+WAITING, WAITING_PERIODS = Duration.minutes(15), 4  # an hour of "later"; in each period the sweep has run at least once
 
 
 class Alarms(Construct):
@@ -46,7 +47,22 @@ class Alarms(Construct):
         self._alarm(
             "DeadLetters",
             queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
-            says="A case could not be brought to the maintenance system; `telltale redrive` tries again.",
+            says="A case's message failed again and again; the log says why, `telltale redrive` sends it round again.",
+        )
+
+    def on_waiting_orders(self) -> None:
+        waiting = cloudwatch.Metric(
+            namespace="Telltale",
+            metric_name="OrdersWaiting",  # which work_orders counts
+            dimensions_map={"service": "work_orders"},
+            statistic="Maximum",
+            period=WAITING,
+        )
+        self._alarm(
+            "WaitingOrders",
+            waiting,
+            periods=WAITING_PERIODS,
+            says="A maintenance system has not taken its orders for an hour; each is asked for again until it does.",
         )
 
     def on_undelivered(self, rules: Sequence[iot.CfnTopicRule]) -> None:

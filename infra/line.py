@@ -68,6 +68,7 @@ class Line(Stack):
         alarms.on_lag(extract, detect)
         alarms.on_failure(extract, detect, commit, orders, stale, hook)
         alarms.on_dead_letters(messages.dead_letters)
+        alarms.on_waiting_orders()
         alarms.on_undelivered(ingest.rules)
 
         outputs = {

@@ -7,8 +7,10 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
+import work_orders
 from aws_cdk.assertions import Template
 from telltale.adapters import settings as function_settings
+from telltale.adapters.ledger import LEASE_MS
 
 from infra import layers
 from infra.data import Data
@@ -169,6 +171,29 @@ def test_a_message_that_fails_again_and_again_is_kept_as_a_dead_letter_for_two_w
     assert queue["RedrivePolicy"]["deadLetterTargetArn"].startswith("MessagesDeadLetters")
     assert queue["RedrivePolicy"]["maxReceiveCount"] >= 3
     assert dead["MessageRetentionPeriod"] == timedelta(days=14).total_seconds()
+
+
+def test_a_message_is_left_to_the_sweep_before_it_is_a_dead_letter(stage: Assembly) -> None:
+    """So a maintenance system that is down for a day fills no dead letters."""
+    queue = stage.the("AWS::SQS::Queue", "MessagesOrders").properties
+
+    assert work_orders.TRIES < queue["RedrivePolicy"]["maxReceiveCount"]
+
+
+def test_a_case_is_leased_for_longer_than_its_worker_can_live(stage: Assembly) -> None:
+    worker = functions(stage)["work_orders"].properties
+
+    assert timedelta(milliseconds=LEASE_MS) > timedelta(seconds=worker["Timeout"])
+
+
+def test_a_maintenance_system_that_takes_no_orders_for_an_hour_raises_an_alarm(stage: Assembly) -> None:
+    alarm = stage.the("AWS::CloudWatch::Alarm", "AlarmsWaitingOrders").properties
+    sweep = stages_context()["stages"][stage_name(stage)]["sweep_minutes"]
+
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("Telltale", "OrdersWaiting")
+    assert alarm["Dimensions"] == [{"Name": "service", "Value": "work_orders"}]
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == timedelta(hours=1).total_seconds()
+    assert alarm["Period"] >= 2 * sweep * 60  # no period without a sweep
 
 
 def test_every_queue_that_feeds_a_function_has_dead_letters(stage: Assembly) -> None:

@@ -87,8 +87,8 @@ class Plant:
             record["eventSourceARN"] = record["eventSourceARN"].replace("/features", "/captures")
         assert extract_features.handler({"Records": batch}, Context()) == {"batchItemFailures": []}
 
-    def queue(self, context: Context | None = None) -> list[str]:
-        """The queue's mapping delivers what is visible; answers the ids of messages that failed."""
+    def queue(self, context: Context | None = None, *, delivery: int = 1) -> list[str]:
+        """The queue's mapping delivers what is visible, for the nth time; answers the ids of messages that failed."""
         batch = self.aws.sqs.receive_message(QueueUrl=self.aws.queue, MaxNumberOfMessages=10).get("Messages", [])
         if not batch:
             return []
@@ -99,6 +99,7 @@ class Plant:
                     "messageId": message["MessageId"],
                     "receiptHandle": message["ReceiptHandle"],
                     "body": message["Body"],
+                    "attributes": {"ApproximateReceiveCount": str(delivery)},
                     "eventSource": "aws:sqs",
                     "eventSourceARN": arn["QueueArn"],
                 }
@@ -221,6 +222,30 @@ def test_a_message_that_must_wait_is_hidden_until_its_time(works: Plant) -> None
     assert len(failed) >= 1
     assert hidden == []
     assert server.seen == ["find"]
+
+
+def test_a_system_that_is_down_for_long_is_left_to_the_sweep_which_makes_the_order(
+    works: Plant, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(Server(b"shared")) as server:
+        for item in plant("webhook", url=server.url):
+            Registry(works.aws.dynamodb, "registry").put(item)
+        works.rows(HEALTHY_THEN_BAD)
+        server.fail(times=1, status=503)
+
+        last_but_one = works.queue(delivery=work_orders.TRIES - 1)
+        [case] = works.cases.all()
+        works.say(case.change.case_id)
+        last = works.queue(delivery=work_orders.TRIES)
+        in_two_minutes = work_orders.now_ms() + 120_000
+        monkeypatch.setattr(work_orders, "now_ms", lambda: in_two_minutes)
+        swept = work_orders.handler({"source": "aws.events", "detail-type": "Scheduled Event"}, Context())
+
+    assert len(last_but_one) >= 1
+    assert last == []
+    assert swept == {"settled": 1, "waiting": 0}
+    assert len(server.orders) == 1
+    assert '"service":"work_orders","OrdersWaiting":[' in capsys.readouterr().out  # what the alarm looks at
 
 
 def test_a_function_short_of_time_hands_its_messages_back(works: Plant) -> None:

@@ -16,7 +16,7 @@ from telltale.adapters.cmms.port import CmmsBusy
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-LEASE_MS = 90_000  # longer than the function may run (60 s), so that a lease ends only when its worker has
+LEASE_MS = 150_000  # longer than the function may run (120 s), so that a lease ends only when its worker has
 
 
 class NotYet(CmmsBusy):
