@@ -113,9 +113,7 @@ def bad_inputs(t_ms: int) -> dict[Reason, list[Message]]:
 
     wave = {"fs_hz": 26667, "unit": "g", "scale": 0.001, "samples": base64.b64encode(bytes(200)).decode()}
     whole = wire.encode_cbor(capture(t_ms, axes="xyz", temperature_c=20.0))
-    stranger = Message(
-        topic(sensor="s-999"), json.dumps({"v": 1, "sensor": "s-999", "t": t_ms, "rssi_dbm": -60}).encode()
-    )
+    stranger = json.dumps({"v": 1, "sensor": "s-999", "t": t_ms, "rssi_dbm": -60}).encode()
     foreign = json.dumps({"v": 1, "sensor": "s-201", "t": t_ms, "temperature_c": 20}).encode()
     return {
         Reason.BAD_PAYLOAD: [Message(topic("wave"), whole[: len(whole) // 2]), Message(topic(), b"\xff\xfe{")],
@@ -270,3 +268,16 @@ def test_it_goes_on_where_it_was_after_down_and_up(line: Telltale) -> None:
     assert {c["pk"] for c in after["cases"]} == {c["pk"] for c in before["cases"]}
     assert line.query("select count(*) as n from captures") == rows
     send(line, Message(topic(), wire.encode_json(capture(now_ms(), temperature_c=44.0))))
+
+
+def test_nothing_is_lost_or_doubled_while_functions_are_killed(tmp_path: Path, telltale: Telltale) -> None:
+    file = tmp_path / "bench.json"
+
+    done = telltale.run("bench", "line", "--captures", "400", "--json", str(file), timeout=600)
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    figures = json.loads(file.read_text())
+    assert (figures["captures"], figures["stored"], figures["lost"], figures["doubled"]) == (400, 400, 0, 0)
+    assert (figures["duplicate"], figures["quarantined"]) == (20, 20)
+    assert figures["functions_killed"] > 0
+    assert figures["publish_to_case_p95_s"] <= 5
