@@ -18,7 +18,7 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.io.pyarrow import PyArrowFileIO, schema_to_pyarrow
 from pyiceberg.table import FileScanTask, Table
 from pyiceberg.types import TimestamptzType
-from telltale.adapters.lake import glue_catalog
+from telltale.adapters.lake import file_access, glue_catalog
 from telltale.adapters.parquet import ARROW, arrow_schema
 from telltale.core import schema
 
@@ -40,17 +40,11 @@ Relations = Mapping[str, pa.Table | ds.Dataset]
 def answer(deployment: Deployment, sql: str, limit: int | None) -> Answer:
     """The answer to a query in Athena's dialect, read through the deployment's Glue catalog."""
     database = deployment.outputs["GlueDatabase"]
-    catalog = glue_catalog(deployment.client("glue"), _file_access(deployment.environment))
+    catalog = glue_catalog(deployment.client("glue"), file_access(deployment.environment))
     query = within(parse_query(sql), database)
     relations = read(catalog, database, tables_read(query))
     table, more = execute(sql, relations, database=database, limit=limit)
     return Answer(table, more, "duckdb")
-
-
-def _file_access(environment: Mapping[str, str]) -> dict[str, str]:
-    """PyIceberg's settings for the files; credentials come from the environment, as everywhere."""
-    wanted = {"s3.endpoint": "AWS_ENDPOINT_URL", "s3.region": "AWS_REGION"}
-    return {setting: environment[name] for setting, name in wanted.items() if name in environment}
 
 
 def read(catalog: Catalog, database: str, names: Iterable[str]) -> Relations:
