@@ -1,5 +1,6 @@
 """By the clock: data files that the other functions wrote become part of the Iceberg tables."""
 
+import logging
 import os
 import time
 from dataclasses import asdict
@@ -19,6 +20,9 @@ SPARE_MS = 60_000  # a commit of a full plan takes less (guess: 3,000 footers at
 log = Logger(service="commit_lake")
 metrics = Metrics(namespace="Telltale", service="commit_lake")
 tracer = Tracer(service="commit_lake")
+# Waveforms are written without statistics, for nobody filters by samples, and PyIceberg warns of that for each file at
+# each commit. What else it warns of there are regions and types that our tables do not have.
+logging.getLogger("pyiceberg.io.pyarrow").setLevel(logging.ERROR)
 
 
 @tracer.capture_lambda_handler

@@ -1,6 +1,7 @@
 """Committed exactly once: whatever is killed in between, whoever else commits, each batch's rows are there once."""
 
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -13,6 +14,7 @@ from telltale.adapters.commit import PLAN, Busy, Committer
 from telltale.adapters.lake import Lake, glue_catalog
 from telltale.adapters.receipts import COMMITTED, PENDING, DataFile, Receipt
 from telltale.core import schema
+from telltale.core.schema import Table
 
 from tests.contracts.conftest import client
 from tests.contracts.killing import Interrupt, Interrupted, Killed, killed_at, once_at
@@ -59,8 +61,12 @@ class Place:
 
     def publish(self, n: int) -> Receipt:
         """A pending receipt with one reading of value n."""
-        [file] = parquet.files(schema.READINGS, [reading(n)])
-        data = DataFile("readings", f"data/readings/{file.day}/{n}.parquet", file.rows, len(file.body))
+        return self.publish_row(n, schema.READINGS, reading(n))
+
+    def publish_row(self, n: int, table: Table, row: Mapping[str, Any]) -> Receipt:
+        """A pending receipt of record n, with a file that holds this row."""
+        [file] = parquet.files(table, [row])
+        data = DataFile(table.name, f"data/{table.name}/{file.day}/{n}.parquet", file.rows, len(file.body))
         self.s3.put_object(Bucket=self.bucket, Key=data.key, Body=file.body)
         batch_id = f"captures/shard-0/{n}"
         receipt = Receipt(batch_id, "f", "captures", "shard-0", str(n), str(n), NOW, "0", 1, 1, 0, 0, (data,), {})

@@ -5,10 +5,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import commit_lake
+import numpy as np
 import pytest
+from telltale.core import schema
 
 from tests.contracts.conftest import REGION
 from tests.contracts.test_commit import Place
+from tests.contracts.test_lake import waveform
 
 
 @pytest.fixture
@@ -45,6 +48,17 @@ def test_it_commits_what_is_pending_and_says_how_much(place: Place) -> None:
 
     assert answers == [{"commits": 1, "receipts": 2}, {"commits": 0, "receipts": 0}]
     assert place.values() == [1.0, 2.0]
+
+
+def test_waveforms_are_committed_without_a_warning_for_each_file(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.publish_row(1, schema.WAVEFORMS, waveform(np.array([1, -1], np.int16)))
+
+    commit_lake.handler({}, CONTEXT)
+
+    assert len(place.rows("waveforms")) == 1
+    assert [line.getMessage() for line in caplog.records if line.name.startswith("pyiceberg")] == []
 
 
 def test_it_leaves_the_work_to_another_committer_that_holds_the_lease(place: Place) -> None:

@@ -57,6 +57,11 @@ def reading(n: int, t_ms: int = T, **fields: Any) -> dict[str, Any]:
     return row | {"value": float(n)} | fields
 
 
+def waveform(samples: np.ndarray[Any, Any]) -> dict[str, Any]:
+    row = {key: value for key, value in reading(1).items() if key not in {"tag", "value"}}
+    return row | {"axis": "x", "fs_hz": 26_667.0, "unit": "g", "scale": 0.001, "samples": samples}
+
+
 def upload(endpoint: str, bucket: str, table: Table, rows: list[Mapping[str, Any]]) -> list[str]:
     uris = []
     for file in parquet.files(table, rows):
@@ -85,9 +90,7 @@ def test_samples_come_back_as_they_were(
     ministack: str, catalog: Catalog, database: str, bucket: str, lake: Lake
 ) -> None:
     samples = np.array([-32768, 0, 32767, 5], np.int16)
-    row = {key: value for key, value in reading(1).items() if key not in {"tag", "value"}}
-    row |= {"axis": "x", "fs_hz": 26_667.0, "unit": "g", "scale": 0.001, "samples": samples}
-    files = upload(ministack, bucket, schema.WAVEFORMS, [row])
+    files = upload(ministack, bucket, schema.WAVEFORMS, [waveform(samples)])
 
     lake.add(schema.WAVEFORMS, files, number=1)
 
