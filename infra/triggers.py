@@ -4,6 +4,7 @@ import jsii
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
@@ -41,9 +42,10 @@ def on_records(
 
 @jsii.implements(lambda_.IEventSourceDlq)
 class SetAside:
-    """Batches given up go to the bucket, payload included, under `aws/lambda/<mapping>/<shard>/…`.
+    """Batches given up go to the bucket, payload included, under `aws/lambda/<mapping>/<shard>/<yyyy>/<mm>/<dd>/…`.
 
-    CDK's own S3OnFailureDestination does the same and lets the function read and write the whole bucket.
+    CDK's own S3OnFailureDestination does the same and lets the function read and write the whole bucket. AWS asks for
+    the right to put objects and the right to list them (AWS Lambda developer guide, "on-failure destinations").
     """
 
     def __init__(self, bucket: s3.IBucket) -> None:
@@ -53,6 +55,9 @@ class SetAside:
         self, target: lambda_.IEventSourceMapping, target_handler: lambda_.IFunction
     ) -> lambda_.DlqDestinationConfig:
         self._bucket.grant_put(target_handler, "aws/lambda/*")
+        iam.Grant.add_to_principal(
+            grantee=target_handler, actions=["s3:ListBucket"], resource_arns=[self._bucket.bucket_arn]
+        )
         return lambda_.DlqDestinationConfig(destination=self._bucket.bucket_arn)
 
 

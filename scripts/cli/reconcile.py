@@ -17,6 +17,7 @@ from rich.table import Column, Table
 from telltale.adapters.commit import PLAN
 
 from cli.deployment import Deployment, current
+from cli.set_aside import FAILED_BATCHES, RULE_ERRORS
 from cli.tables import committed, objects_below, pending, read_all
 
 EXTRACT = "extract_features"
@@ -75,7 +76,7 @@ def reconcile(deployment: Deployment) -> Reconciliation:
         doubled_parts=_repeats(parts),
         quarantined=Counter(row["quarantine_id"] for row in quarantine),
         waiting={"pending_receipts": len(waiting), "pending_records": sum(receipt.records for receipt in waiting)},
-        undelivered=len(objects_below(deployment, "rule-errors/")) + len(objects_below(deployment, "aws/lambda/")),
+        undelivered=sum(len(objects_below(deployment, prefix)) for prefix in (RULE_ERRORS, FAILED_BATCHES)),
     )
 
 

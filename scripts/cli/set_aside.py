@@ -15,7 +15,7 @@ from cli.deployment import Deployment
 from cli.tables import Row, committed, objects_below, pending, read_all, rows_of
 
 RULE_ERRORS = "rule-errors/"  # messages that an IoT rule could not deliver
-FAILED_BATCHES = "aws/lambda/"  # batches that a stream gave up on; Lambda chooses the key
+FAILED_BATCHES = "aws/lambda/"  # batches that a stream gave up on; Lambda chooses the key: <mapping>/<shard>/<day>/…
 COLUMNS = ("quarantine_id", "received_at", "reason", "detail", "topic", "gateway", "sensor")
 BASIC_INGEST = re.compile(r"^\$aws/rules/[^/]+/")  # what gateways put before the topic to save the broker's charge
 PUT_AGAIN = "put again"  # outcome of what carries no mark that a function could report back on

@@ -149,7 +149,8 @@ def test_a_message_that_a_rule_could_not_deliver_is_replayed_under_its_own_topic
 def test_a_batch_that_a_stream_gave_up_is_replayed_record_by_record(plant: Plant) -> None:
     event = lambda_event(plant.ingest.captures_stream, [record(n, scalars(n)) for n in (1, 2)])
     document = {"requestContext": {"condition": "RetryAttemptsExhausted"}, "payload": json.dumps(event)}
-    key = f"aws/lambda/mapping/{SHARD}/2026/09/21/1"
+    mapping, given_up = "5f1b2c3d-0a1b-4c2d-8e3f-0123456789ab", "2026-09-21T14.13.20-8a7b6c5d"  # as Lambda names them
+    key = f"aws/lambda/{mapping}/{SHARD}/2026/09/21/{given_up}"
     plant.ingest.s3.put_object(Bucket=plant.ingest.bucket, Key=key, Body=json.dumps(document).encode())
 
     [entry] = entries(plant.deployment)

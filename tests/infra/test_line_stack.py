@@ -177,7 +177,7 @@ def test_a_message_is_left_to_the_sweep_before_it_is_a_dead_letter(stage: Assemb
     """So a maintenance system that is down for a day fills no dead letters."""
     queue = stage.the("AWS::SQS::Queue", "MessagesOrders").properties
 
-    assert work_orders.TRIES < queue["RedrivePolicy"]["maxReceiveCount"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] > work_orders.TRIES
 
 
 def test_a_case_is_leased_for_longer_than_its_worker_can_live(stage: Assembly) -> None:

@@ -171,6 +171,12 @@ def test_only_the_committer_writes_tables_and_nobody_deletes_data(stage: Assembl
     assert set(who_may(stage, "s3:DeleteObject*")) == {"LakeBucket/receipts/decided/*", "LakeBucket/receipts/pending/*"}
 
 
+def test_the_role_that_reads_a_stream_may_set_a_batch_aside_as_lambda_asks(stage: Assembly) -> None:
+    """Both rights, on the bucket and below the prefix that Lambda chooses."""
+    assert who_may(stage, "s3:PutObject")["LakeBucket/aws/lambda/*"] == {"ExtractFeatures", "DetectAnomalies"}
+    assert who_may(stage, "s3:ListBucket")["LakeBucket"] == {"ExtractFeatures", "DetectAnomalies"}
+
+
 def test_a_rules_error_role_can_only_add_errors(stage: Assembly) -> None:
     assert {p.resource for p in permissions(stage) if p.who == "IngestRescuer" and p.action.startswith("s3")} == {
         "LakeBucket/rule-errors/*"
