@@ -12,7 +12,9 @@ def is_running(pid: int, word: str) -> bool:
     with contextlib.suppress(ChildProcessError):  # a child that ended stays a zombie until somebody waits for it
         os.waitpid(pid, os.WNOHANG)
     try:
-        asked = subprocess.run(["ps", "-o", "stat=,command=", "-p", str(pid)], capture_output=True, text=True)
+        # -ww: where COLUMNS is set, ps cuts the command line there, and a process in a deep folder would not be found.
+        command = ["ps", "-ww", "-o", "stat=,command=", "-p", str(pid)]
+        asked = subprocess.run(command, capture_output=True, text=True)
     except FileNotFoundError:
         raise Problem("the `ps` command is missing", "Debian: apt install procps") from None
     return word in asked.stdout and not asked.stdout.startswith("Z")

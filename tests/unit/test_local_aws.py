@@ -61,6 +61,17 @@ def test_a_process_is_known_by_number_and_command_line() -> None:
         assert not is_running(process.pid, "marker")
 
 
+def test_a_process_is_known_however_narrow_the_terminal_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    long_path = "/a/deep/folder" * 20
+
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)", long_path, "marker"]) as process:
+        known = is_running(process.pid, "marker")
+        process.kill()
+
+    assert known
+
+
 def test_the_ports_of_the_last_start_are_taken_again(home: Path) -> None:
     (home / "aws").mkdir()
     (home / "aws" / "ports.json").write_text("[4711, 4712]")
