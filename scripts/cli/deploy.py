@@ -61,14 +61,14 @@ def where() -> Account:
     """The account of the current credentials; Problem when there are none, or they have expired."""
     try:
         session = boto3.Session()
+        if session.region_name is None:
+            raise Problem("no AWS region is set", "set AWS_REGION, or a region in the profile")
         identity = session.client("sts").get_caller_identity()
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         raise Problem(
             f"no usable AWS credentials: {error}",
-            "sign in (`aws sso login`) or set AWS_PROFILE, and set a region (AWS_REGION)",
+            "sign in (`aws sso login`), or set AWS_PROFILE to one that has",
         ) from error
-    if session.region_name is None:
-        raise Problem("no AWS region is set", "set AWS_REGION, or a region in the profile")
     return Account(identity["Account"], session.region_name, identity["Arn"])
 
 
