@@ -67,7 +67,7 @@ def where() -> Account:
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         raise Problem(
             f"no usable AWS credentials: {error}",
-            "sign in (`aws sso login`), or set AWS_PROFILE to one that has",
+            "sign in (`aws sso login`) or set AWS_PROFILE",
         ) from error
     return Account(identity["Account"], session.region_name, identity["Arn"])
 
