@@ -1,9 +1,14 @@
 """Finds the subcommand, imports only its module, runs it."""
 
-import argparse
+import difflib
+import errno
 import importlib
+import os
 import sys
 
+import botocore.exceptions
+
+from cli.arguments import Parser
 from cli.deployment import trust
 from cli.problem import Problem
 
@@ -33,33 +38,59 @@ COMMANDS = {
 
 
 READS_THE_LAKE = {"query", "quarantine", "reconcile"}
+NO_WRITING = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="telltale", description="Telltale opens a work order before the machine fails."
-    )
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
-    modules = {}
-    for name, summary in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=summary, description=summary)
-        if name == chosen:
-            if name in READS_THE_LAKE:
-                trust()
-            modules[name] = importlib.import_module(f"cli.{name}")
-            subparser.description = modules[name].__doc__
-            subparser.formatter_class = argparse.RawDescriptionHelpFormatter
-            modules[name].add_arguments(subparser)
-    arguments = parser.parse_args()
+    if len(sys.argv) == 1:
+        parser_for(None).print_help(sys.stderr)
+        return 2
+    if chosen in READS_THE_LAKE:
+        trust()  # before anything imports Arrow
     try:
-        return int(modules[arguments.command].run(arguments))
+        arguments = parser_for(chosen).parse_args()
+        return int(importlib.import_module(f"cli.{arguments.command}").run(arguments))
     except Problem as problem:
         print(f"telltale: {problem}", file=sys.stderr)
+        return 1
+    except botocore.exceptions.EndpointConnectionError as error:
+        print(f"telltale: {_silence(error)}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever read the output, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as after SIGPIPE
+    except OSError as error:
+        if error.errno not in NO_WRITING:
+            raise
+        what = Problem(f"{error.strerror}: {error.filename or 'while writing'}", "make room, or the place writable")
+        print(f"telltale: {what}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return 130
+
+
+def parser_for(chosen: str | None) -> Parser:
+    """The parser of the whole command line; only the chosen subcommand's module is imported."""
+    parser = Parser(prog="telltale", description="Telltale opens a work order before the machine fails.")
+    if chosen is not None and chosen not in COMMANDS:
+        near = difflib.get_close_matches(chosen, COMMANDS, n=1)
+        parser.error(f'there is no command "{chosen}"' + (f' (did you mean "{near[0]}"?)' if near else ""))
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=summary, description=summary)
+        if name == chosen:
+            module = importlib.import_module(f"cli.{name}")
+            subparser.description = module.__doc__
+            module.add_arguments(subparser)
+    return parser
+
+
+def _silence(error: botocore.exceptions.EndpointConnectionError) -> Problem:
+    if "AWS_ENDPOINT_URL" in os.environ:
+        return Problem("the local Telltale is not running", "start it with `scripts/telltale up`")
+    return Problem(f"AWS does not answer: {error}", "check the network, and the region (AWS_REGION)")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     open_ones = actions.add_parser("list", help="open cases")
     open_ones.add_argument("--all", action="store_true", help="resolved ones too")
     show = actions.add_parser("show", help="one case with its evidence")
-    show.add_argument("id", metavar="ID")
+    show.add_argument("id", metavar="ID", help="its first characters are enough")
     show.add_argument("--json", action="store_true", help="all of it, for programs")
 
 

@@ -61,7 +61,8 @@ def _node() -> Iterator[Finding]:
     asked = subprocess.run([toolchain.NODE, "--version"], capture_output=True, text=True) if _has_node() else None
     well = asked is not None and asked.returncode == 0
     yield Finding(well, f"Node {asked.stdout.strip() if asked else 'missing'}", "remove .venv, run again")
-    yield Finding(toolchain.CDK.exists(), "the CDK command line", "the first `up` or `deploy` installs it")
+    installed = toolchain.CDK.exists()
+    yield Finding(True, f"the CDK command line{'' if installed else ': the first `up` or `deploy` installs it'}")
 
 
 def _has_node() -> bool:

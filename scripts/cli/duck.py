@@ -116,7 +116,8 @@ def execute(sql: str, relations: Relations, *, database: str, limit: int | None 
                 connection.register(name, relation)
             return _first(connection.sql(to_duckdb(query)), limit)
     except duckdb.Error as error:
-        unknown = unknown_names(query, {name: relation.schema.names for name, relation in relations.items()})
+        lake: dict[str, list[str]] = {table.name: [] for table in schema.TABLES}  # named when a query misses them
+        unknown = unknown_names(query, lake | {name: relation.schema.names for name, relation in relations.items()})
         raise Problem("\n".join(unknown) or f"DuckDB cannot run this: {error}") from error
 
 

@@ -1,6 +1,7 @@
 """The functions' log lines, newest last; of one function by a part of its name, or of all."""
 
 import argparse
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,11 +11,12 @@ from cli.deployment import current
 from cli.problem import Problem
 
 FOLLOW_EVERY_S = 2.0
+MADE_BY_CDK = re.compile(r"Log[0-9A-F]{8}$")  # what stands after the function's own name in its log group's
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("function", nargs="?", default="", help="e.g. extract, commit, detect, orders, stale")
-    parser.add_argument("--minutes", type=float, default=15.0, help="how far back")
+    parser.add_argument("--minutes", type=float, default=15.0, help="how far back (default: %(default)g)")
     parser.add_argument("--follow", "-f", action="store_true", help="go on until Ctrl-C")
     parser.add_argument("--errors", action="store_true", help="only lines with ERROR or a traceback")
 
@@ -47,7 +49,8 @@ def _groups(logs: Any, part: str) -> dict[str, str]:
 
 
 def _short(group: str) -> str:
-    return group.rsplit("/", 1)[-1].removeprefix("TelltaleLine-").split("-")[0]
+    name = group.rsplit("/", 1)[-1].removeprefix("TelltaleLine-").split("-")[0]
+    return MADE_BY_CDK.sub("", name)
 
 
 def _lines(logs: Any, group: str, since: int) -> Iterator[tuple[int, str, str]]:

@@ -35,7 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     apply = actions.add_parser("apply", help="show what would change, ask, and write it to the registry")
     actions.add_parser("show", help="print the registry")
     for action in (check, apply):
-        action.add_argument("file", type=Path, nargs="?", default=ROOT / "plant.yaml", metavar="FILE")
+        action.add_argument(
+            "file",
+            type=Path,
+            nargs="?",
+            default=ROOT / "plant.yaml",
+            metavar="FILE",
+            help="the plant file (plant.yaml)",
+        )
     apply.add_argument("--dry-run", action="store_true", help="only show what would change")
     apply.add_argument("--yes", action="store_true", help="add and change without asking; removes nothing")
     apply.add_argument("--prune", action="store_true", help="with --yes: also remove what the file no longer has")

@@ -34,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--reason", choices=reasons, metavar="R", help=", ".join(reasons))
     listing.add_argument("--all", action="store_true", help="also those that were replayed")
     show = actions.add_parser("show", help="one of them, with its bytes")
-    show.add_argument("id", metavar="ID")
+    show.add_argument("id", metavar="ID", help="its last characters are enough")
     show.add_argument("--out", type=Path, metavar="FILE", help="write the bytes there")
     replay = actions.add_parser("replay", help="send them round again")
-    replay.add_argument("id", nargs="*", metavar="ID")
+    replay.add_argument("id", nargs="*", metavar="ID", help="their last characters are enough")
     replay.add_argument("--reason", choices=reasons, metavar="R", help="all of this reason")
 
 

@@ -7,6 +7,8 @@ without rounding says so.
 
 import re
 import wave
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -163,14 +165,13 @@ def fit_int16(counts: NDArray[Any]) -> tuple[NDArray[np.int16], int, bool]:
 
 
 def _femto(path: Path, _: Options) -> Recording:
-    with np.load(path) as data:
-        missing = FEMTO_KEYS - set(data.files)
-        if missing:
-            raise NoRecording(
-                f"{path.name}: found the arrays {', '.join(data.files)}, "
-                f"wanted also {', '.join(sorted(missing))} (acc_mg of shape snapshots, samples, axes)"
-            )
-        arrays = {name: data[name] for name in data.files}
+    arrays = _arrays(path)
+    missing = FEMTO_KEYS - set(arrays)
+    if missing:
+        raise NoRecording(
+            f"{path.name}: found the arrays {', '.join(arrays)}, "
+            f"wanted also {', '.join(sorted(missing))} (acc_mg of shape snapshots, samples, axes)"
+        )
     acc, t_s, speed = arrays["acc_mg"], arrays["t_s"].astype(np.float64), float(arrays["rpm"])
     if acc.ndim != 3 or acc.shape[2] != len(FEMTO_AXES) or len(acc) != len(t_s) or not len(t_s):
         raise NoRecording(
@@ -202,6 +203,14 @@ def _femto(path: Path, _: Options) -> Recording:
         load_n=float(arrays["load_N"]),
         temperature_c=_temperature_at(t_s, arrays),
     )
+
+
+def _arrays(path: Path) -> Mapping[str, NDArray[Any]]:
+    try:
+        with path.open("rb") as file, np.load(file) as data:
+            return {name: data[name] for name in data.files}
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError) as error:
+        raise NoRecording(f"{path.name}: damaged, or no archive of arrays: {error}") from error
 
 
 def _temperature_at(t_s: NDArray[np.float64], arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
@@ -240,6 +249,12 @@ def _table(path: Path, options: Options) -> Recording:
         table = pa.csv.read_csv(path) if path.suffix.lower() == ".csv" else pa.parquet.read_table(path)
     except pa.ArrowInvalid as error:
         raise NoRecording(f"{path.name}: not a table: {error}") from error
+    absent = sorted(set(options.columns or {}) - set(table.column_names))
+    if absent:
+        raise NoRecording(
+            f"{path.name}: --map: found the columns {', '.join(table.column_names[:12])}, wanted also "
+            f"{', '.join(absent)}"
+        )
     time_column = _time_column(path, table.column_names, options.time)
     t_s = _seconds(table[time_column], path, time_column)
     order = np.argsort(t_s, kind="stable")

@@ -24,6 +24,7 @@ from telltale.core.plant import Assignment, Gateway, Plant, Position, Sensor, Si
 from telltale.core.validate import OLDEST_MS
 
 from cli import progress, publish
+from cli.arguments import positive
 from cli.deployment import HOME
 from cli.plant import any_gateway, open_registry
 from cli.plant_file import did_you_mean
@@ -31,6 +32,7 @@ from cli.problem import Problem
 from cli.recordings import FIELDS, SITE, NoRecording, Options, Recording, open_recording
 
 GATEWAY = "replay"
+POSITION_LEVELS = 4  # site/area/asset/position
 RATE = 20.0  # captures a second, the load the line's lag is specified at
 ONE_AT_A_TIME = 1  # in flight, so that at most one message is published twice when the replay is killed
 
@@ -45,12 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="site/area/asset/position of each recording, in their order",
     )
     pace = parser.add_mutually_exclusive_group()
-    pace.add_argument("--speed", type=float, metavar="X", help="times the recorded pace")
-    pace.add_argument("--rate", type=float, default=RATE, metavar="N", help="captures a second (default: %(default)g)")
+    pace.add_argument("--speed", type=positive, metavar="X", help="times the recorded pace")
+    pace.add_argument(
+        "--rate", type=positive, default=RATE, metavar="N", help="captures a second (default: %(default)g)"
+    )
     parser.add_argument("--resume", action="store_true", help="go on where a stopped replay of the same files was")
     parser.add_argument("--format", choices=("cbor", "json"), default="cbor", help="wire format (default: %(default)s)")
-    parser.add_argument("--scale", type=float, metavar="G", help="WAV: acceleration in g at full scale")
-    parser.add_argument("--seconds", type=float, default=1.0, help="WAV: length of a capture (default: %(default)g)")
+    parser.add_argument("--scale", type=positive, metavar="G", help="WAV: acceleration in g at full scale")
+    parser.add_argument("--seconds", type=positive, default=1.0, help="WAV: length of a capture (default: %(default)g)")
     parser.add_argument("--time", metavar="COLUMN", help="table: the column of sample times")
     parser.add_argument(
         "--map",
@@ -121,6 +125,9 @@ class Seat:
 
 def seat(args: argparse.Namespace, recordings: list[Recording]) -> list[Seat]:
     """A seat for each recording; registers what the registry lacks, after saying so."""
+    for given in args.position:
+        if given.count("/") != POSITION_LEVELS - 1:
+            raise Problem(f'--position: found "{given}", wanted site/area/asset/position')
     if args.position and len(args.position) != len(recordings):
         raise Problem(f"found {len(args.position)} positions for {len(recordings)} recordings, wanted one for each")
     wanted = [

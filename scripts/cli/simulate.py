@@ -26,6 +26,7 @@ import numpy as np
 from telltale.core.plant import Assignment, Gateway, Plant, Position, Sensor, Site
 
 from cli import demo, plant, progress, publish, simulation
+from cli.arguments import at_least_one, positive
 from cli.deployment import HOME, ROOT
 from cli.plant_file import TYPES, did_you_mean, duration_s
 from cli.plant_model import Fault, FaultKind, Kind
@@ -45,18 +46,22 @@ FAULT = re.compile(r"(?P<where>[^=]+)=(?P<kind>[^@+]+)(@(?P<onset>[^+]+))?(\+(?P
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plant", type=Path, default=ROOT / "plant.yaml", metavar="FILE", help="the plant file")
     parser.add_argument("--sensors", type=int, metavar="N", help="generate this many sensors instead (1 to 100000)")
-    parser.add_argument("--speed", type=float, default=demo.SPEED, help="of simulated time (default: %(default)g)")
-    parser.add_argument("--rate", type=float, metavar="N", help="captures a second, by choosing --speed to fit")
+    parser.add_argument("--speed", type=positive, default=demo.SPEED, help="of simulated time (default: %(default)g)")
+    parser.add_argument("--rate", type=positive, metavar="N", help="captures a second, by choosing --speed to fit")
     parser.add_argument(
         "--history", default=f"{demo.HISTORY_S / 3600:g}h", help="start this long ago (default: %(default)s)"
     )
     parser.add_argument("--faults", nargs="+", metavar="WHERE=KIND", help="what fails, or `none` (default: the demo's)")
     parser.add_argument("--seed", type=int, default=demo.SEED, help="of all chance (default: %(default)s)")
     parser.add_argument("--duration", metavar="TIME", help="stop after so long, such as 10min")
-    parser.add_argument("--captures", type=int, metavar="N", help="stop after so many captures")
+    parser.add_argument("--captures", type=at_least_one, metavar="N", help="stop after so many captures")
     parser.add_argument("--format", choices=("cbor", "json"), default="cbor", help="wire format (default: %(default)s)")
-    parser.add_argument("--fs", type=float, default=simulation.FS_HZ, help="sampling rate in Hz (default: %(default)g)")
-    parser.add_argument("--samples", type=int, default=simulation.SAMPLES, help="of each axis (default: %(default)s)")
+    parser.add_argument(
+        "--fs", type=positive, default=simulation.FS_HZ, help="sampling rate in Hz (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--samples", type=at_least_one, default=simulation.SAMPLES, help="of each axis (default: %(default)s)"
+    )
     parser.add_argument("--inject", default="", metavar="WHAT=SHARE,…", help="duplicates, reorder, corrupt, dropouts")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     publish.add_endpoint_arguments(parser)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from cli.deployment import ROOT
+from cli.problem import Problem
 from cli.toolchain import environment
 
 PARTS: dict[str, Sequence[Sequence[str]]] = {
@@ -21,11 +22,14 @@ PARTS: dict[str, Sequence[Sequence[str]]] = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="only these parts; all of them by default")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"only these parts: {', '.join(PARTS)}")
     parser.add_argument("--pytest", metavar="OPTIONS", default="", help='handed to pytest, e.g. --pytest="-x -k wire"')
 
 
 def run(arguments: argparse.Namespace) -> int:
+    unknown = sorted(set(arguments.parts) - set(PARTS))
+    if unknown:
+        raise Problem(f"no part of the tests is called {', '.join(unknown)}", f"there are {', '.join(PARTS)}")
     failed = []
     for part in arguments.parts or PARTS:
         started = time.monotonic()

@@ -130,7 +130,7 @@ def _aliases(scope: Scope) -> list[str]:
 def _unknown(kind: str, name: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, known, n=3, cutoff=NEAR)
     rest = f"did you mean {', '.join(near)}" if near else f"there are {', '.join(known)}"
-    return f"no {kind} named {name}: {rest}"
+    return f"no {kind} named {name}" + (f": {rest}" if known else "")
 
 
 def to_duckdb(query: exp.Query) -> str:
