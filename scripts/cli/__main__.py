@@ -54,8 +54,9 @@ def main() -> int:
     except Problem as problem:
         print(f"telltale: {problem}", file=sys.stderr)
         return 1
-    except botocore.exceptions.EndpointConnectionError as error:
-        print(f"telltale: {_silence(error)}", file=sys.stderr)
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        advice = "check the network, the region and the credentials: `scripts/telltale doctor --aws` tells"
+        print(f"telltale: {Problem(f'AWS: {error}', advice)}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # whoever read the output, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -85,12 +86,6 @@ def parser_for(chosen: str | None) -> Parser:
             subparser.description = module.__doc__
             module.add_arguments(subparser)
     return parser
-
-
-def _silence(error: botocore.exceptions.EndpointConnectionError) -> Problem:
-    if "AWS_ENDPOINT_URL" in os.environ:
-        return Problem("the local Telltale is not running", "start it with `scripts/telltale up`")
-    return Problem(f"AWS does not answer: {error}", "check the network, and the region (AWS_REGION)")
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ nowhere but in that file's environment.
 import contextlib
 import json
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import boto3
 from botocore.config import Config
@@ -22,8 +24,11 @@ ROOT = Path(__file__).resolve().parents[2]
 HOME = Path(os.environ.get("TELLTALE_HOME", ROOT / ".telltale"))  # another home is another local Telltale
 
 
+ANSWERS_WITHIN_S = 2.0  # whether somebody listens on the loopback interface; no answer would cost a client's retries
+
+
 class NotDeployed(Problem):
-    """There is no deployment to talk to."""
+    """There is no deployment to talk to, or the local one does not run."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +51,23 @@ def _session(environment: tuple[tuple[str, str], ...]) -> Any:  # clients by nam
 
 
 def current(path: Path = HOME / "deployment.json") -> Deployment:
-    """The deployment of this checkout; raises NotDeployed, saying how to get one."""
+    """The deployment of this checkout; raises NotDeployed, saying how to get or start one."""
     if not path.exists():
         raise NotDeployed("nothing is deployed from this folder: run `scripts/telltale up` (local) or `deploy` (AWS)")
     document = json.loads(path.read_text())
-    return Deployment(outputs=document["outputs"], environment=document["environment"])
+    deployment = Deployment(outputs=document["outputs"], environment=document["environment"])
+    endpoint = deployment.environment.get("AWS_ENDPOINT_URL")
+    if endpoint is not None and not _listens(urlsplit(endpoint)):
+        raise NotDeployed("the local Telltale is not running", "start it with `scripts/telltale up`")
+    return deployment
+
+
+def _listens(endpoint: SplitResult) -> bool:
+    try:
+        with socket.create_connection((endpoint.hostname, endpoint.port), timeout=ANSWERS_WITHIN_S):
+            return True
+    except OSError:
+        return False
 
 
 def trust() -> None:

@@ -1,7 +1,7 @@
 """How the command meets its user's mistakes: two lines, no traceback, an exit status that is not zero."""
 
 import errno
-import os
+import socket
 import sys
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 from cli import __main__ as command
 from cli import doctor, test
 from cli.arguments import HelpFormatter, at_least_one, positive
+from cli.deployment import Deployment, NotDeployed, current, save
 from cli.logs import _short
 from cli.problem import Problem
 from cli.recordings import NoRecording, Options, open_recording
@@ -62,6 +63,7 @@ def test_a_mistake_on_the_command_line_is_told_in_two_lines(
         (PermissionError(errno.EACCES, "Permission denied", "x.json"), "Permission denied: x.json"),
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
         (botocore.exceptions.EndpointConnectionError(endpoint_url="https://localhost:1"), "localhost:1"),
+        (botocore.exceptions.ClientError({"Error": {"Code": "ExpiredToken"}}, "Scan"), "ExpiredToken"),
     ],
 )
 def test_what_the_computer_refuses_is_told_without_a_traceback(
@@ -70,7 +72,6 @@ def test_what_the_computer_refuses_is_told_without_a_traceback(
     def refuse(arguments: object) -> int:
         raise error
 
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     monkeypatch.setattr(doctor, "run", refuse)
     status, told = said(["doctor"], monkeypatch, capsys)
 
@@ -79,16 +80,14 @@ def test_what_the_computer_refuses_is_told_without_a_traceback(
     assert len(told.splitlines()) == 2
 
 
-def test_a_silent_local_aws_is_told_with_how_to_start_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def refuse(arguments: object) -> int:
-        raise botocore.exceptions.EndpointConnectionError(endpoint_url="https://localhost:1")
+def test_a_local_telltale_that_does_not_run_is_told_at_once(tmp_path: Path) -> None:
+    with socket.socket() as probe:  # bound, but nobody listens
+        probe.bind(("127.0.0.1", 0))
+        file = tmp_path / "deployment.json"
+        save(Deployment({}, {"AWS_ENDPOINT_URL": f"https://localhost:{probe.getsockname()[1]}"}), file)
 
-    monkeypatch.setitem(os.environ, "AWS_ENDPOINT_URL", "https://localhost:1")
-    monkeypatch.setattr(doctor, "run", refuse)
-
-    assert "scripts/telltale up" in said(["doctor"], monkeypatch, capsys)[1]
+        with pytest.raises(NotDeployed, match="scripts/telltale up"):
+            current(file)
 
 
 def test_help_wraps_its_prose_and_leaves_examples_alone() -> None:
