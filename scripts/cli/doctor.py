@@ -79,11 +79,8 @@ def _ports() -> Iterator[Finding]:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             taken = probe.connect_ex(("127.0.0.1", port)) == 0
-            yield Finding(
-                not taken,
-                f"port {port} of the last `up` is {'taken by another program' if taken else 'free'}",
-                "`up` takes another one by itself",
-            )
+            how = "taken by another program: `up` takes another one by itself" if taken else "free"
+            yield Finding(True, f"port {port} of the last `up` is {how}")
 
 
 def _room() -> Iterator[Finding]:

@@ -7,6 +7,7 @@ a stop: the certificate authority of the MQTT listener (gateways get new certifi
 
 import json
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -87,6 +88,7 @@ def running() -> LocalAws | None:
 def start() -> LocalAws:
     """Starts the emulator on free ports (the ones it had before, if they are free) and waits until it answers."""
     (folder() / "tmp").mkdir(parents=True, exist_ok=True)
+    _forget_what_was_never_saved()
     port, mqtt_port = (_free_port(wanted) for wanted in ports_before())
     (folder() / "ports.json").write_text(json.dumps([port, mqtt_port]))  # addresses in the state hold on to them
     certificate, key = tls_certificate()
@@ -131,6 +133,15 @@ def start() -> LocalAws:
     (folder() / "process.json").write_text(json.dumps(asdict(local)))
     _wait_until_ready(local, process)
     return local
+
+
+def _forget_what_was_never_saved() -> None:
+    """S3 is written at once, the rest in a good stop: killed before its first, its buckets belong to no stack.
+
+    They would be in the way of every deployment.
+    """
+    if not (folder() / "state" / "cloudformation.json").exists():
+        shutil.rmtree(folder() / "s3", ignore_errors=True)
 
 
 def stop() -> bool:

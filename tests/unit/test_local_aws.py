@@ -72,6 +72,26 @@ def test_a_process_is_known_however_narrow_the_terminal_is(monkeypatch: pytest.M
     assert known
 
 
+def test_buckets_of_a_local_aws_that_was_killed_before_it_saved_anything_are_forgotten(home: Path) -> None:
+    bucket = home / "aws" / "s3" / "bucket"
+    bucket.mkdir(parents=True)
+
+    local_aws._forget_what_was_never_saved()
+
+    assert not bucket.exists()
+
+
+def test_buckets_of_a_local_aws_that_was_saved_once_stay(home: Path) -> None:
+    bucket = home / "aws" / "s3" / "bucket"
+    bucket.mkdir(parents=True)
+    (home / "aws" / "state").mkdir()
+    (home / "aws" / "state" / "cloudformation.json").write_text("{}")
+
+    local_aws._forget_what_was_never_saved()
+
+    assert bucket.exists()
+
+
 def test_the_ports_of_the_last_start_are_taken_again(home: Path) -> None:
     (home / "aws").mkdir()
     (home / "aws" / "ports.json").write_text("[4711, 4712]")
