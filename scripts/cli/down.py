@@ -30,7 +30,7 @@ def purge() -> None:
     """Removes everything of the local deployment; an AWS deployment's file is left alone."""
     for name in ("aws", "gateways", "assembly"):
         shutil.rmtree(HOME / name, ignore_errors=True)
-    for pattern in ("replay-*.json", "simulation-*.json"):
+    for pattern in ("replay-*.json", "simulation-*.json", "plant.log"):
         for path in HOME.glob(pattern):
             path.unlink()
     deployment = HOME / "deployment.json"

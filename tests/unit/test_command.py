@@ -8,7 +8,7 @@ from pathlib import Path
 import botocore.exceptions
 import pytest
 from cli import __main__ as command
-from cli import doctor, test
+from cli import doctor, down, test
 from cli.arguments import HelpFormatter, at_least_one, positive
 from cli.deployment import Deployment, NotDeployed, current, save
 from cli.logs import _short
@@ -139,3 +139,13 @@ def test_a_column_to_map_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(Problem, match=r"wanted also tmp"):
         open_recording(file, Options(columns={"tmp": "temperature_c"}))
+
+
+def test_purging_leaves_no_log_and_no_memory_of_a_simulation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(down, "HOME", tmp_path)
+    for name in ("plant.log", "simulation-riverside.json", "replay-abc.json"):
+        (tmp_path / name).write_text("{}")
+
+    down.purge()
+
+    assert list(tmp_path.iterdir()) == []
