@@ -22,8 +22,6 @@ from cli.problem import Problem
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path(os.environ.get("TELLTALE_HOME", ROOT / ".telltale"))  # another home is another local Telltale
-
-
 ANSWERS_WITHIN_S = 2.0  # whether somebody listens on the loopback interface; no answer would cost a client's retries
 
 
@@ -46,8 +44,19 @@ class Deployment:
 
 @cache
 def _session(environment: tuple[tuple[str, str], ...]) -> Any:  # clients by name: boto3 types them one by one
-    os.environ.update(environment)
+    adopted = adopt(os.environ, dict(environment))
+    for name in set(os.environ) - set(adopted):
+        del os.environ[name]
+    os.environ.update(adopted)
     return boto3.Session()
+
+
+def adopt(base: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """`base` with the variables of a deployment. One that brings its own keys is reached with those alone: a profile
+    or a session token of the person's, meant for an account, would spoil them."""
+    own_keys = "AWS_ACCESS_KEY_ID" in wanted
+    kept = {name: value for name, value in base.items() if not (own_keys and name.startswith("AWS_"))}
+    return {**kept, **wanted}
 
 
 def current(path: Path = HOME / "deployment.json") -> Deployment:

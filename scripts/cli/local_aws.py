@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
-from cli.deployment import HOME
+from cli.deployment import HOME, adopt
 from cli.problem import Problem
 from cli.process import is_running
 
@@ -92,8 +92,7 @@ def start() -> LocalAws:
     port, mqtt_port = (_free_port(wanted) for wanted in ports_before())
     (folder() / "ports.json").write_text(json.dumps([port, mqtt_port]))  # addresses in the state hold on to them
     certificate, key = tls_certificate()
-    environment = {
-        **os.environ,
+    settings = {
         "GATEWAY_PORT": str(port),
         "IOT_MTLS_PORT": str(mqtt_port),
         "BIND_HOST": "127.0.0.1",
@@ -117,13 +116,11 @@ def start() -> LocalAws:
         "OPENBLAS_NUM_THREADS": "1",  # the functions share two cores with everything else
         "PYTHONPATH": "",  # the functions see their own asset only, never the checkout
     }
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
-        environment.pop(name, None)
     with (folder() / "emulator.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", str(EMULATOR)],
             cwd=folder(),
-            env=environment,
+            env=adopt(os.environ, settings),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

