@@ -40,10 +40,17 @@ def purge() -> None:
 
 def stop_plant() -> None:
     """Ends the simulated plant that an earlier `up` left running, if any."""
+    pid = _plant_pid()
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+    (HOME / "plant.pid").unlink(missing_ok=True)
+
+
+def plant_runs() -> bool:
+    return _plant_pid() is not None
+
+
+def _plant_pid() -> int | None:
     file = HOME / "plant.pid"
-    if not file.exists():
-        return
-    text = file.read_text().strip()
-    if text.isdigit() and is_running(int(text), "simulate"):
-        os.kill(int(text), signal.SIGTERM)
-    file.unlink()
+    text = file.read_text().strip() if file.exists() else ""
+    return int(text) if text.isdigit() and is_running(int(text), "simulate") else None

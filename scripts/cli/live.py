@@ -1,6 +1,11 @@
 """The picture of an overview in the terminal, for `up` and `status`."""
 
-from rich.console import Group, RenderableType
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -8,6 +13,37 @@ from cli.listing import entry, moment, state
 from cli.overview import Item, Overview, percentile
 
 CASES_SHOWN = 8
+LINE_EVERY_S = 5.0
+
+
+@contextmanager
+def view(console: Console, *, transient: bool) -> Iterator[Callable[[Overview], None]]:
+    """Yields the function to call with each new overview: a picture on a terminal, a line now and then elsewhere."""
+    before: Overview | None = None
+    said_at = 0.0
+    screen = Live(console=console, auto_refresh=False, transient=transient) if console.is_terminal else nullcontext()
+    with screen as live:
+
+        def show(now: Overview) -> None:
+            nonlocal before, said_at
+            if live is not None:
+                live.update(picture(now, before=before), refresh=True)
+            elif time.monotonic() - said_at >= LINE_EVERY_S:
+                console.print(in_a_line(now), soft_wrap=True)
+                said_at = time.monotonic()
+            before = now
+
+        yield show
+
+
+def in_a_line(now: Overview) -> str:
+    """What matters most of an overview."""
+    open_cases = sum(case["change"] != "resolved" for case in now.cases)
+    lag = percentile(now.lags_s, 50)
+    return (
+        f"captures {now.captures.records}, judged {now.features.stored}, rejected {now.captures.quarantined}, "
+        f"open cases {open_cases}" + ("" if lag is None else f", lag {lag:.1f} s")
+    )
 
 
 def picture(now: Overview, *, before: Overview | None = None) -> RenderableType:
@@ -38,10 +74,10 @@ def _counts(now: Overview, before: Overview | None) -> Table:
 
 def _positions(now: Overview) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for heading in ("position", "state", "last capture", "sensor"):
+    for heading in ("position", "state", "last capture"):
         table.add_column(heading, overflow="fold", no_wrap=heading != "position")
     for item in now.positions:
-        table.add_row(str(item["pk"]), state(str(item["state"])), moment(item["last_t_ms"]), item.get("sensor"))
+        table.add_row(str(item["pk"]), state(str(item["state"])), moment(item["last_t_ms"]))
     return table
 
 

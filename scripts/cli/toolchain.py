@@ -24,10 +24,14 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return adopt({**os.environ, "PATH": path}, extra or {})
 
 
-def install_cdk() -> None:
-    """The CDK CLI of package-lock.json in node_modules; nothing to do when it is there already."""
+def check_node() -> None:
     if not NODE.exists():
         raise Problem(f"Node is missing at {NODE}", "remove .venv and run the command again")
+
+
+def install_cdk() -> None:
+    """The CDK CLI of package-lock.json in node_modules; nothing to do when it is there already."""
+    check_node()
     lock = hashlib.sha256((ROOT / "package-lock.json").read_bytes()).hexdigest()
     stamp = ROOT / "node_modules" / ".lock-digest"
     if CDK.exists() and stamp.exists() and stamp.read_text() == lock:

@@ -5,19 +5,23 @@ with IAM enforced. Leaving the view (Ctrl-C) leaves it running; `telltale down` 
 """
 
 import argparse
+import contextlib
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
-from rich.live import Live
+from telltale.core.plant import Plant
 
 from cli import demo, down, gateways, live, local_aws, local_deploy, plant, toolchain
+from cli.arguments import positive
 from cli.deployment import HOME, ROOT, Deployment
-from cli.overview import Overview, look, percentile
+from cli.overview import Item, Overview, look, percentile
 from cli.problem import Problem
 
 FIRST_RUN = HOME / "first-run.json"
@@ -26,10 +30,10 @@ LOOK_EVERY_S = 1.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plant", type=Path, default=ROOT / "plant.yaml", help="the plant file (plant.yaml)")
-    parser.add_argument("--speed", type=float, default=demo.SPEED, help="simulated seconds a second (%(default)g)")
+    parser.add_argument("--speed", type=positive, default=demo.SPEED, help="simulated seconds a second (%(default)g)")
     parser.add_argument("--no-simulation", action="store_true", help="deploy and apply the plant, publish nothing")
     parser.add_argument("--once", action="store_true", help="leave when the first work order is open")
-    parser.add_argument("--timeout", type=float, default=240.0, help="seconds that --once waits for it")
+    parser.add_argument("--timeout", type=positive, default=240.0, help="seconds that --once waits for it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="with --once: write the measured times there")
 
 
@@ -40,25 +44,42 @@ def run(arguments: argparse.Namespace) -> int:
     def say(what: str) -> None:
         console.print(f"[dim]{time.time() - started:6.1f} s[/dim]  {what}")
 
-    deployment = bring_up(arguments.plant, say)
+    wanted = plant.read_or_explain(arguments.plant)
+    toolchain.check_node()
+    with _alone(say):
+        deployment = bring_up(wanted, say)
     if not arguments.no_simulation:
         say(f"the plant starts to run, {arguments.speed:g} times as fast as time, until it reaches now")
         start_plant(arguments.plant, arguments.speed)
     if not arguments.once:
-        return _watch(deployment)
+        return _watch(deployment, console)
     try:
-        order, overview = _first_order(deployment, time.monotonic() + arguments.timeout, console)
+        case, overview = _first_order(deployment, time.monotonic() + arguments.timeout, console)
     finally:
         down.stop_plant()
     seconds = time.time() - started
-    say(f"work order {order} is open: {overview.cases[0]['position']}: {overview.cases[0]['reason']}")
-    _report(arguments.json, seconds, order, overview)
+    new = bool(case.get("received_ms", 0) >= started * 1000)
+    since = "" if new else " (since an earlier run)"
+    say(f"work order {case['order_ref']} is open{since}: {case['position']}: {case['reason']}")
+    _report(arguments.json, seconds, case, overview, new=new)
     return 0
 
 
-def bring_up(plant_file: Path, say: local_deploy.Say) -> Deployment:
+@contextlib.contextmanager
+def _alone(say: local_deploy.Say) -> Iterator[None]:
+    """Two that bring it up at once would be in each other's way: the second waits."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    with (HOME / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another `up` is at work in this folder; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def bring_up(wanted: Plant, say: local_deploy.Say) -> Deployment:
     """A running, deployed local Telltale with the plant applied and its gateways provisioned; safe to repeat."""
-    HOME.mkdir(exist_ok=True)
     down.stop_plant()
     local = local_aws.running()
     if local is None:
@@ -70,7 +91,6 @@ def bring_up(plant_file: Path, say: local_deploy.Say) -> Deployment:
         say("installing the CDK command line")
     toolchain.install_cdk()
     deployment = local_deploy.deploy(local, say)
-    wanted = plant.read_or_explain(plant_file)
     registry = plant.open_registry()
     changes = plant.diff(registry.plant(), wanted)
     plant.write(registry, plant.agreed(changes, yes=True, prune=False))
@@ -90,34 +110,27 @@ def start_plant(plant_file: Path, speed: float) -> None:
     (HOME / "plant.pid").write_text(str(process.pid))
 
 
-def _watch(deployment: Deployment) -> int:
-    before = look(deployment)
-    with Live(live.picture(before), refresh_per_second=4, screen=False) as view:
-        try:
-            while True:
-                time.sleep(LOOK_EVERY_S)
-                now = look(deployment)
-                view.update(live.picture(now, before=before))
-                before = now
-        except KeyboardInterrupt:
-            pass
-    print("still running: `scripts/telltale status` looks again, `scripts/telltale down` stops it")
+def _watch(deployment: Deployment, console: Console) -> int:
+    with live.view(console, transient=False) as show, contextlib.suppress(KeyboardInterrupt):
+        while True:
+            show(look(deployment))
+            time.sleep(LOOK_EVERY_S)
+    console.print("\nstill running: `scripts/telltale status` looks again, `scripts/telltale down` stops it")
     return 0
 
 
-def _first_order(deployment: Deployment, deadline: float, console: Console) -> tuple[str, Overview]:
-    """Key of the first work order and the overview it was seen in; Problem when none is open in time."""
-    now = before = look(deployment)
-    with Live(live.picture(now), console=console, refresh_per_second=4, transient=True) as view:
-        while time.monotonic() < deadline:
+def _first_order(deployment: Deployment, deadline: float, console: Console) -> tuple[Item, Overview]:
+    """The first case with a work order, and the overview it was seen in; Problem when there is none in time."""
+    with live.view(console, transient=True) as show:
+        while True:
             now = look(deployment)
-            view.update(live.picture(now, before=before))
-            orders = [str(case["order_ref"]) for case in now.cases if case.get("order_ref")]
-            if orders:
-                return orders[0], now
-            before = now
+            show(now)
+            case = next((case for case in now.cases if case.get("order_ref")), None)
+            if case is not None:
+                return case, now
+            if time.monotonic() > deadline or (not now.captures.records and not down.plant_runs()):
+                raise Problem(f"no work order was open in time: {_why(now)}", "see `scripts/telltale logs --errors`")
             time.sleep(LOOK_EVERY_S)
-    raise Problem("no work order was open in time: " + _why(now), "see `scripts/telltale status` and `… logs`")
 
 
 def _why(now: Overview) -> str:
@@ -132,13 +145,13 @@ def _why(now: Overview) -> str:
     return f"{len(now.cases)} cases are open, but the maintenance system has no order"
 
 
-def _report(file: Path | None, seconds: float, order: str, overview: Overview) -> None:
-    """The measured times; `seconds` is the first run in this folder, `seconds_second_run` the latest after it."""
+def _report(file: Path | None, seconds: float, case: Item, overview: Overview, *, new: bool) -> None:
+    """The measured times: `seconds` is the first run in this folder, `seconds_second_run` the latest after it."""
     times = {"seconds": round(seconds, 1)}
     if FIRST_RUN.exists():
         times = {**json.loads(FIRST_RUN.read_text()), "seconds_second_run": times["seconds"]}
-    else:
+    elif new:
         FIRST_RUN.write_text(json.dumps(times))
     if file is not None:
         p95 = percentile(overview.case_lags_s, 95)
-        file.write_text(json.dumps({**times, "work_order": order, "publish_to_case_p95_s": p95}) + "\n")
+        file.write_text(json.dumps({**times, "work_order": case["order_ref"], "publish_to_case_p95_s": p95}) + "\n")
