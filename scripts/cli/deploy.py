@@ -14,6 +14,7 @@ from typing import Any
 
 import boto3
 import botocore.exceptions
+from botocore.config import Config
 
 from cli import toolchain
 from cli.deployment import ROOT, Deployment, save
@@ -63,7 +64,10 @@ def where() -> Account:
         session = boto3.Session()
         if session.region_name is None:
             raise Problem("no AWS region is set", "set AWS_REGION, or a region in the profile")
-        identity = session.client("sts").get_caller_identity()
+        asking = Config(retries={"max_attempts": 2}, connect_timeout=5, read_timeout=10)
+        identity = session.client("sts", config=asking).get_caller_identity()
+    except botocore.exceptions.HTTPClientError as error:
+        raise Problem(f"AWS cannot be reached: {error}", "see to the network, the proxy and the region") from error
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         raise Problem(
             f"no usable AWS credentials: {error}",

@@ -11,7 +11,7 @@ from typing import Any
 
 import boto3
 
-from cli import deploy, toolchain
+from cli import deploy, gateways, toolchain
 from cli.problem import Problem
 
 DATA, LINE = deploy.STACKS
@@ -51,12 +51,20 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.yes and not deploy.agreed("Remove?"):
         return 1
     for name in going:
+        if name == LINE:
+            _release_gateways(stacks[LINE])
         if name == DATA:  # only now: the line, which writes into it, is gone
             _empty_buckets(resources)
         done = toolchain.cdk(["destroy", name, "--exclusively", "--force", *_context(arguments.stage)])
         if done.returncode != 0:
             raise Problem(f"{name} could not be removed (see above)", "run the command again: it goes on from here")
     return 0
+
+
+def _release_gateways(line: dict[str, Any]) -> None:
+    policy = next((o["OutputValue"] for o in line.get("Outputs", ()) if o["OutputKey"] == "GatewayPolicy"), None)
+    if policy is not None and (count := gateways.release(client("iot"), policy)):
+        print(f"the gateway policy was taken off {count} certificates; they stay, and may publish nothing")
 
 
 def empty(s3: Any, bucket: str) -> int:

@@ -31,7 +31,9 @@ def provision(deployment: Deployment, gateway: str) -> Credentials:
     made_under = home / "authority.json"
     if known.key.exists() and known.certificate.exists() and made_under.exists():
         certificate_id, text = json.loads(made_under.read_text())
-        if text == _text(ca) and _is_active(iot, certificate_id):
+        arn = _active(iot, certificate_id)
+        if text == _text(ca) and arn is not None:
+            iot.attach_policy(policyName=deployment.outputs["GatewayPolicy"], target=arn)  # a new line has a new policy
             return known
     _create_thing(iot, gateway, deployment.outputs["GatewayThingType"])
     made = iot.create_keys_and_certificate(setAsActive=True)
@@ -60,12 +62,25 @@ def _create_thing(iot: Any, gateway: str, thing_type: str) -> None:
         return  # exists with other attributes: its certificate is what we are here for
 
 
-def _is_active(iot: Any, certificate_id: str) -> bool:
+def _active(iot: Any, certificate_id: str) -> str | None:
+    """ARN of the certificate, if it is there and active."""
     try:
-        answer = iot.describe_certificate(certificateId=certificate_id)
+        found = iot.describe_certificate(certificateId=certificate_id)["certificateDescription"]
     except iot.exceptions.ResourceNotFoundException:
-        return False
-    return bool(answer["certificateDescription"]["status"] == "ACTIVE")
+        return None
+    return str(found["certificateArn"]) if found["status"] == "ACTIVE" else None
+
+
+def release(iot: Any, policy: str) -> int:
+    """Takes the policy off every certificate that has it, since it cannot be removed before; how many there were.
+
+    The certificates stay, and `provision` gives those of this computer the policy of the next deployment.
+    """
+    pages = iot.get_paginator("list_targets_for_policy").paginate(policyName=policy)
+    targets = [target for page in pages for target in page["targets"]]
+    for target in targets:
+        iot.detach_policy(policyName=policy, target=target)
+    return len(targets)
 
 
 def _text(ca: Path | None) -> str | None:
