@@ -105,6 +105,17 @@ def test_what_is_sent_twice_is_stored_once(line: Telltale) -> None:
     assert len(line.query(f"select * from captures where capture_id = '{SENSOR}@{t_ms}'")) == 1
 
 
+def test_basic_ingest_takes_the_same_way_without_the_broker(line: Telltale) -> None:
+    t_ms = now_ms()
+    rule = line.deployment.outputs["CaptureRule"]
+    before = line.status()["captures"]
+
+    send(line, Message(f"$aws/rules/{rule}/{topic()}", wire.encode_json(capture(t_ms, temperature_c=39.0))))
+
+    after = line.status()["captures"]
+    assert (after["stored"] - before["stored"], after["quarantined"] - before["quarantined"]) == (1, 0)
+
+
 def bad_inputs(t_ms: int) -> dict[Reason, list[Message]]:
     """Messages that can never be stored, by the reason they must be given."""
 
