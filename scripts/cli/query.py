@@ -24,11 +24,13 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+from telltale.adapters.receipts import PENDING
 
 from cli import sql
 from cli.answer import Answer
-from cli.deployment import NotDeployed, current
+from cli.deployment import current
 from cli.problem import Problem
+from cli.tables import objects_below
 from cli.trino import named_queries
 
 FORMATS = ("table", "csv", "json", "parquet")
@@ -51,12 +53,12 @@ def run(args: argparse.Namespace) -> int:
     form = _format(args)
     limit = SHOWN if args.limit is None and form == "table" and args.out is None else args.limit
     text = text_of(args.query, sys.stdin)
-    try:
-        answer = sql.run(current(), text, limit=limit)
-    except NotDeployed as error:
-        raise Problem(str(error)) from error
+    deployment = current()
+    answer = sql.run(deployment, text, limit=limit)
     _deliver(answer, form, args.out)
     print(summary(answer), file=sys.stderr)
+    if not answer.table.num_rows and (waiting := len(objects_below(deployment, PENDING))):
+        print(f"not in the tables yet: {waiting} batches, which the committer's next run adds", file=sys.stderr)
     return 0
 
 

@@ -183,6 +183,18 @@ def test_a_mistake_gets_a_word_of_help(words: list[str], message: str, lake: lis
     assert message in str(caught.value)
 
 
+def test_an_empty_answer_says_when_rows_are_still_on_their_way(
+    lake: list[int | None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = Answer(ANSWER.table.slice(0, 0), more=False, engine="duckdb")
+    monkeypatch.setattr(sql, "run", lambda *_, **__: empty)
+    monkeypatch.setattr(query, "objects_below", lambda *_: {"receipts/pending/a": 1, "receipts/pending/b": 2})
+
+    assert telltale_query("SELECT 1", "--format", "csv") == 0
+
+    assert "not in the tables yet: 2 batches" in capsys.readouterr().err
+
+
 def test_without_a_deployment_it_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
     def none_yet() -> Deployment:
         raise NotDeployed("run `scripts/telltale up`")
