@@ -75,13 +75,15 @@ def _line(arguments: argparse.Namespace) -> dict[str, Any]:
         settle(deployment, records=len(load.messages))
     seconds = time.monotonic() - started
     commit(deployment)
-    counts = look(deployment).captures
+    now = look(deployment)
+    counts = now.captures
     rows = stored_rows(deployment)
     lags = publish_to_case(deployment, names[SENSORS:])
     return {
         "captures": len(load.expected),
         "published": len(load.messages),
         "stored": counts.stored,
+        "judged": now.features.stored,
         "duplicate": counts.duplicate,
         "quarantined": counts.quarantined,
         "lost": len(load.expected - set(rows)),
@@ -125,18 +127,33 @@ def publish(deployment: Deployment, messages: Sequence[Message], *, noun: str, r
 
 
 def settle(deployment: Deployment, *, records: int) -> None:
-    """Waits until every record that was published is finished, and every feature row of them judged."""
+    """Waits until every record that was published is finished, and what became of it on the features stream too."""
     deadline = time.monotonic() + SETTLE_S
     while time.monotonic() < deadline:
-        now = look(deployment)
-        if now.captures.records >= records and now.features.records >= now.captures.stored:
+        if look(deployment).captures.records >= records and drained(deployment, deployment.outputs["FeaturesStream"]):
             return
         time.sleep(1.0)
+    now = look(deployment)
     raise Problem(
-        f"after {SETTLE_S:g} s only {now.captures.records} of {records} records are finished, "
-        f"and {now.features.records} of {now.captures.stored} feature rows judged",
+        f"after {SETTLE_S:g} s {now.captures.records} of {records} records are finished, "
+        f"and {now.features.stored} of {now.captures.stored} feature rows judged",
         "see `scripts/telltale logs --errors`",
     )
+
+
+def drained(deployment: Deployment, stream: str) -> bool:
+    """Nothing is on the stream after what its reader has finished."""
+    kinesis, dynamodb = deployment.client("kinesis"), deployment.client("dynamodb")
+    for shard in kinesis.list_shards(StreamName=stream)["Shards"]:
+        key = {"pk": {"S": f"batch#{stream}#{shard['ShardId']}"}}
+        item = dynamodb.get_item(TableName=deployment.outputs["ProgressTable"], Key=key).get("Item", {})
+        place: dict[str, str] = {"ShardIteratorType": "TRIM_HORIZON"}
+        if "done" in item:
+            place = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": item["done"]["S"]}
+        iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard["ShardId"], **place)["ShardIterator"]
+        if kinesis.get_records(ShardIterator=iterator, Limit=1)["Records"]:
+            return False
+    return True
 
 
 def commit(deployment: Deployment) -> None:
@@ -147,6 +164,7 @@ def commit(deployment: Deployment) -> None:
         answer = client.invoke(FunctionName=deployment.outputs["CommitFunction"], Payload=b"{}")
         if time.monotonic() > deadline:
             raise Problem(f"receipts are still pending; the committer last said {answer['Payload'].read()[:500]!r}")
+        time.sleep(1.0)  # one that was killed a moment ago holds the lease for a while
 
 
 def _pending(deployment: Deployment) -> int:

@@ -16,6 +16,7 @@ STEP_MS = 600_000
 SAMPLES = 1024
 FS_HZ = 6_400.0
 SCALE_G = 0.0005
+DISORDER = 20  # places that a message may be late by: fewer than there are sensors, so each sensor's stay in order
 BAD_SPEED = 9.5  # mm/s RMS: beyond C/D of ISO 10816-1 class II (7.1)
 
 
@@ -59,11 +60,14 @@ def bad_day(count: int, *, sensors: Sequence[str], now_ms: int, seed: int, share
         capture = _capture(sensor, t_ms, rng)
         form = "cbor" if capture.waveforms else "json"
         valid.append((message(capture, form), (sensor, capture.capture_id, capture.part)))
-    repeats = [valid[i][0] for i in rng.integers(0, count, int(count * share))]
+    repeated = rng.integers(0, count, int(count * share))
+    repeats = [valid[i][0] for i in repeated]
     bad = [_bad(i, valid[int(rng.integers(0, count))][0], rng) for i in range(int(count * share))]
     everything = [m for m, _ in valid] + repeats + bad
-    places = np.concatenate([np.arange(count), rng.uniform(0, count, len(repeats) + len(bad))])
-    order = np.argsort(places + rng.uniform(0, 20, len(everything)), kind="stable")
+    jitter = rng.uniform(0, DISORDER, count)
+    again = rng.uniform(repeated + DISORDER, count + DISORDER)  # a gateway repeats what it has sent before
+    places = np.concatenate([np.arange(count) + jitter, again, rng.uniform(0, count, len(bad))])
+    order = np.argsort(places, kind="stable")
     return Load(
         messages=tuple(everything[i] for i in order),
         expected=frozenset(identity for _, identity in valid),

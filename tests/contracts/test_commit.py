@@ -10,7 +10,7 @@ import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
 from telltale.adapters import parquet
-from telltale.adapters.commit import PLAN, Busy, Committer
+from telltale.adapters.commit import LEASE_MS, PLAN, Busy, Committer
 from telltale.adapters.lake import Lake, glue_catalog
 from telltale.adapters.receipts import COMMITTED, PENDING, DataFile, Receipt
 from telltale.core import schema
@@ -23,7 +23,7 @@ from tests.contracts.test_registry import table as progress_table
 
 NOW = 1_790_000_000_000
 LONG_MS = 300_000
-CHANGES = 8  # that one commit of one receipt makes: lease, batches, plan, two tables, move, plan, …
+CHANGES = 10  # that one commit of one receipt makes: lease, batches, plan, two tables with the lease, move, plan, …
 
 
 class Place:
@@ -169,7 +169,7 @@ def test_a_commit_killed_at_any_step_is_finished_by_the_next_one_exactly_once(pl
             place.commit(owner="killed", interrupt=killed_at(moment))
             killed = False
         except Killed:
-            place.now_ms += LONG_MS + 1000  # its lease runs out
+            place.now_ms += LEASE_MS + 1  # its lease runs out: nobody is held up for longer
         place.commit(owner="next")
 
         assert place.values() == [float(n) for n in range(1, published + 1)], f"killed at {moment}"

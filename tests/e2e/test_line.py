@@ -289,6 +289,6 @@ def test_nothing_is_lost_or_doubled_while_functions_are_killed(tmp_path: Path, t
     assert done.returncode == 0, done.stderr[-3000:]
     figures = json.loads(file.read_text())
     assert (figures["captures"], figures["stored"], figures["lost"], figures["doubled"]) == (400, 400, 0, 0)
-    assert (figures["duplicate"], figures["quarantined"]) == (20, 20)
+    assert (figures["judged"], figures["duplicate"], figures["quarantined"]) == (400, 20, 20)
     assert figures["functions_killed"] > 0
     assert figures["publish_to_case_p95_s"] <= 5

@@ -31,6 +31,7 @@ from telltale.core import schema
 
 PLAN = "commits/plan.json"
 RECEIPTS_A_PLAN = 1000  # one listing; about 3,000 files, whose footers are read in the minute that a commit has
+LEASE_MS = 60_000  # longer than adding the files of one table takes; nothing depends on it
 AT_ONCE = 16  # calls to S3, each nearly all waiting
 TABLES = {table.name: table for table in schema.TABLES}
 
@@ -81,7 +82,7 @@ class Committer:
 
         Raises Busy when another committer is at it.
         """
-        self._take_lease(until_ms)
+        self._hold_lease()
         try:
             commits = []
             while self._now_ms() < until_ms - spare_ms and (commit := self._commit()):
@@ -101,6 +102,7 @@ class Committer:
                 return None
             plan, tag = made, self._write_plan(made, replacing=tag)
         for name, keys in plan.files.items():
+            self._hold_lease()
             self._lake.add(TABLES[name], [f"s3://{self._bucket}/{key}" for key in keys], number=plan.number)
         self._each(self._move, plan.receipts)
         self._write_plan(Plan(plan.number, plan.receipts, plan.files, done=True), replacing=tag)
@@ -191,18 +193,20 @@ class Committer:
 
     # --- The lease
 
-    def _take_lease(self, until_ms: int) -> None:
-        lease = {
-            "pk": {"S": "lease#commit"},
-            "owner": {"S": self._owner},
-            "expires_ms": {"N": str(until_ms)},
-        }
+    def _hold_lease(self) -> None:
+        """Take the lease or hold it longer. It is short, so that a committer that died holds nobody up for long."""
+        now_ms = self._now_ms()
         try:
             self._dynamodb.put_item(
                 TableName=self._table,
-                Item=lease,
-                ConditionExpression="attribute_not_exists(pk) OR expires_ms < :now",
-                ExpressionAttributeValues={":now": {"N": str(self._now_ms())}},
+                Item={
+                    "pk": {"S": "lease#commit"},
+                    "owner": {"S": self._owner},
+                    "expires_ms": {"N": str(now_ms + LEASE_MS)},
+                },
+                ConditionExpression="attribute_not_exists(pk) OR expires_ms < :now OR #owner = :owner",
+                ExpressionAttributeNames={"#owner": "owner"},
+                ExpressionAttributeValues={":now": {"N": str(now_ms)}, ":owner": {"S": self._owner}},
             )
         except self._dynamodb.exceptions.ConditionalCheckFailedException as held:
             raise Busy("another committer holds the lease") from held
