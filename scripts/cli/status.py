@@ -6,10 +6,9 @@ import json
 
 from rich.console import Console
 
-from cli import live, local_aws
+from cli import live
 from cli.deployment import current
 from cli.overview import look, percentile
-from cli.problem import Problem
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,10 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    deployment = current()
-    if "TELLTALE_MQTT_CA" in deployment.environment and local_aws.running() is None:
-        raise Problem("the local Telltale is not running", "start it with `scripts/telltale up`")
-    now = look(deployment)
+    now = look(current())
     if arguments.json:
         figures = {
             "publish_to_case_p50_s": percentile(now.case_lags_s, 50),
