@@ -60,8 +60,8 @@ def _type(column: Column) -> str:
 
 
 def _features() -> str:
-    features = ((f"`{c.name}`", c.formula or "", c.source or "") for c in FEATURES)
-    rows = _grid(("feature", "formula", "source"), features)
+    features = ((f"`{c.name}`", c.unit or "", c.band or "", c.formula or "", c.source or "") for c in FEATURES)
+    rows = _grid(("feature", "unit", "band", "formula", "source"), features)
     return f"## How the features are computed\n\nOf one axis of one capture, x, with n samples.\n\n{rows}\n"
 
 

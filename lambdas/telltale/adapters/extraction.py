@@ -192,8 +192,7 @@ def _axes(news: Sequence[New]) -> list[dict[str, Features]]:
     """For each message the indicators of each axis: of its waveform, and where that gives none the device's own."""
     waves = [(new, wave) for new in news for wave in new.capture.waveforms]
     speeds = [None if new.speed_rpm is None else new.speed_rpm / 60 for new, _ in waves]
-    bearings = [new.position.bearing for new, _ in waves]
-    found = axes_features([(wave, s, b) for (_, wave), s, b in zip(waves, speeds, bearings, strict=True)])
+    found = axes_features([(wave, s, new.position.machine) for (new, wave), s in zip(waves, speeds, strict=True)])
     by_new: dict[int, dict[str, Features]] = {id(new): {} for new in news}
     for (new, wave), features in zip(waves, found, strict=True):
         by_new[id(new)][wave.axis] = features

@@ -35,6 +35,8 @@ def decode(kind: str, doc: str) -> Item:
     if kind == "position":
         values["limits"] = Limits(**values["limits"])
         values["bearing"] = Bearing(**values["bearing"]) if values["bearing"] else None
+        values["bands_hz"] = tuple(tuple(band) for band in values.get("bands_hz", ()))
+        values["envelope_band_hz"] = tuple(values["envelope_band_hz"]) if values.get("envelope_band_hz") else None
     if kind == "sensor":
         values["assignments"] = tuple(Assignment(**assignment) for assignment in values["assignments"])
     return KINDS[kind](**values)

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from telltale.core.bearings import FaultOrders, fault_orders
 from telltale.core.capture import Waveform
-from telltale.core.plant import Bearing
+from telltale.core.plant import Machine
 from telltale.core.schema import FEATURES
 
 Array = NDArray[Any]
@@ -50,7 +50,9 @@ BLOCK_SAMPLES = 400_000  # computed at once: their spectra still fit the caches 
 
 _LINES = FaultOrders._fields
 _BSF = _LINES.index("bsf")
-_ENVELOPE_NAMES = tuple(column.name for column in FEATURES if column.name.startswith("env_"))
+_ENVELOPE_NAMES = tuple(
+    column.name for column in FEATURES if column.name.startswith("env_") and not column.name.endswith("_hz")
+)
 
 
 def features(
@@ -91,8 +93,8 @@ def features(
     return {name: np.concatenate([block[name] for block in blocks]).reshape(shape) for name in blocks[0]}
 
 
-def axes_features(items: Sequence[tuple[Waveform, float | None, Bearing | None]]) -> list[dict[str, float | None]]:
-    """The indicators of each (waveform, shaft speed in Hz, bearing), in the order given; None where unknown.
+def axes_features(items: Sequence[tuple[Waveform, float | None, Machine]]) -> list[dict[str, float | None]]:
+    """The indicators of each (waveform, shaft speed in Hz, machine), in the order given; None where unknown.
 
     Records of the same length and rate are computed together. ValueError as `features` and
     `fault_orders`, or if a unit is neither g nor m/s2.
@@ -106,16 +108,16 @@ def axes_features(items: Sequence[tuple[Waveform, float | None, Bearing | None]]
     return [rows[place] for place in range(len(items))]
 
 
-def _group(
-    items: Sequence[tuple[Waveform, float | None, Bearing | None]], fs_hz: float
-) -> list[dict[str, float | None]]:
+def _group(items: Sequence[tuple[Waveform, float | None, Machine]], fs_hz: float) -> list[dict[str, float | None]]:
     unknown = FaultOrders(np.nan, np.nan, np.nan, np.nan)
     found = features(
         np.stack([waveform.samples for waveform, _, _ in items]),
         fs_hz=fs_hz,
         scale_g=[_scale_g(waveform) for waveform, _, _ in items],
         speed_hz=[np.nan if speed is None else speed for _, speed, _ in items],
-        bearing_orders=[unknown if bearing is None else fault_orders(bearing) for _, _, bearing in items],
+        bearing_orders=[
+            unknown if machine.bearing is None else fault_orders(machine.bearing) for _, _, machine in items
+        ],
     )
     columns = [[value if isfinite(value) else None for value in column.tolist()] for column in found.values()]
     return [dict(zip(found, row, strict=True)) for row in zip(*columns, strict=True)]
@@ -134,7 +136,8 @@ def _block(rows: Array, scale: Array, fs_hz: float, lines_hz: Array) -> dict[str
         x = _centred(rows)
         found = _time_indicators(x, scale) | _spectral_indicators(x, scale, fs_hz, lines_hz)
         unknown = ~np.isfinite(found["rms_g"])
-    return {name: np.where(unknown, np.nan, value) for name, value in found.items()}
+    missing = np.full(len(rows), np.nan)  # columns that are declared and not computed yet
+    return {c.name: np.where(unknown, np.nan, found.get(c.name, missing)) for c in FEATURES}
 
 
 def _centred(rows: Array) -> Array:

@@ -21,6 +21,32 @@ class Bearing:
 
 
 @dataclass(frozen=True)
+class Machine:
+    """What is known of the machine at a measuring point: where its vibration must show, and what to look for.
+
+    blades : blades, vanes or lobes that pass, of the shaft measured.   teeth : of the gear on it.
+    line_hz : mains frequency of its electric motor.   poles : of that motor.
+    envelope_band_hz : the band whose envelope is taken; None: the default of core.features.
+    bands_hz : up to four own bands whose acceleration RMS is kept.
+    directions : axis → horizontal, vertical or axial, as the sensor is mounted.
+    """
+
+    type: str = "Other"
+    bearing: Bearing | None = None
+    blades: int | None = None
+    teeth: int | None = None
+    line_hz: float | None = None
+    poles: int | None = None
+    envelope_band_hz: tuple[float, float] | None = None
+    bands_hz: tuple[tuple[float, float], ...] = ()
+    directions: Mapping[str, str] = field(default_factory=dict)
+
+
+UNKNOWN_MACHINE = Machine()
+OWN_BANDS = 4  # own bands a position may have; each has a column
+
+
+@dataclass(frozen=True)
 class Limits:
     """Limits a person set for one position; None leaves the machine class or the default to decide.
 
@@ -47,6 +73,13 @@ class Position:
     running_above_rpm: float | None = None  # below it the machine counts as off
     running_above_g: float | None = None  # acceleration RMS below which it counts as off, without a speed
     bearing: Bearing | None = None
+    blades: int | None = None  # what Machine says of these
+    teeth: int | None = None
+    line_hz: float | None = None
+    poles: int | None = None
+    envelope_band_hz: tuple[float, float] | None = None
+    bands_hz: tuple[tuple[float, float], ...] = ()
+    directions: Mapping[str, str] = field(default_factory=dict)
     interval_s: float = 3600.0  # how often captures are expected
     settings: Mapping[str, float] = field(default_factory=dict)  # overrides of core.detect.Settings, by name
     action: str | None = None  # what to suggest in a work order
@@ -62,6 +95,21 @@ class Position:
     def asset(self) -> str:
         """Path of the asset: `site/area/asset`."""
         return self.id.rsplit("/", 1)[0]
+
+    @property
+    def machine(self) -> Machine:
+        """What the signal core needs to know of it."""
+        return Machine(
+            type=self.type,
+            bearing=self.bearing,
+            blades=self.blades,
+            teeth=self.teeth,
+            line_hz=self.line_hz,
+            poles=self.poles,
+            envelope_band_hz=self.envelope_band_hz,
+            bands_hz=self.bands_hz,
+            directions=self.directions,
+        )
 
 
 @dataclass(frozen=True)

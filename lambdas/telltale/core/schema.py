@@ -22,6 +22,7 @@ class Column:
     unit: str | None = None
     required: bool = False
     formula: str | None = None  # for features: how it is computed
+    band: str | None = None  # for features: of which frequencies
     source: str | None = None  # for features: the standard or text the formula is from
 
 
@@ -52,18 +53,34 @@ T = Column("t", "timestamp", "when it was sampled", required=True)
 AXIS = _id("axis", "x, y or z, as the sensor is mounted")
 
 
-def _feature(name: str, unit: str | None, meaning: str, formula: str, source: str) -> Column:
-    return Column(name, "double", meaning, unit, formula=formula, source=source)
+def _feature(name: str, unit: str | None, meaning: str, formula: str, source: str, band: str = "all") -> Column:
+    return Column(name, "double", meaning, unit, formula=formula, band=band, source=source)
 
 
 def _band(low: int, high: int) -> Column:
     return _feature(
         f"band_{low}_{high}_g",
         "g",
-        f"acceleration RMS from {low} to {high} Hz; null where the record is too short or too slowly sampled for it",
-        f"sqrt(sum of the power of the bins in [{low}, {high}) Hz), Hann window, divided by its mean square",
+        "acceleration RMS of the band; null where the record is too short or too slowly sampled for it",
+        _BAND_RMS,
         "1-2-5 series of band edges; Parseval",
+        f"{low}-{high} Hz",
     )
+
+
+def _own_band(number: int) -> Column:
+    return _feature(
+        f"band_own_{number}_g",
+        "g",
+        f"acceleration RMS of the position's own band {number}; null where none is set",
+        _BAND_RMS,
+        "set for the position (bands_hz); Parseval",
+        "own",
+    )
+
+
+def _order(name: str, meaning: str, formula: str, band: str) -> Column:
+    return _feature(f"{name}_mm_s", "mm/s", f"{meaning}; null without a speed", formula, _ORDERS, band)
 
 
 def _line(name: str, order: str, defect: str) -> Column:
@@ -73,6 +90,7 @@ def _line(name: str, order: str, defect: str) -> Column:
         f"amplitude of the envelope at {order}, {defect}; null without a speed and a bearing",
         f"strongest line of the envelope spectrum within 2 % of {order}, power summed over its Hann lobe",
         _RANDALL,
+        _ENVELOPE,
     )
 
 
@@ -83,17 +101,23 @@ def _line_ratio(name: str, order: str) -> Column:
         f"how far the envelope's line at {order} stands above the noise around it; noise alone gives about 2",
         f"env_{name}_g / median of the envelope spectrum within 50 % of {order}",
         _RANDALL,
+        _ENVELOPE,
     )
 
 
 _MOMENTS = "ISO 13373-2; moments of the whole record with its mean m removed, divided by n"
 _RANDALL = "R. B. Randall, J. Antoni, MSSP 25 (2011) 485-520"
-_VELOCITY = (
-    "sqrt(sum of the power of the bins / (2 pi f)^2) over [{} Hz, 1000 Hz), Hann window, divided by its mean square"
-)
+_ORDERS = "ISO 13373-3: lines of rotor faults; RMS of the line, so that lines and bands add as powers"
+_HEALTH = "sensor health; the limits are in core.sensor"
+_ENVELOPE = "env_low_hz-env_high_hz"
+_BAND_RMS = "sqrt(sum of the power of the bins in [low, high)), Hann window, divided by its mean square"
+_VELOCITY = "sqrt(sum of the power of the bins / (2 pi f)^2), Hann window, divided by its mean square"
+_DISPLACEMENT = "sqrt(sum of the power of the bins / (2 pi f)^4), Hann window, divided by its mean square"
 
-# The condition indicators of one axis of one capture; core.features computes them, in this order.
+# The routine set: the condition indicators of one axis of one capture. core.features computes them, in this order.
 FEATURES: tuple[Column, ...] = (
+    # Time domain
+    _feature("mean_g", "g", "mean of the record: the sensor's offset, and gravity where it measures it", "m", _MOMENTS),
     _feature("rms_g", "g", "acceleration RMS", "sqrt(mean((x - m)^2))", _MOMENTS),
     _feature("peak_g", "g", "largest excursion from the mean", "max|x - m|", _MOMENTS),
     _feature("peak_to_peak_g", "g", "span of the record", "max x - min x", _MOMENTS),
@@ -112,20 +136,56 @@ FEATURES: tuple[Column, ...] = (
         "mean((x - m)^3) / mean((x - m)^2)^1.5",
         _MOMENTS,
     ),
+    _feature("shape_factor", None, "a sine has 1.111; null where nothing moves", "rms / mean|x - m|", _MOMENTS),
+    _feature("impulse_factor", None, "a sine has 1.571; null where nothing moves", "peak / mean|x - m|", _MOMENTS),
+    _feature(
+        "clearance_factor",
+        None,
+        "a sine has 1.716; null where nothing moves",
+        "peak / mean(sqrt|x - m|)^2",
+        _MOMENTS,
+    ),
+    _feature(
+        "zero_crossings_hz",
+        "1/s",
+        "how often the record passes its mean; a sine of f has 2 f",
+        "sign changes of x - m / duration",
+        "S. O. Rice, BSTJ 23 (1944) 282-332",
+    ),
+    # Velocity and displacement
     _feature(
         "velocity_rms_mm_s",
         "mm/s",
-        "velocity RMS from 10 to 1000 Hz; null below 0.1 s or below 2000 Hz sampling",
-        _VELOCITY.format(10),
+        "velocity RMS; null below 0.1 s or below 2000 Hz sampling",
+        _VELOCITY,
         "ISO 20816-1, ISO 10816-1",
+        "10-1000 Hz",
     ),
     _feature(
         "velocity_2_rms_mm_s",
         "mm/s",
-        "velocity RMS from 2 to 1000 Hz, for shafts below 600 r/min; null below 0.5 s or below 2000 Hz sampling",
-        _VELOCITY.format(2),
+        "velocity RMS for shafts below 600 r/min; null below 0.5 s or below 2000 Hz sampling",
+        _VELOCITY,
         "ISO 20816-3, ISO 10816-3",
+        "2-1000 Hz",
     ),
+    _feature(
+        "displacement_rms_um",
+        "µm",
+        "displacement RMS; null below 0.1 s or below 2000 Hz sampling",
+        _DISPLACEMENT,
+        "ISO 20816-1",
+        "10-1000 Hz",
+    ),
+    _feature(
+        "displacement_2_rms_um",
+        "µm",
+        "displacement RMS for shafts below 600 r/min; null below 0.5 s or below 2000 Hz sampling",
+        _DISPLACEMENT,
+        "ISO 20816-1",
+        "2-1000 Hz",
+    ),
+    # Spectrum
     *(
         _band(low, high)
         for low, high in (
@@ -140,19 +200,100 @@ FEATURES: tuple[Column, ...] = (
             (10000, 20000),
         )
     ),
+    *(_own_band(number) for number in (1, 2, 3, 4)),
+    _feature(
+        "spectral_centroid_hz",
+        "Hz",
+        "where the power lies on average; null where nothing moves",
+        "sum of f P / sum of P, over the bins of the Hann spectrum above 0 Hz",
+        "ISO 13373-2",
+    ),
+    _feature(
+        "spectral_entropy",
+        None,
+        "0 where all power lies together, 1 where it is spread evenly; null where nothing moves",
+        "-sum of p ln p / ln(blocks); p: share of the power in blocks of 16 bins",
+        "C. E. Shannon, BSTJ 27 (1948) 379-423",
+    ),
+    _feature(
+        "noise_floor_g_rthz",
+        "g/√Hz",
+        "the level that half of the spectrum stays below",
+        "sqrt(median over blocks of 16 bins of their mean power density)",
+        "ISO 13373-2",
+    ),
+    # Orders
+    _order("order_1", "the shaft's own line, 1×", "RMS of the strongest line within the speed's tolerance of 1×", "1×"),
+    _order("order_2", "the line at 2×", "likewise at 2×", "2×"),
+    _order("order_3", "the line at 3×", "likewise at 3×", "3×"),
+    _order(
+        "order_half", "the lines at 0.5×, 1.5× and 2.5×", "likewise, root of the sum of squares", "0.5×, 1.5×, 2.5×"
+    ),
+    _order("order_4_10", "the harmonics from 4× to 10×", "likewise, root of the sum of squares", "4×-10×"),
+    _feature("order_2_ratio", None, "2× over 1×; null without a speed", "order_2 / order_1", _ORDERS, "1×, 2×"),
+    _feature("order_3_ratio", None, "3× over 1×; null without a speed", "order_3 / order_1", _ORDERS, "1×, 3×"),
+    _feature(
+        "order_half_ratio",
+        None,
+        "half orders over 1×; null without a speed",
+        "order_half / order_1",
+        _ORDERS,
+        "0.5×-2.5×",
+    ),
+    _feature(
+        "harmonic_share",
+        None,
+        "share of the velocity's power that lies on 1× to 10×; null without a speed",
+        "(order_1^2 + order_2^2 + order_3^2 + order_4_10^2) / velocity_rms^2, at most 1",
+        _ORDERS,
+        "1×-10×",
+    ),
+    _order("blade_pass", "the line at blades × speed", "likewise at blades ×", "blades ×"),
+    _feature(
+        "line_1_mm_s", "mm/s", "the line at mains frequency; null where it is not set", "likewise", _ORDERS, "mains"
+    ),
+    _feature(
+        "line_2_mm_s",
+        "mm/s",
+        "the line at twice mains frequency; null where it is not set",
+        "likewise",
+        _ORDERS,
+        "2 × mains",
+    ),
+    _feature(
+        "gear_mesh_g",
+        "g",
+        "acceleration RMS of the line at teeth × speed; null without a speed and a tooth count",
+        "RMS of the strongest line within the speed's tolerance of teeth ×",
+        _ORDERS,
+        "teeth ×",
+    ),
+    _feature(
+        "gear_sideband_ratio",
+        None,
+        "sidebands of the gear mesh over the mesh; null likewise",
+        "root of the sum of squares of the lines at mesh ± 1× and ± 2× / gear_mesh_g",
+        _ORDERS,
+        "teeth × ± 2×",
+    ),
+    # Envelope
+    _feature("env_low_hz", "Hz", "where the band begins whose envelope was taken", "set or default", _RANDALL),
+    _feature("env_high_hz", "Hz", "where it ends", "set or default", _RANDALL),
     _feature(
         "env_rms_g",
         "g",
-        "how much the envelope of the high band fluctuates",
-        "standard deviation of the magnitude of the analytic signal of 2-10 kHz (slower sensors: 0.4-0.8 of fs / 2)",
+        "how much the envelope of the band fluctuates",
+        "standard deviation of the magnitude of the band's analytic signal",
         _RANDALL,
+        _ENVELOPE,
     ),
     _feature(
         "env_kurtosis",
         None,
-        "impulsiveness of the high band; a tone has 1, Gaussian noise 2, impacts more",
+        "impulsiveness of the band; a tone has 1, Gaussian noise 2, impacts more",
         "mean(a^4) / mean(a^2)^2 of the envelope a",
         "J. Antoni, MSSP 20 (2006) 282-307: spectral kurtosis, plus 2",
+        _ENVELOPE,
     ),
     _line("bpfo", "BPFO", "where a defect of the outer race strikes"),
     _line("bpfi", "BPFI", "where a defect of the inner race strikes"),
@@ -162,6 +303,28 @@ FEATURES: tuple[Column, ...] = (
     _line_ratio("bpfi", "BPFI"),
     _line_ratio("bsf", "BSF or 2 BSF (the larger)"),
     _line_ratio("ftf", "FTF"),
+    # Sensor health
+    _feature(
+        "clipped_share",
+        None,
+        "share of samples that lie on the record's own extremes; a smooth record has 2 / n",
+        "(samples equal to max x + samples equal to min x) / n",
+        _HEALTH,
+    ),
+    _feature(
+        "repeated_share",
+        None,
+        "share of samples that equal the one before; 1 for a flat line",
+        "equal neighbours / (n - 1)",
+        _HEALTH,
+    ),
+    _feature(
+        "drift_g",
+        "g",
+        "how far the mean wanders within the record",
+        "mean of the last quarter - mean of the first quarter",
+        _HEALTH,
+    ),
 )
 
 CAPTURES = Table(

@@ -1,0 +1,106 @@
+"""What a diagnosis says, as values: lines that were looked at, findings with evidence for and against, and the whole.
+
+The fault names are those of ISO 13373-3 and of vibration practice; each maps to Monitron's failure mode, which a
+technician may close the case with.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+# The fault, in words → Monitron's failure mode
+FAULTS: Mapping[str, tuple[str, str]] = {
+    "IMBALANCE": ("imbalance", "IMBALANCE"),
+    "MISALIGNMENT": ("misalignment", "MISALIGNMENT"),
+    "STRUCTURAL_LOOSENESS": ("structural looseness", "STRUCTURAL_LOOSENESS"),
+    "ROTATING_LOOSENESS": ("rotating looseness", "ROTATING_LOOSENESS"),
+    "BEARING_OUTER_RACE": ("bearing, outer race", "OTHER"),
+    "BEARING_INNER_RACE": ("bearing, inner race", "OTHER"),
+    "BEARING_ROLLING_ELEMENT": ("bearing, rolling element", "OTHER"),
+    "BEARING_CAGE": ("bearing, cage", "OTHER"),
+    "BEARING_NOT_LOCALISED": ("bearing, rolling element or not localised", "OTHER"),
+    "GEAR_WEAR": ("gear wear", "OTHER"),
+    "BLADE_PASS": ("blade or vane pass", "OTHER"),
+    "CAVITATION": ("cavitation", "CAVITATION"),
+    "RESONANCE": ("resonance", "RESONANCE"),
+    "ELECTRICAL": ("electrical, 2× line frequency", "OTHER"),
+    "LUBRICATION": ("lubrication", "LUBRICATION"),
+}
+
+CANNOT_TELL = "CANNOT_TELL"  # something is wrong, or may be, and the lines do not say what
+NO_FAULT_FOUND = "NO_FAULT_FOUND"
+SENSOR_FAULT = "SENSOR_FAULT"  # the sensor, not the machine
+VERDICTS = (*FAULTS, CANNOT_TELL, NO_FAULT_FOUND, SENSOR_FAULT)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line that was looked for. `amplitude` and `floor` (of the noise around it) in `unit`, RMS.
+
+    spectrum : "velocity", "acceleration" or "envelope".   normal : what is usual for it here, None if not known.
+    """
+
+    name: str
+    spectrum: str
+    axis: str
+    hz: float
+    amplitude: float
+    floor: float
+    unit: str
+    normal: float | None = None
+
+    @property
+    def ratio(self) -> float:
+        """How far it stands above the noise; infinite over none."""
+        return self.amplitude / self.floor if self.floor > 0 else float("inf")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fault, how sure, and why: each text is a sentence with its numbers.
+
+    confidence : 0 to 1. What it means is said, and measured, in docs/diagnosis.md.
+    """
+
+    fault: str
+    axis: str
+    confidence: float
+    supports: tuple[str, ...]
+    contradicts: tuple[str, ...] = ()
+    lines: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the waveforms of one capture say.
+
+    verdict : a fault of FAULTS, CANNOT_TELL, NO_FAULT_FOUND or SENSOR_FAULT; `reason` is the sentence for it.
+    findings : every fault with any support, the most likely first.
+    untested : fault → why it could not be looked for ("no bearing geometry is known").
+    speed_source : measured, nominal, refined, estimated or unknown.
+    bands_hz : axis → the band whose envelope was taken.
+    """
+
+    verdict: str
+    confidence: float
+    reason: str
+    findings: tuple[Finding, ...] = ()
+    untested: Mapping[str, str] = field(default_factory=dict)
+    speed_hz: float | None = None
+    speed_source: str = "unknown"
+    bands_hz: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def fault(self) -> str | None:
+        """The fault that is named; None where none is."""
+        return self.verdict if self.verdict in FAULTS else None
+
+    @property
+    def failure_mode(self) -> str:
+        """Monitron's failure mode for it, for those who close the case."""
+        return FAULTS[self.verdict][1] if self.verdict in FAULTS else "UNDETERMINED"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
