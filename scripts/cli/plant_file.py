@@ -17,11 +17,13 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
 from telltale.core import bearings, limits
-from telltale.core.plant import Assignment, Bearing, Gateway, Limits, Plant, Position, Sensor, Site
+from telltale.core.capture import AXES
+from telltale.core.plant import OWN_BANDS, Assignment, Bearing, Gateway, Limits, Plant, Position, Sensor, Site
 from telltale.core.settings import Settings
 from telltale.core.validate import ID, SPEED_RPM, TEMPERATURE_C, VELOCITY_MM_S
 
 TYPES = ("Bearing", "Compressor", "Fan", "Gearbox", "Motor", "Pump", "Other")
+DIRECTIONS = ("horizontal", "vertical", "axial")
 CMMS: Mapping[str, tuple[str, ...]] = {"logbook": (), "webhook": ("url", "pushes")}  # adapter → its settings
 
 THING = re.compile(r"[A-Za-z0-9_:-]{1,64}")  # AWS IoT thing names have no dots
@@ -44,6 +46,13 @@ INHERITED_KEYS = (
     "running_above_rpm",
     "running_above_g",
     "bearing",
+    "blades",
+    "teeth",
+    "line_hz",
+    "poles",
+    "envelope_band_hz",
+    "bands_hz",
+    "directions",
     "interval",
     "settings",
     "action",
@@ -57,6 +66,11 @@ POSITION_KEYS = ("name", *INHERITED_KEYS, "sensor")
 
 # These bounds, unlike those of the wire format, only keep out slips of the keyboard.
 RUNNING_G = (0.0, 100.0)
+BLADES = (1.0, 500.0)
+TEETH = (3.0, 2000.0)
+LINE_HZ = (10.0, 500.0)
+POLES = (2.0, 100.0)
+BAND_HZ = (0.0, 100_000.0)
 LIMIT_BOUNDS = {
     "velocity_warning_mm_s": ("mm/s", VELOCITY_MM_S),
     "velocity_alarm_mm_s": ("mm/s", VELOCITY_MM_S),
@@ -256,6 +270,14 @@ class _Reader:
         self.problem(node, f"found {found}, wanted {wanted}")
         return None
 
+    def count(self, node: yaml.Node, what: str, bounds: tuple[float, float]) -> int | None:
+        """A whole number of things."""
+        value = self.number(node, what, bounds)
+        if value is not None and value % 1:
+            self.problem(node, f"found {value:g}, wanted a whole number of {what}")
+            return None
+        return None if value is None else int(value)
+
     def duration(self, node: yaml.Node) -> float | None:
         found = self.text(node)
         seconds = None if found is None else duration_s(found)
@@ -390,6 +412,13 @@ class _Reader:
             "running_above_rpm": lambda node: self.number(node, "r/min", SPEED_RPM),
             "running_above_g": lambda node: self.number(node, "g", RUNNING_G),
             "bearing": self.bearing,
+            "blades": lambda node: self.count(node, "blades, vanes or lobes", BLADES),
+            "teeth": lambda node: self.count(node, "teeth", TEETH),
+            "line_hz": lambda node: self.number(node, "Hz", LINE_HZ),
+            "poles": self.poles,
+            "envelope_band_hz": self.band,
+            "bands_hz": self.bands,
+            "directions": self.directions,
             "interval": self.duration,
             "settings": self.settings,
             "action": self.text,
@@ -446,6 +475,51 @@ class _Reader:
             contact_angle_deg=numbers.get("contact_angle_deg", 0.0),
             name=name,
         )
+
+    def poles(self, node: yaml.Node) -> int | None:
+        """The poles of a motor, not its pole pairs: always even."""
+        poles = self.count(node, "poles", POLES)
+        if poles is not None and poles % 2:
+            self.problem(node, f"found {poles} poles, wanted an even number: a 4-pole motor runs just below 1500 r/min")
+            return None
+        return poles
+
+    def bands(self, node: yaml.Node) -> tuple[tuple[float, float], ...] | None:
+        """The position's own bands, in the order of their columns."""
+        wanted = f"a list of up to {OWN_BANDS} bands, such as [[500, 1000], [2000, 4000]]"
+        if not isinstance(node, yaml.SequenceNode) or not all(
+            isinstance(band, yaml.SequenceNode) for band in node.value
+        ):
+            self.problem(node, f"found {_kind(node)}, wanted {wanted}")
+            return None
+        if len(node.value) > OWN_BANDS:
+            self.problem(node, f"found {len(node.value)} bands, wanted {wanted}")
+        bands = [self.band(band) for band in node.value]
+        return None if None in bands else tuple(band for band in bands if band is not None)
+
+    def band(self, node: yaml.Node) -> tuple[float, float] | None:
+        """A band of frequencies as its two ends."""
+        if not isinstance(node, yaml.SequenceNode) or len(node.value) != 2:
+            self.problem(node, f"found {_kind(node)}, wanted the two ends of a band in Hz, such as [2000, 4000]")
+            return None
+        low, high = (self.number(end, "Hz", BAND_HZ) for end in node.value)
+        if low is None or high is None:
+            return None
+        if low >= high:
+            self.problem(node, f"found a band from {low:g} to {high:g} Hz, wanted one that ends above where it begins")
+            return None
+        return low, high
+
+    def directions(self, node: yaml.Node) -> dict[str, str] | None:
+        """How the sensor's axes lie on the machine."""
+        given = self.keys(node, AXES, "the sensor's axes, such as {x: horizontal, y: vertical, z: axial}")
+        read = {axis: self.choice(value, DIRECTIONS, "a direction") for axis, value in given.items()}
+        known = {axis: direction for axis, direction in read.items() if direction is not None}
+        for axis, direction in known.items():
+            first = next(other for other, same in known.items() if same == direction)
+            if first != axis and direction != "horizontal":  # a vertical machine has two horizontal ones
+                self.problem(given[axis], f"axes {first} and {axis} are both {direction}: they are at right angles")
+        return known or None
 
     def check_together(self, node: yaml.Node, merged: Mapping[str, Any], own: Mapping[str, Any]) -> None:
         """What only shows once values are side by side; reported where one of them is given (`own`)."""

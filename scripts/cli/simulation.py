@@ -65,11 +65,13 @@ def stations(
 def machine_at(position: Position, duty: Mapping[str, Any]) -> Machine:
     """A machine as the plant file describes it; positions of one asset run and stop together."""
     kinds = {kind.value: kind for kind in Kind}
+    moving = {"blades": position.blades, "teeth": position.teeth}
     return Machine(
         name=position.asset,
         kind=kinds.get(position.type.lower(), Kind.MOTOR),
         speed_rpm=NOMINAL_RPM if position.speed_rpm is None else position.speed_rpm,
         bearing=CATALOGUE["6205-2RS"] if position.bearing is None else position.bearing,
+        **{name: count for name, count in moving.items() if count is not None},
         **duty,
     )
 

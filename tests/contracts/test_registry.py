@@ -16,6 +16,13 @@ POSITION = Position(
     limits=Limits(velocity_alarm_mm_s=7.1),
     speed_rpm=1480.0,
     bearing=Bearing(9, 7.94, 39.04, name="6205"),
+    blades=6,
+    teeth=23,
+    line_hz=50.0,
+    poles=4,
+    envelope_band_hz=(2000.0, 4000.0),
+    bands_hz=((10.0, 100.0), (500.0, 1000.0)),
+    directions={"x": "horizontal", "y": "vertical", "z": "axial"},
     settings={"warmup": 50.0},
 )
 SENSOR = Sensor("s-1", (Assignment(POSITION.id, 0, 10), Assignment("hall/line/fan/drive", 10)), gateway="gw-1")

@@ -75,6 +75,26 @@ def test_a_bearing_is_named_or_measured() -> None:
     assert plant.positions["s/a/m/q"].bearing == Bearing(12, 10, 60, 15)
 
 
+def test_what_moves_and_how_the_sensor_sits_is_inherited_like_everything_else() -> None:
+    plant = plant_with(
+        "p: {}\nq: {blades: 9, directions: {x: Axial}}",
+        asset="blades: 6\nteeth: 23\nline_hz: 50\npoles: 4\nenvelope_band_hz: [2000, 4000]\n"
+        "bands_hz: [[10, 100], [500, 1e3]]\ndirections: {x: horizontal, y: vertical, z: axial}",
+    )
+
+    p, q = plant.positions["s/a/m/p"], plant.positions["s/a/m/q"]
+    assert (p.blades, p.teeth, p.line_hz, p.poles) == (6, 23, 50.0, 4)
+    assert (p.envelope_band_hz, p.bands_hz) == ((2000.0, 4000.0), ((10.0, 100.0), (500.0, 1000.0)))
+    assert p.directions == {"x": "horizontal", "y": "vertical", "z": "axial"}
+    assert (q.blades, q.teeth, q.directions) == (9, 23, {"x": "axial"})
+
+
+def test_a_vertical_machine_has_two_horizontal_directions() -> None:
+    plant = plant_with("p: {directions: {x: horizontal, y: horizontal, z: axial}}")
+
+    assert plant.positions["s/a/m/p"].directions["y"] == "horizontal"
+
+
 def test_replacing_a_sensor_keeps_the_position_and_dates_are_the_sites() -> None:
     plant = plant_with(
         "p:\n  sensor:\n    - {id: old, to: 2026-07-01}\n    - {id: new, from: 2026-07-01}",
@@ -145,6 +165,31 @@ WRONG = {
         "p: {bearing: {elements: 8.5, element_diameter_mm: 4, pitch_diameter_mm: 39}}",
         "9:39: found 8.5",
         "whole number",
+    ),
+    "half a blade": ("p: {blades: 6.5}", "9:27: found 6.5", "a whole number of blades"),
+    "a gear without teeth": ("p: {teeth: 0}", "9:26: found 0", "from 3 to 2000"),
+    "mains with its unit": ("p: {line_hz: 50 Hz}", '9:28: found "50 Hz"', "without its unit"),
+    "pole pairs": ("p: {poles: 3}", "9:26: found 3 poles", "an even number"),
+    "a band with one end": ("p: {envelope_band_hz: [2000]}", "9:37: found a list", "such as [2000, 4000]"),
+    "a band in words": ("p: {envelope_band_hz: 2-4 kHz}", '9:37: found "2-4 kHz"', "such as [2000, 4000]"),
+    "a band with a text in it": ("p: {envelope_band_hz: [2 kHz, 4000]}", '9:38: found "2 kHz"', "without its unit"),
+    "a band backwards": (
+        "p: {envelope_band_hz: [4000, 2000]}",
+        "9:37: found a band from 4000 to 2000 Hz",
+        "ends above",
+    ),
+    "one band where a list of them goes": ("p: {bands_hz: [10, 100]}", "9:29: found a list", "[[500, 1000], ["),
+    "more bands than there are columns": (
+        "p: {bands_hz: [[1, 2], [2, 3], [3, 4], [4, 5], [5, 6]]}",
+        "9:29: found 5 bands",
+        "up to 4 bands",
+    ),
+    "a misspelt axis": ("p: {directions: {h: axial}}", '9:32: found the key "h"', "one of x, y, z"),
+    "a misspelt direction": ("p: {directions: {x: axal}}", '9:35: found "axal"', 'did you mean "axial"?'),
+    "two axes along the shaft": (
+        "p: {directions: {x: axial, y: axial}}",
+        "9:45: axes x and y are both axial",
+        "right angles",
     ),
     "a number with its unit": ("p: {speed_rpm: 1480 rpm}", '9:30: found "1480 rpm"', "without its unit"),
     "a decimal comma": ('p: {speed_rpm: "1480,5"}', '9:30: found "1480,5"', "with a point"),

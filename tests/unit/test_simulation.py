@@ -227,6 +227,14 @@ def test_generated_sensors_share_machines_and_have_positions_of_their_own() -> N
     assert simulate.speed_for(found, rate=10.0) == pytest.approx(60.0)
 
 
+def test_a_simulated_machine_has_the_blades_and_teeth_of_its_position() -> None:
+    given = simulation.machine_at(Position("s/a/m/p", blades=7, teeth=31), {})
+    unsaid = simulation.machine_at(Position("s/a/m/p"), {})
+
+    assert (given.blades, given.teeth) == (7, 31)
+    assert (unsaid.blades, unsaid.teeth) == (Machine.blades, Machine.teeth)
+
+
 def test_a_stopped_simulation_goes_on_with_its_own_past(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulate, "HOME", tmp_path)
     args = argparse.Namespace(endpoint=None)
