@@ -1,5 +1,6 @@
 """Messages become rows, feature records and quarantine; each once, whatever a gateway sends."""
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import Any
 
 import extract_features
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from telltale.adapters.marks import Marks
 from telltale.adapters.registry import Registry
@@ -56,6 +58,7 @@ def test_a_feature_record_says_what_detection_needs(ingest: Ingest) -> None:
     ingest.run([record(1, vibration("x", part="xs", temperature_c=41.5))])
 
     [told] = ingest.feature_records()
+    [file] = [file.key for receipt in ingest.receipts() for file in receipt.files if file.table == "waveforms"]
     axes = told.pop("axes")
     assert told == {
         "v": 1,
@@ -70,9 +73,26 @@ def test_a_feature_record_says_what_detection_needs(ingest: Ingest) -> None:
         "received_ms": NOW + 1_000_000,
         "speed_rpm": None,
         "temperature_c": 41.5,
+        "waveforms": file,
     }
     assert axes["x"]["velocity_rms_mm_s"] == pytest.approx(9806.65 / (2 * np.pi * 100) / 2**0.5, rel=0.02)
     assert None not in axes["x"].values()
+
+
+def test_captures_of_two_days_say_in_which_file_their_own_waveforms_are(ingest: Ingest) -> None:
+    captures = [vibration("x", t_ms=t_ms, capture_id=f"c-{t_ms}") for t_ms in (NOW - 86_400_000, NOW)]
+
+    ingest.run([record(n, capture) for n, capture in enumerate(captures, start=1)])
+
+    for told in ingest.feature_records():
+        body = ingest.s3.get_object(Bucket=ingest.bucket, Key=told["waveforms"])["Body"].read()
+        assert pq.read_table(io.BytesIO(body)).column("capture_id").to_pylist() == [told["capture_id"]]
+
+
+def test_what_came_without_waveforms_names_no_file(ingest: Ingest) -> None:
+    ingest.run([record(1, scalars(1)), record(2, vibration("x"))])
+
+    assert ["waveforms" in told for told in ingest.feature_records()] == [False, True]
 
 
 def test_velocity_that_the_device_computed_stands_in_where_there_is_no_waveform(ingest: Ingest) -> None:

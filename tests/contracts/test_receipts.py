@@ -1,5 +1,6 @@
 """Each record counts exactly once: whatever is delivered again, in whatever batches, after whatever crash or race."""
 
+import io
 import random
 from collections.abc import Sequence
 from contextlib import suppress
@@ -7,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from telltale.adapters.kinesis import Record
 from telltale.adapters.marks import Marks
@@ -41,12 +43,22 @@ EXPECTED = (7, 4, 2, 1)  # records, stored, duplicate, quarantined
 
 def seen_by_all(ingest: Ingest) -> dict[str, Any]:
     """All that is to be the same, however it came about."""
-    told = {(row["capture_id"], row["part"]): row for row in ingest.feature_records()}
+    told = {(row["capture_id"], row["part"]): _with_waveforms_found(ingest, row) for row in ingest.feature_records()}
     captures = [(f"s-1@{NOW + 1000 * n}") for n in range(1, 20)]
     marks = Marks(ingest.dynamodb, ingest.progress_table).seen(("s-1", capture) for capture in captures)
     events = {detail["id"]: detail["reason"] for detail in ingest.heard()}
     rows = {name: sorted(map(repr, rows)) for name, rows in ingest.tables().items()}
     return {"count": ingest.count(), "rows": rows, "told": told, "marks": marks, "events": events}
+
+
+def _with_waveforms_found(ingest: Ingest, row: dict[str, Any]) -> dict[str, Any]:
+    """Files are cut as batches are: what counts is that the one that is named has the row's waveforms."""
+    if "waveforms" not in row:
+        return row
+    body = ingest.s3.get_object(Bucket=ingest.bucket, Key=row["waveforms"])["Body"].read()
+    there = {(found["capture_id"], found["axis"]) for found in pq.read_table(io.BytesIO(body)).to_pylist()}
+    wanted = {(row["capture_id"], axis) for axis in row["part"].removesuffix("s")}
+    return {**row, "waveforms": wanted <= there}
 
 
 @pytest.fixture

@@ -107,7 +107,8 @@ class Extraction:
     def carry_out(self, receipt: Receipt) -> None:
         """Features, then marks, then events; each may be done again, and then changes nothing."""
         effects = receipt.effects
-        records = [(row["position"], json.dumps(row, separators=(",", ":")).encode()) for row in effects["features"]]
+        rows = _with_waveforms(effects["features"], receipt)
+        records = [(row["position"], json.dumps(row, separators=(",", ":")).encode()) for row in rows]
         kinesis.put_all(self._kinesis, self._features_stream, records)
         self._marks.mark_seen([Seen(**mark) for mark in effects["seen"]])
         self._marks.mark_replayed(effects["replayed"])
@@ -304,6 +305,16 @@ def _feature_record(new: New, axes: Mapping[str, Features]) -> dict[str, Any]:
         "temperature_c": capture.temperature_c,
         "axes": {axis: _known(features) for axis, features in axes.items()},
     }
+
+
+def _with_waveforms(rows: Sequence[Mapping[str, Any]], receipt: Receipt) -> list[Mapping[str, Any]]:
+    """The feature records with the key of the file that their waveforms are in, where they have any."""
+    keys = {file.day: file.key for file in receipt.files if file.table == schema.WAVEFORMS.name}
+    has_any = [not set(AXES).isdisjoint(row["part"]) for row in rows]
+    return [
+        {**row, "waveforms": keys[parquet.day(row["t_ms"])]} if has else row
+        for row, has in zip(rows, has_any, strict=True)
+    ]
 
 
 def _known(features: Features) -> dict[str, float]:

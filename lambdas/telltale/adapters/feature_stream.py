@@ -15,11 +15,12 @@ NUMBER = (int, float)
 
 @dataclass(frozen=True)
 class Message:
-    """One record: what to judge, where, and the gateway a row came through."""
+    """One record: what to judge, where, the gateway a row came through, and the key of the file with its waveforms."""
 
     position: str
     item: Row | Control
     gateway: str | None = None
+    waveforms: str | None = None
 
 
 def encode_control(position: str, control: Control) -> bytes:
@@ -38,7 +39,8 @@ def decode(data: bytes) -> Message:
         raise Rejected(Reason.BAD_PAYLOAD, f"wanted an object with v {VERSION}")
     position, kind = _field(document, "position", str), _field(document, "kind", str)
     if kind == "features":
-        return Message(position, _row(document), _optional(document, "gateway", str))
+        gateway, waveforms = (_optional(document, name, str) for name in ("gateway", "waveforms"))
+        return Message(position, _row(document), gateway, waveforms)
     if kind in ACTS:
         return Message(position, _control(kind, document))
     raise Rejected(Reason.BAD_FIELD, f"kind is {kind!r}, wanted features, {' or '.join(ACTS)}")

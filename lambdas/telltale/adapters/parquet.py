@@ -46,8 +46,8 @@ def files(table: Table, rows: Iterable[Row]) -> list[NewFile]:
     """The rows as one file for each day."""
     days: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        days[_day(row[table.day])].append(row)
-    return [NewFile(table.name, day, len(days[day]), write(table, days[day])) for day in sorted(days)]
+        days[day(row[table.day])].append(row)
+    return [NewFile(table.name, name, len(days[name]), write(table, days[name])) for name in sorted(days)]
 
 
 def write(table: Table, rows: Sequence[Row]) -> bytes:
@@ -86,5 +86,6 @@ def _layout(table: Table) -> dict[str, Any]:
     }
 
 
-def _day(t_ms: int) -> str:
+def day(t_ms: int) -> str:
+    """The day, `YYYY-MM-DD`, that an instant is filed under."""
     return datetime.fromtimestamp(t_ms // 1000, UTC).date().isoformat()

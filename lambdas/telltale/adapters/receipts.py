@@ -48,12 +48,16 @@ class NewFile:
 
 @dataclass(frozen=True)
 class DataFile:
-    """A Parquet file in the lake bucket. `size` in bytes."""
+    """A Parquet file in the lake bucket, at data/<table>/<day>/<name>. `size` in bytes."""
 
     table: str
     key: str
     rows: int
     size: int
+
+    @property
+    def day(self) -> str:
+        return self.key.split("/")[2]
 
 
 @dataclass(frozen=True)
