@@ -12,12 +12,14 @@ float64. A record with a NaN or infinite sample is NaN throughout; a constant on
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf, isfinite, nan, pi, sqrt
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from telltale.core.fft import fast_length, irfft, rfft
 from telltale.core.findings import Line
 
 Array = NDArray[Any]
@@ -28,6 +30,7 @@ UM_S2_PER_G = 1e6 * STANDARD_GRAVITY_M_S2
 
 HANN_LINE_POWER = 1.5  # power of a line summed over its Hann lobe, relative to the square of its amplitude (Harris)
 WELCH_SEGMENTS = 8  # half-overlapping: an average of about 8 scatters by 35 %, enough to see a floor; practice
+PADDING_PERIODS = 2  # of the lowest frequency: its response has died away by then
 LOWEST_BIN = 2  # the first bin that the window's lobe of the (removed) mean, two bins wide, does not touch
 FLOOR_BINS = 64  # the noise around a line is the median over this many bins, half on either side; a guess
 LINE_REACH = 1  # bins that a line is looked for on either side at least: half a bin of grid, half of leakage
@@ -47,7 +50,7 @@ def amplitude(x: Array, *, fs_hz: float) -> tuple[Array, Array]:
     """
     n = _length(x, fs_hz)
     window = hann(n)
-    spectrum = np.abs(np.fft.rfft(centred(x) * window.astype(_precision(x)), axis=-1))
+    spectrum = np.abs(rfft(centred(x) * window.astype(_precision(x))))
     return np.fft.rfftfreq(n, 1 / fs_hz), spectrum * (_sides(n) / window.sum()).astype(spectrum.dtype)
 
 
@@ -68,7 +71,7 @@ def density(x: Array, *, fs_hz: float, segment: int | None = None) -> tuple[Arra
     window = hann(size)
     pieces = np.lib.stride_tricks.sliding_window_view(centred(x), size, axis=-1)[..., :: size - size // 2, :]
     pieces = (pieces - pieces.mean(axis=-1, keepdims=True)) * window.astype(_precision(x))
-    power = _power(np.fft.rfft(pieces, axis=-1)).mean(axis=-2)
+    power = _power(rfft(pieces)).mean(axis=-2)
     return np.fft.rfftfreq(size, 1 / fs_hz), power * (_sides(size) / (fs_hz * (window @ window))).astype(power.dtype)
 
 
@@ -106,9 +109,11 @@ def displacement(x: Array, *, fs_hz: float, low_hz: float, high_hz: float) -> Ar
     """The displacement of [low_hz, high_hz) as a time signal, in µm, for `x` in g; shape of `x`, never modified.
 
     Each bin of the spectrum is divided by 2 pi i f (twice here, once for velocity): exact, without drift and without
-    a shift in time, where summing samples has all three. The spectrum takes the record for one turn of an endless
-    loop, so that it is continued at both ends by its own mirrored and turned copy, faded out; what is left of the
-    seam is in the first and last period of `low_hz`. NaN throughout where the band is not assessable (`band_rms`).
+    a shift in time, where summing samples has both. The spectrum takes the record for one turn of an endless loop;
+    PADDING_PERIODS of silence keep its end from running into its beginning. What the record cuts off is still missing:
+    of a shaft at 30 Hz in [10, 1000) Hz, the middle of a record of 0.16 s is off by 10 % of the velocity's RMS and its
+    ends by 35 %; of 1 s by 4 and 16 %; the RMS of the whole by 1 to 2 % (simulated). Lines are exact: `velocity_lines`.
+    NaN throughout where the band is not assessable (`band_rms`).
     """
     return _integrated(x, fs_hz, low_hz, high_hz, times=2) * UM_S2_PER_G
 
@@ -117,23 +122,13 @@ def _integrated(x: Array, fs_hz: float, low_hz: float, high_hz: float, *, times:
     n = _length(x, fs_hz)
     if band_bins(n, fs_hz, low_hz, high_hz) is None:
         return np.full(x.shape, nan, _precision(x))
-    margin = min(n - 1, int(np.ceil(2 * fs_hz / low_hz)))
-    longer = _continued(centred(x), margin)
-    spectrum = np.fft.rfft(longer, axis=-1)
-    hz = np.fft.rfftfreq(longer.shape[-1], 1 / fs_hz)
-    inside = (hz >= low_hz * (1 - 1e-9)) & (hz < high_hz * (1 - 1e-9))
-    gain = np.zeros(len(hz), complex)
-    gain[inside] = (1j**-times) * (2 * pi * hz[inside]) ** -float(times)
-    whole = np.fft.irfft(spectrum * gain.astype(spectrum.dtype), longer.shape[-1], axis=-1)
-    return whole[..., margin : margin + n]
-
-
-def _continued(x: Array, margin: int) -> Array:
-    """`x` with `margin` samples more on either side: turned about the end sample, and faded to nothing."""
-    fade = (0.5 - 0.5 * np.cos(pi * np.arange(margin) / max(1, margin))).astype(x.dtype)
-    before = (2 * x[..., :1] - x[..., margin:0:-1]) * fade
-    after = (2 * x[..., -1:] - x[..., -2 : -2 - margin : -1]) * fade[::-1]
-    return np.concatenate([before, x, after], axis=-1)
+    padded = fast_length(n + int(PADDING_PERIODS * fs_hz / low_hz))
+    spectrum = rfft(_padded(centred(x), padded))
+    inside = band_bins(padded, fs_hz, low_hz, high_hz)
+    assert inside is not None  # a longer record can show more
+    gain = np.zeros(spectrum.shape[-1], spectrum.dtype)
+    gain[inside] = 1j**-times * (2 * pi * fs_hz / padded * np.arange(inside.start, inside.stop)) ** -float(times)
+    return irfft(spectrum * gain, padded)[..., :n]
 
 
 # Lines
@@ -392,9 +387,12 @@ def noise_floor(x: Array, *, fs_hz: float) -> Array:
 # Pieces
 
 
+@lru_cache(maxsize=16)
 def hann(n: int) -> Array:
-    """The periodic Hann window of n samples, float64: sum n / 2, sum of squares 3 n / 8, exactly."""
-    return np.hanning(n + 1)[:-1] if n > 1 else np.ones(n)
+    """The periodic Hann window of n samples, float64, read-only: sum n / 2, sum of squares 3 n / 8, exactly."""
+    window = np.hanning(n + 1)[:-1] if n > 1 else np.ones(n)
+    window.flags.writeable = False
+    return window
 
 
 def centred(x: Array) -> Array:
@@ -408,11 +406,17 @@ def centred(x: Array) -> Array:
     return moving
 
 
+def _padded(x: Array, length: int) -> Array:
+    longer = np.zeros((*x.shape[:-1], length), x.dtype)
+    longer[..., : x.shape[-1]] = x
+    return longer
+
+
 def _mean_square(x: Array) -> Array:
     """Each bin's part of the mean square of `x`: of the windowed record, over that of the window."""
     n = x.shape[-1]
     window = hann(n)
-    power = _power(np.fft.rfft(centred(x) * window.astype(_precision(x)), axis=-1))
+    power = _power(rfft(centred(x) * window.astype(_precision(x))))
     return power * (_sides(n) / (n * (window @ window))).astype(power.dtype)
 
 
