@@ -132,6 +132,28 @@ def test_an_open_case_shows_its_latest_revision_and_a_resolved_one_does_not_show
     ]
 
 
+def test_a_resolved_case_counts_with_the_last_fault_that_was_named_for_it() -> None:
+    cases = [
+        case("case-a", 1, "opened", fault="IMBALANCE"),
+        case("case-a", 2, "updated", fault="MISALIGNMENT"),
+        case("case-a", 3, "updated"),
+        case("case-b", 1, "opened", fault="MISALIGNMENT"),
+        case("case-c", 1, "opened"),
+        case("case-d", 1, "opened", fault="IMBALANCE"),  # still open
+    ]
+    labels = [
+        {"case_id": f"case-{letter}", "failure_mode": mode, "position": f"p/{letter}", "t": NOW, "opened_at": NOW - DAY}
+        for letter, mode in (("a", "MISALIGNMENT"), ("b", "MISALIGNMENT"), ("c", "NO_ISSUE"))
+    ]
+
+    rows = ask("diagnosed", cases=cases, labels=labels)
+
+    assert picked(rows, "fault", "failure_mode", "cases", "positions") == [
+        ("MISALIGNMENT", "MISALIGNMENT", 2, 2),
+        (None, "NO_ISSUE", 1, 1),
+    ]
+
+
 def test_rejected_records_are_counted_by_reason_and_sender_with_the_latest_example() -> None:
     def record(number: int, reason: str, age: timedelta) -> Row:
         row = {"quarantine_id": f"q{number}", "reason": reason, "detail": f"d{number}", "received_at": NOW - age}

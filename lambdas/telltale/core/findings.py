@@ -5,8 +5,8 @@ technician may close the case with.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
 
 # The fault, in words → Monitron's failure mode
 FAULTS: Mapping[str, tuple[str, str]] = {
@@ -78,7 +78,8 @@ class Diagnosis:
     findings : every fault with any support, the most likely first.
     untested : fault → why it could not be looked for ("no bearing geometry is known").
     speed_source : measured, nominal, refined, estimated or unknown.
-    bands_hz : axis → the band whose envelope was taken.
+    speed_confidence : 0 to 1, where it was estimated.
+    bands_hz : axis → the band whose envelope was taken.   kurtosis : axis → excess kurtosis of that band's envelope.
     """
 
     verdict: str
@@ -90,6 +91,8 @@ class Diagnosis:
     speed_source: str = "unknown"
     bands_hz: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    speed_confidence: float | None = None
+    kurtosis: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def fault(self) -> str | None:
@@ -104,3 +107,17 @@ class Diagnosis:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The diagnosis that `as_dict` told, also after JSON; other keys are left out."""
+        known = {name: values[name] for name in (field.name for field in fields(cls)) if name in values}
+        known["findings"] = tuple(_finding(finding) for finding in known.get("findings", ()))
+        known["notes"] = tuple(known.get("notes", ()))
+        known["bands_hz"] = {axis: (low, high) for axis, (low, high) in known.get("bands_hz", {}).items()}
+        return cls(**known)
+
+
+def _finding(values: Mapping[str, Any]) -> Finding:
+    texts = {name: tuple(values[name]) for name in ("supports", "contradicts")}
+    return Finding(**{**values, **texts, "lines": tuple(Line(**line) for line in values["lines"])})
