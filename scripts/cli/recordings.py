@@ -6,20 +6,12 @@ without rounding says so.
 """
 
 import re
-import wave
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute
-import pyarrow.csv
-import pyarrow.parquet
 from numpy.typing import NDArray
 from telltale.core.bearings import CATALOGUE
 from telltale.core.capture import AXES, Capture, Waveform
@@ -27,6 +19,7 @@ from telltale.core.plant import Position
 from telltale.core.validate import SAMPLES, TAGS
 
 from cli.problem import Problem
+from cli.readers import NoRecording, arrays, numbers, seconds, sound, table
 
 SITE = "replay"
 INT16_MAX = 32_767
@@ -56,10 +49,6 @@ TIME_COLUMNS = ("timestamp", "t", "time", "t_ms", "time_s")
 VELOCITY = re.compile(r"velocity_rms_([xyz])_mm_s")
 SCALARS = ("temperature_c", "speed_rpm", "battery_pct", "rssi_dbm")
 FIELDS = (*SCALARS, *(f"velocity_rms_{axis}_mm_s" for axis in AXES))
-
-
-class NoRecording(Problem):
-    """The file is none of the recordings that can be replayed."""
 
 
 @dataclass(frozen=True)
@@ -165,14 +154,14 @@ def fit_int16(counts: NDArray[Any]) -> tuple[NDArray[np.int16], int, bool]:
 
 
 def _femto(path: Path, _: Options) -> Recording:
-    arrays = _arrays(path)
-    missing = FEMTO_KEYS - set(arrays)
+    found = arrays(path)
+    missing = FEMTO_KEYS - set(found)
     if missing:
         raise NoRecording(
-            f"{path.name}: found the arrays {', '.join(arrays)}, "
+            f"{path.name}: found the arrays {', '.join(found)}, "
             f"wanted also {', '.join(sorted(missing))} (acc_mg of shape snapshots, samples, axes)"
         )
-    acc, t_s, speed = arrays["acc_mg"], arrays["t_s"].astype(np.float64), float(arrays["rpm"])
+    acc, t_s, speed = found["acc_mg"], found["t_s"].astype(np.float64), float(found["rpm"])
     if acc.ndim != 3 or acc.shape[2] != len(FEMTO_AXES) or len(acc) != len(t_s) or not len(t_s):
         raise NoRecording(
             f"{path.name}: found acc_mg of shape {acc.shape} and {len(t_s)} times, wanted (n, m, 2) and n"
@@ -198,19 +187,11 @@ def _femto(path: Path, _: Options) -> Recording:
         meta=_meta(path, "femto", position, notes),
         offsets_ms=_offsets_ms(t_s, path),
         acc_mg=acc,
-        fs_hz=float(arrays["fs"]),
+        fs_hz=float(found["fs"]),
         speed_rpm=speed,
-        load_n=float(arrays["load_N"]),
-        temperature_c=_temperature_at(t_s, arrays),
+        load_n=float(found["load_N"]),
+        temperature_c=_temperature_at(t_s, found),
     )
-
-
-def _arrays(path: Path) -> Mapping[str, NDArray[Any]]:
-    try:
-        with path.open("rb") as file, np.load(file) as data:
-            return {name: data[name] for name in data.files}
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError) as error:
-        raise NoRecording(f"{path.name}: damaged, or no archive of arrays: {error}") from error
 
 
 def _temperature_at(t_s: NDArray[np.float64], arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
@@ -245,29 +226,26 @@ class Table:
 
 
 def _table(path: Path, options: Options) -> Recording:
-    try:
-        table = pa.csv.read_csv(path) if path.suffix.lower() == ".csv" else pa.parquet.read_table(path)
-    except pa.ArrowInvalid as error:
-        raise NoRecording(f"{path.name}: not a table: {error}") from error
-    absent = sorted(set(options.columns or {}) - set(table.column_names))
+    found = table(path)
+    absent = sorted(set(options.columns or {}) - set(found.column_names))
     if absent:
         raise NoRecording(
-            f"{path.name}: --map: found the columns {', '.join(table.column_names[:12])}, wanted also "
+            f"{path.name}: --map: found the columns {', '.join(found.column_names[:12])}, wanted also "
             f"{', '.join(absent)}"
         )
-    time_column = _time_column(path, table.column_names, options.time)
-    t_s = _seconds(table[time_column], path, time_column)
+    time_column = _time_column(path, found.column_names, options.time)
+    t_s = seconds(found[time_column], path, time_column)
     order = np.argsort(t_s, kind="stable")
-    ims = IMS_MARK in table.column_names
+    ims = IMS_MARK in found.column_names
     values, left_out = {}, []
-    for column in table.column_names:
+    for column in found.column_names:
         if column == time_column or (ims and column == "idx"):
             continue
-        numbers = _numbers(table[column])
-        if numbers is None:
+        read = numbers(found[column])
+        if read is None:
             left_out.append(column)
         else:
-            values[_field_of(column, options.columns or {}, ims=ims)] = numbers[order]
+            values[_field_of(column, options.columns or {}, ims=ims)] = read[order]
     tags = [name for name in values if name not in FIELDS]
     if len(tags) > TAGS:
         raise Problem(f"{path.name}: {len(tags)} columns would go as tags, wanted at most {TAGS}")
@@ -304,37 +282,6 @@ def _time_column(path: Path, columns: list[str], chosen: str | None) -> str:
     )
 
 
-def _seconds(column: pa.ChunkedArray, path: Path, name: str) -> NDArray[np.float64]:
-    """Sample times in seconds: from timestamps, RFC 3339 text, epoch ms (`t_ms` or large), or seconds."""
-    if column.null_count:
-        raise Problem(f"{path.name}: {column.null_count} rows have no {name}")
-    if pa.types.is_timestamp(column.type):
-        return np.asarray(pa.compute.cast(column, pa.timestamp("ms"), safe=False).to_numpy(), dtype=np.int64) / 1000.0
-    if pa.types.is_string(column.type):
-        return np.array([_instant_s(text, path, name) for text in column.to_pylist()])
-    numbers = _numbers(column)
-    if numbers is None:
-        raise Problem(f"{path.name}: found {column.type} in {name}, wanted times")
-    return numbers / 1000 if name == "t_ms" or np.abs(numbers).max(initial=0) > 1e11 else numbers  # 1e11 s: year 5138
-
-
-def _instant_s(text: str, path: Path, name: str) -> float:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Problem(f'{path.name}: found "{text}" in {name}, wanted a time such as 2026-03-01T14:30:00Z') from error
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-
-
-def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
-    """A column as floats, NaN where null; None when it holds something else."""
-    kind = column.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-        return None
-    filled = pa.compute.fill_null(pa.compute.cast(column, pa.float64()), float("nan"))
-    return np.asarray(filled.to_numpy(), dtype=np.float64)
-
-
 # ---- sound files ---------------------------------------------------------------------------------
 
 
@@ -363,33 +310,23 @@ def _wav(path: Path, options: Options) -> Recording:
         raise Problem(
             f"{path.name} does not say what its numbers mean", "Give --scale: the acceleration in g at full scale."
         )
-    try:
-        with wave.open(str(path)) as sound:
-            channels, width, fs, frames = (
-                sound.getnchannels(),
-                sound.getsampwidth(),
-                sound.getframerate(),
-                sound.getnframes(),
-            )
-            raw = sound.readframes(frames)
-    except (wave.Error, EOFError) as error:
-        raise NoRecording(f"{path.name}: not a PCM sound file: {error}") from error
-    if width != 2 or channels > len(AXES):
-        raise NoRecording(f"{path.name}: found {8 * width} bits and {channels} channels, wanted 16 bits and 1 to 3")
-    samples = np.frombuffer(raw, "<i2").reshape(-1, channels)
-    per_capture = min(max(1, round(fs * options.seconds)), SAMPLES, max(1, len(samples)))
+    heard = sound(path)
+    channels, samples = heard.samples.shape[1], heard.samples
+    if heard.bits != 16 or channels > len(AXES):
+        raise NoRecording(f"{path.name}: found {heard.bits} bits and {channels} channels, wanted 16 bits and 1 to 3")
+    per_capture = min(max(1, round(heard.fs_hz * options.seconds)), SAMPLES, max(1, len(samples)))
     count = len(samples) // per_capture
     if not count:
         raise NoRecording(f"{path.name}: the file has no samples")
     left = len(samples) - count * per_capture
     notes = [f"the last {left} samples do not fill a capture and are not sent"] if left else []
     return Wav(
-        meta=_meta(path, "wav", Position(id="", interval_s=per_capture / fs), notes),
-        offsets_ms=np.arange(count, dtype=np.int64) * per_capture * 1000 // fs,
+        meta=_meta(path, "wav", Position(id="", interval_s=per_capture / heard.fs_hz), notes),
+        offsets_ms=np.arange(count, dtype=np.int64) * per_capture * 1000 // int(heard.fs_hz),
         samples=samples,
         per_capture=per_capture,
-        fs_hz=float(fs),
-        scale_g=options.scale_g / -float(np.iinfo(np.int16).min),
+        fs_hz=heard.fs_hz,
+        scale_g=options.scale_g / heard.full_scale,
     )
 
 

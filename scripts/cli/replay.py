@@ -29,7 +29,8 @@ from cli.deployment import HOME
 from cli.plant import any_gateway, open_registry
 from cli.plant_file import did_you_mean
 from cli.problem import Problem
-from cli.recordings import FIELDS, SITE, NoRecording, Options, Recording, open_recording
+from cli.readers import NoRecording
+from cli.recordings import FIELDS, SITE, Options, Recording, open_recording
 
 GATEWAY = "replay"
 POSITION_LEVELS = 4  # site/area/asset/position

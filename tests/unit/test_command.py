@@ -13,7 +13,8 @@ from cli.arguments import HelpFormatter, at_least_one, positive
 from cli.deployment import Deployment, NotDeployed, current, save
 from cli.logs import _short
 from cli.problem import Problem
-from cli.recordings import NoRecording, Options, open_recording
+from cli.readers import NoRecording
+from cli.recordings import Options, open_recording
 
 
 def said(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

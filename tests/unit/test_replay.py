@@ -13,7 +13,8 @@ from cli import replay
 from cli.plant_file import parse
 from cli.problem import Problem
 from cli.publish import Message
-from cli.recordings import NoRecording, Options, Recording, fit_int16, open_recording
+from cli.readers import NoRecording
+from cli.recordings import Options, Recording, fit_int16, open_recording
 from cli.replay import Pace, Seat, begin, in_time_order, seat_in, send_capture
 from hypothesis import given
 from hypothesis import strategies as st
