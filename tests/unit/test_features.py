@@ -29,7 +29,7 @@ Array = NDArray[Any]
 FS_HZ = 25600.0
 NAMES = tuple(column.name for column in FEATURES)
 BANDS = [name for name in NAMES if name.startswith("band_") and not name.startswith("band_own")]
-IN_G = tuple(column.name for column in FEATURES if column.unit in ("g", "mm/s"))
+LEVELS = tuple(column.name for column in FEATURES if column.unit in ("g", "mm/s", "µm", "g/√Hz"))
 ORDERS = fault_orders(CATALOGUE["6205-2RS"])
 
 
@@ -149,12 +149,13 @@ def test_a_tone_is_in_its_own_band_and_in_no_other(hz: float, band: str) -> None
     assert all(found[other] < 1e-4 for other in BANDS if other != band and not np.isnan(found[other]))
 
 
-def test_an_offset_changes_nothing() -> None:
+def test_an_offset_changes_the_mean_and_nothing_else() -> None:
     x = noise()[0]
 
     shifted, still = one(x + 50), one(x)
 
-    assert shifted == pytest.approx(still, rel=1e-6, nan_ok=True)
+    assert shifted.pop("mean_g") == pytest.approx(still.pop("mean_g") + 50)
+    assert shifted == pytest.approx(still, rel=1e-6, abs=1e-12, nan_ok=True)
 
 
 def test_gaussian_noise_is_neither_impulsive_nor_skewed() -> None:
@@ -232,7 +233,7 @@ def test_levels_scale_with_the_scale_and_shapes_do_not(samples: Array, factor: f
     scaled = features(samples, fs_hz=3200.0, scale_g=1e-3 * factor, speed_hz=30.0, bearing_orders=ORDERS)
 
     for name in NAMES:
-        np.testing.assert_allclose(scaled[name], base[name] * (factor if name in IN_G else 1), rtol=1e-9)
+        np.testing.assert_allclose(scaled[name], base[name] * (factor if name in LEVELS else 1), rtol=1e-9)
 
 
 @given(counts)

@@ -80,7 +80,7 @@ def _own_band(number: int) -> Column:
 
 
 def _order(name: str, meaning: str, formula: str, band: str) -> Column:
-    return _feature(f"{name}_mm_s", "mm/s", f"{meaning}; null without a speed", formula, _ORDERS, band)
+    return _feature(f"{name}_mm_s", "mm/s", f"{meaning}; {_TURNS}", formula, _ORDERS, band)
 
 
 def _line(name: str, order: str, defect: str) -> Column:
@@ -108,6 +108,8 @@ def _line_ratio(name: str, order: str) -> Column:
 _MOMENTS = "ISO 13373-2; moments of the whole record with its mean m removed, divided by n"
 _RANDALL = "R. B. Randall, J. Antoni, MSSP 25 (2011) 485-520"
 _ORDERS = "ISO 13373-3: lines of rotor faults; RMS of the line, so that lines and bands add as powers"
+_TURNS = "null without a speed or in a record of fewer than 4 turns"
+_STRONGEST = "sqrt of the largest power of 3 bins within 1 % (measured speed) or 3 % (nominal speed)"
 _HEALTH = "sensor health; the limits are in core.sensor"
 _ENVELOPE = "env_low_hz-env_high_hz"
 _BAND_RMS = "sqrt(sum of the power of the bins in [low, high)), Hann window, divided by its mean square"
@@ -149,7 +151,7 @@ FEATURES: tuple[Column, ...] = (
         "zero_crossings_hz",
         "1/s",
         "how often the record passes its mean; a sine of f has 2 f",
-        "sign changes of x - m / duration",
+        "sign changes of x - m / (n - 1) * fs",
         "S. O. Rice, BSTJ 23 (1944) 282-332",
     ),
     # Velocity and displacement
@@ -205,37 +207,42 @@ FEATURES: tuple[Column, ...] = (
         "spectral_centroid_hz",
         "Hz",
         "where the power lies on average; null where nothing moves",
-        "sum of f P / sum of P, over the bins of the Hann spectrum above 0 Hz",
+        "sum of f P / sum of P, over the bins of the Hann spectrum between 0 and fs / 2",
         "ISO 13373-2",
     ),
     _feature(
         "spectral_entropy",
         None,
-        "0 where all power lies together, 1 where it is spread evenly; null where nothing moves",
-        "-sum of p ln p / ln(blocks); p: share of the power in blocks of 16 bins",
+        "0 where all power lies together, 1 where it is spread evenly; null where nothing moves or below 66 samples",
+        "-sum of p ln p / ln(blocks); p: share of the power in each block of 16 bins, from the first bin on",
         "C. E. Shannon, BSTJ 27 (1948) 379-423",
     ),
     _feature(
         "noise_floor_g_rthz",
         "g/√Hz",
-        "the level that half of the spectrum stays below",
-        "sqrt(median over blocks of 16 bins of their mean power density)",
+        "the level that half of the spectrum stays below; null below 66 samples",
+        "sqrt(median over the blocks of 16 bins of their mean power density)",
         "ISO 13373-2",
     ),
     # Orders
-    _order("order_1", "the shaft's own line, 1×", "RMS of the strongest line within the speed's tolerance of 1×", "1×"),
+    _order("order_1", "the shaft's own line, 1×", f"{_STRONGEST} of 1×, / 2 pi f of the line", "1×"),
     _order("order_2", "the line at 2×", "likewise at 2×", "2×"),
     _order("order_3", "the line at 3×", "likewise at 3×", "3×"),
-    _order(
-        "order_half", "the lines at 0.5×, 1.5× and 2.5×", "likewise, root of the sum of squares", "0.5×, 1.5×, 2.5×"
+    _feature(
+        "order_half_mm_s",
+        "mm/s",
+        "the lines at 0.5×, 1.5× and 2.5×; null without a speed or in a record of fewer than 8 turns",
+        "likewise, root of the sum of squares",
+        _ORDERS,
+        "0.5×, 1.5×, 2.5×",
     ),
     _order("order_4_10", "the harmonics from 4× to 10×", "likewise, root of the sum of squares", "4×-10×"),
-    _feature("order_2_ratio", None, "2× over 1×; null without a speed", "order_2 / order_1", _ORDERS, "1×, 2×"),
-    _feature("order_3_ratio", None, "3× over 1×; null without a speed", "order_3 / order_1", _ORDERS, "1×, 3×"),
+    _feature("order_2_ratio", None, f"2× over 1×; {_TURNS}", "order_2 / order_1", _ORDERS, "1×, 2×"),
+    _feature("order_3_ratio", None, f"3× over 1×; {_TURNS}", "order_3 / order_1", _ORDERS, "1×, 3×"),
     _feature(
         "order_half_ratio",
         None,
-        "half orders over 1×; null without a speed",
+        "half orders over 1×; null as order_half",
         "order_half / order_1",
         _ORDERS,
         "0.5×-2.5×",
@@ -243,28 +250,33 @@ FEATURES: tuple[Column, ...] = (
     _feature(
         "harmonic_share",
         None,
-        "share of the velocity's power that lies on 1× to 10×; null without a speed",
-        "(order_1^2 + order_2^2 + order_3^2 + order_4_10^2) / velocity_rms^2, at most 1",
+        f"share of the velocity's power that lies on 1× to 10×; {_TURNS}",
+        "sum of squares of the lines at 1× to 10× between 10 and 1000 Hz / velocity_rms^2, at most 1",
         _ORDERS,
         "1×-10×",
     ),
-    _order("blade_pass", "the line at blades × speed", "likewise at blades ×", "blades ×"),
+    _order("blade_pass", "the line at blades × speed", "as order_1, at blades ×", "blades ×"),
     _feature(
-        "line_1_mm_s", "mm/s", "the line at mains frequency; null where it is not set", "likewise", _ORDERS, "mains"
+        "line_1_mm_s",
+        "mm/s",
+        "the line at mains frequency; null where it is not set, or below 4 periods",
+        "as order_1, within 1 % of mains frequency",
+        _ORDERS,
+        "mains",
     ),
     _feature(
         "line_2_mm_s",
         "mm/s",
-        "the line at twice mains frequency; null where it is not set",
-        "likewise",
+        "the line at twice mains frequency; null likewise",
+        "as order_1, within 1 % of twice mains frequency",
         _ORDERS,
         "2 × mains",
     ),
     _feature(
         "gear_mesh_g",
         "g",
-        "acceleration RMS of the line at teeth × speed; null without a speed and a tooth count",
-        "RMS of the strongest line within the speed's tolerance of teeth ×",
+        f"acceleration RMS of the line at teeth × speed; {_TURNS}",
+        f"{_STRONGEST} of teeth ×, at most half an order away",
         _ORDERS,
         "teeth ×",
     ),
@@ -272,7 +284,7 @@ FEATURES: tuple[Column, ...] = (
         "gear_sideband_ratio",
         None,
         "sidebands of the gear mesh over the mesh; null likewise",
-        "root of the sum of squares of the lines at mesh ± 1× and ± 2× / gear_mesh_g",
+        "root of the sum of squares of the lines at ± 1× and ± 2× from the mesh that was found / gear_mesh_g",
         _ORDERS,
         "teeth × ± 2×",
     ),
@@ -307,8 +319,8 @@ FEATURES: tuple[Column, ...] = (
     _feature(
         "clipped_share",
         None,
-        "share of samples that lie on the record's own extremes; a smooth record has 2 / n",
-        "(samples equal to max x + samples equal to min x) / n",
+        "share of samples that lie on the record's own extremes; a smooth record has 2 / n, a flat line 1",
+        "samples equal to max x or to min x / n",
         _HEALTH,
     ),
     _feature(
@@ -321,8 +333,15 @@ FEATURES: tuple[Column, ...] = (
     _feature(
         "drift_g",
         "g",
-        "how far the mean wanders within the record",
+        "how far the mean wanders within the record; null below 4 samples",
         "mean of the last quarter - mean of the first quarter",
+        _HEALTH,
+    ),
+    _feature(
+        "count_g",
+        "g",
+        "what one count is worth: how coarse the record is; null where its samples are no whole numbers",
+        "scale",
         _HEALTH,
     ),
 )
