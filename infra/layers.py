@@ -24,11 +24,13 @@ from infra.function import ARCHITECTURE, RUNTIME
 ROOT = Path(__file__).parents[1]
 LOCKS = ROOT / "layers"
 BUILT = ROOT / ".build" / "layers"
-# The extras of pyproject.toml that each layer is made of. A function takes `base` and at most one other.
+# The extras of pyproject.toml that each layer is made of. A function takes `base` and at most one other, and with
+# `arrow` also `pictures`.
 EXTRAS = {
     "base": ("lambda-base",),
     "arrow": ("lambda-arrow",),
     "iceberg": ("lambda-arrow", "lambda-iceberg"),
+    "pictures": ("lambda-pictures",),
 }
 ARM64 = "aarch64-manylinux_2_28"  # Amazon Linux 2023, which PYTHON_3_13 runs on, has glibc 2.34
 PYTHON = "3.13"
@@ -44,6 +46,12 @@ UNUSED = ("click", "markdown-it-py", "mdurl", "pygments", "rich")
 
 # What no function reads, as globs in the folder of packages.
 TRIM = (
+    "PIL/_avif*",  # formats other than PNG, and what Pillow computes beside drawing
+    "PIL/_imagingcms*",
+    "PIL/_imagingmath*",
+    "PIL/_imagingmorph*",
+    "PIL/_imagingtk*",
+    "PIL/_webp*",
     "bin",
     "**/__pycache__",
     "**/tests",
@@ -72,10 +80,17 @@ TRIM = (
     "pyarrow/_hdfs*",
     "pyarrow/libarrow_python*.so",  # the same library three times; the one that is loaded is named .so.<abi>
     "pyarrow/libarrow_python*.so.*.*.*",
+    "pillow.libs/libavif*",
+    "pillow.libs/liblcms2*",
+    "pillow.libs/libsharpyuv*",
+    "pillow.libs/libwebp*",
+    "pymupdf_fonts/[!F_]*",  # all but FiraGO, regular and bold
+    "pymupdf_fonts/*Italic.py",
+    "pymupdf_fonts/FiraMono*",
     "zstandard/*cffi*",  # the back end for PyPy
 )
 # Arrow's own S3 file system: PyIceberg reads and writes through it, the others write with boto3.
-TRIM_ALSO = {"base": (), "arrow": ("pyarrow/*s3*",), "iceberg": ()}
+TRIM_ALSO = {"base": (), "arrow": ("pyarrow/*s3*",), "iceberg": (), "pictures": ()}
 
 HOW = "The layers were not built when this template was made: run `python -m infra.layers`, then synthesise again."
 
@@ -93,6 +108,7 @@ class Layers(Construct):
         self.base = self._layer("base")
         self.arrow = [*self.base, *self._layer("arrow")]
         self.iceberg = [*self.base, *self._layer("iceberg")]
+        self.pictures = [*self.arrow, *self._layer("pictures")]
 
     def _layer(self, name: str) -> list[lambda_.ILayerVersion]:
         if not self._there:
@@ -196,8 +212,9 @@ def main(arguments: list[str]) -> None:
             _lock(name)
         return
     sizes = {name: size_mb(build(name)) for name in EXTRAS}
+    beside = {"base": 0.0, "pictures": sizes["base"] + sizes["arrow"]}
     for name, size in sizes.items():
-        function = size if name == "base" else sizes["base"] + size
+        function = size + beside.get(name, sizes["base"])
         print(f"{name:8} {size:6.1f} MB, a function with it {function:6.1f} of {LIMIT_MB} MB: {directory(name)}")
 
 

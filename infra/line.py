@@ -26,7 +26,7 @@ class Line(Stack):
         # Create
         layers = Layers(self, "Layers", wanted=self.node.try_get_context("layers"))
         extract = self._function("extract_features", layers.arrow, memory_mb=ONE_CPU_MB, timeout_s=120)
-        detect = self._function("detect_anomalies", layers.arrow, memory_mb=ONE_CPU_MB, timeout_s=120)
+        detect = self._function("detect_anomalies", layers.pictures, memory_mb=ONE_CPU_MB, timeout_s=120)
         commit = self._function("commit_lake", layers.iceberg, memory_mb=ONE_CPU_MB, timeout_s=300)
         orders = self._function("work_orders", layers.base, memory_mb=WAITS_MB, timeout_s=WORK_ORDERS_TIMEOUT_S)
         stale = self._function("stale_sensors", layers.base, memory_mb=WAITS_MB, timeout_s=60)

@@ -85,6 +85,12 @@ assert pyarrow.fs.S3FileSystem
 assert pyiceberg.io.load_file_io({}, "s3://lake/x").__class__.__name__ == "PyArrowFileIO"
 assert zstandard.decompress(zstandard.compress(b"manifest")) == b"manifest"
 """,
+    "pictures": """
+from telltale.adapters import png
+from telltale.core.drawing import Drawing, Polyline, Text
+shapes = Polyline(((0, 0), (9, 9))), Text(5, 30, "größer", 18), Text(5, 30, "2×", 18, bold=True)
+assert png.render(Drawing(60, 40, shapes)).startswith(bytes([137]) + b"PNG")
+""",
 }
 
 
@@ -188,7 +194,13 @@ def test_a_word_that_is_not_about_layers_is_refused() -> None:
 
 # --- What the functions import
 
-MODULES = {"aws-lambda-powertools": "aws_lambda_powertools", "aws-xray-sdk": "aws_xray_sdk"}  # else as the package
+# Else as the package.
+MODULES = {
+    "aws-lambda-powertools": "aws_lambda_powertools",
+    "aws-xray-sdk": "aws_xray_sdk",
+    "pillow": "PIL",
+    "pymupdf-fonts": "pymupdf_fonts",
+}
 
 
 def imported(module: str, seen: set[str]) -> set[str]:
