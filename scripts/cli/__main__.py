@@ -21,6 +21,8 @@ COMMANDS = {
     "plant": "apply, check or show the plant file",
     "simulate": "publish captures of a simulated plant",
     "replay": "publish recordings as a sensor would",
+    "features": "condition indicators of recordings: .npz, .wav, .csv, .parquet",
+    "diagnose": "what recordings say of a machine, with the evidence for and against",
     "query": "SQL on the lake",
     "cases": "list and explain cases",
     "orders": "work orders of the built-in logbook: list, acknowledge, close",

@@ -67,11 +67,12 @@ class Record:
         return self.file if self.part is None else f"{self.file}, {self.part}"
 
     @property
-    def sensors(self) -> list[Mapping[str, Waveform]]:
-        """The channels that are axes of one sensor together; each other channel is a measuring point of its own."""
-        if all(wave.axis in AXES for wave in self.channels.values()):
-            return [self.channels]
-        return [{name: wave} for name, wave in self.channels.items()]
+    def sensors(self) -> list["Record"]:
+        """This record where its channels are axes of one sensor, else each channel as a measuring point of its own."""
+        if len(self.channels) == 1 or all(wave.axis in AXES for wave in self.channels.values()):
+            return [self]
+        parts = {name: name if self.part is None else f"{self.part}, {name}" for name in self.channels}
+        return [replace(self, part=parts[name], channels={name: wave}) for name, wave in self.channels.items()]
 
 
 @dataclass(frozen=True)
