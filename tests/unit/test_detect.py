@@ -1,12 +1,15 @@
 """Detection, step by step: what a person sees of states, verdicts and cases."""
 
+import base64
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
 import numpy as np
 import pytest
-from telltale.core.detect import CaseChange, Control, Row, Settings, State, Verdict, step
+from telltale.core.baseline import INDICATORS, REFERENCES
+from telltale.core.detect import CaseChange, Control, Row, Settings, State, Verdict, normals, step
 from telltale.core.plant import Limits, Position
 from telltale.core.schema import VERDICTS
 
@@ -349,22 +352,196 @@ def test_settings_that_make_no_sense_are_refused(overrides: dict[str, float]) ->
         Settings.of(overrides)
 
 
+SOUND = {"rms_g": 1.0, "peak_g": 4.0, "crest": 4.0, "clipped_share": 0.0005, "repeated_share": 0.001, "drift_g": 0.0}
+CLIPPED = {**SOUND, "clipped_share": 0.2}
+
+
+def test_a_sensor_fault_is_a_state_of_its_own_and_never_a_fault_of_the_machine() -> None:
+    machine = Machine(CLASSED)
+
+    for _ in range(12):
+        machine.hears(**CLIPPED, velocity_rms_mm_s=9.0)
+
+    assert machine.changes == []
+    assert machine.state.state == "UNKNOWN"
+    assert machine.state.sensor_faults == {"x": "SATURATION"}
+    for rule in ("zone", "baseline"):
+        assert machine.last(rule).verdict == "NOT_ASSESSABLE"
+        assert (machine.last(rule).reason or "").startswith("sensor fault: saturation: 20.0% of the samples")
+    assert machine.last("sensor").verdict == machine.last("sensor").persistent == "SENSOR_FAULT"
+
+
+def test_nothing_is_learned_from_a_faulty_sensor() -> None:
+    machine = Machine()
+
+    for _ in range(50):
+        machine.hears(**CLIPPED)
+    machine.hears(**SOUND)  # sound again, but the fault stands until some captures say so
+
+    assert {normal.rows for normal in machine.state.channels["x"].baseline} == {0}
+
+
+def test_one_bad_capture_is_no_sensor_fault_and_one_good_one_no_recovery() -> None:
+    machine = Machine()
+
+    def level(*rows: dict[str, float]) -> str:
+        for row in rows:
+            machine.hears(**row)
+        return machine.last("sensor").persistent
+
+    assert level(SOUND, CLIPPED, CLIPPED) == "HEALTHY"
+    assert level(CLIPPED) == "SENSOR_FAULT"
+    assert level(SOUND, SOUND) == "SENSOR_FAULT"
+    assert level(SOUND) == "HEALTHY"
+    assert machine.state.sensor_faults == {}
+
+
+def test_a_case_that_is_open_stays_open_while_the_sensor_is_faulty() -> None:
+    machine = Machine(CLASSED).hears_all("velocity_rms_mm_s", [3.0] * 6)
+
+    for _ in range(10):
+        machine.hears(**CLIPPED, velocity_rms_mm_s=9.0)
+
+    assert machine.acts == ["opened"]
+    assert (machine.state.state, machine.state.sensor_faults) == ("WARNING", {"x": "SATURATION"})
+
+
+def test_a_sound_axis_is_judged_beside_a_faulty_one() -> None:
+    axes = {"x": CLIPPED, "y": {**SOUND, "velocity_rms_mm_s": 9.0}}
+
+    _, verdicts, _ = step(State.new(), Row("c", "xy", 1, 1, "s", axes=axes), CLASSED)
+
+    assert {(one.channel, one.verdict) for one in verdicts if one.rule == "zone"} == {
+        ("x", "NOT_ASSESSABLE"),
+        ("y", "ALARM"),
+    }
+
+
+def test_a_dead_sensor_is_not_taken_for_a_machine_that_is_off() -> None:
+    machine = Machine(Position(BARE.id, running_above_g=0.05))
+
+    for _ in range(4):
+        machine.hears(rms_g=0.0, peak_g=0.0, clipped_share=1.0, repeated_share=1.0, count_g=0.0005)
+
+    assert machine.state.sensor_faults == {"x": "FLAT_LINE"}
+
+
+def test_a_sensor_is_compared_with_what_was_usual_of_it_unless_the_position_says_otherwise() -> None:
+    for compared in (1, 0):
+        machine = Machine(Position(BARE.id, settings={"sensor_normal": compared}))
+        for turned in (False, True):
+            for _ in range(105):
+                machine.hears(**SOUND, mean_g=0.1 if turned else 1.0)
+
+        assert machine.state.sensor_faults == ({"x": "DC_DRIFT"} if compared else {})
+
+
+def test_gravity_on_the_wrong_axis_stops_the_judgement_of_the_axes_that_are_mixed_up() -> None:
+    directions = {"x": "horizontal", "y": "vertical", "z": "axial"}
+    axes = {
+        axis: {**SOUND, "velocity_rms_mm_s": 1.0, "mean_g": mean}
+        for axis, mean in zip("xyz", (1.0, 0.0, 0.0), strict=True)
+    }
+
+    _, verdicts, _ = step(
+        State.new(),
+        Row("c", "xyz", 1, 1, "s", axes=axes),
+        Position(BARE.id, machine_class="iso10816-1/II", directions=directions),
+    )
+
+    assert [one.verdict for one in verdicts if one.rule == "zone"] == ["NOT_ASSESSABLE", "NOT_ASSESSABLE", "HEALTHY"]
+
+
+def test_another_envelope_band_does_not_alarm_but_is_learned_anew() -> None:
+    machine = Machine()
+
+    def hears(rows: int, low_hz: float, env_rms_g: float) -> str | None:
+        for _ in range(rows):
+            machine.hears(rms_g=1.0, env_rms_g=env_rms_g, env_bpfo_g=0.01, env_low_hz=low_hz, env_high_hz=10_000.1)
+        return machine.last("baseline").feature
+
+    hears(120, 2000.1, 0.01)
+    hears(10, 500.0, 0.2)
+    assert machine.changes == []
+    assert machine.last("baseline").verdict == "HEALTHY"
+
+    hears(110, 500.0, 0.2)
+    assert hears(6, 500.0, 1.0) == "env_rms_g"
+    assert machine.acts == ["opened"]
+
+
+def test_what_is_usual_here_is_learned_for_diagnosis_too() -> None:
+    machine = Machine()
+
+    for mm_s in np.exp(np.random.default_rng(3).normal(np.log(0.5), 0.2, 99)):
+        machine.hears(rms_g=1.0, order_1_mm_s=float(mm_s), mean_g=-0.98)
+    assert normals(machine.state) == {}
+    machine.hears(rms_g=1.0, order_1_mm_s=50.0, mean_g=-0.98)  # one outlier more or less does not matter
+
+    found = normals(machine.state)["x"]
+    assert set(found) == {"rms_g", "order_1_mm_s", "mean_g"}
+    assert found["order_1_mm_s"] == pytest.approx(0.5, rel=0.1)
+    assert found["mean_g"] == pytest.approx(-0.98)
+    assert found["rms_g"] == pytest.approx(1.0)
+
+
+def test_after_a_repair_what_is_usual_is_learned_anew_too() -> None:
+    machine = Machine()
+    for _ in range(100):
+        machine.hears(rms_g=1.0, order_1_mm_s=0.5)
+
+    machine.hears_all("rms_g", [3.0] * 6).resolved(REPLACED)
+
+    assert normals(machine.state) == {}
+
+
 def test_a_full_state_fits_in_a_kilobyte() -> None:
     position = Position(BARE.id, machine_class="iso10816-1/II", limits=Limits(temperature_warning_c=70))
-    features = {"rms_g": 1.0, "peak_g": 4.0, "velocity_rms_mm_s": 9.0, "env_rms_g": 0.1}
-    features |= {f"env_{line}_g": 0.01 for line in ("bpfo", "bpfi", "bsf", "ftf")}
+    features = {
+        **dict.fromkeys([*INDICATORS, *REFERENCES], 1.0),
+        "env_low_hz": 2000.0,
+        "env_high_hz": 10_000.0,
+        "crest": 4.0,
+    }
+    features |= {"clipped_share": 0.001, "repeated_share": 0.001}
     machine = Machine(position)
 
     for t in range(1, 20):
-        axes: Mapping[str, Mapping[str, float | None]] = dict.fromkeys("xyz", features)
+        high = {**features, "velocity_rms_mm_s": 9.0 if t > 10 else 1.0, "clipped_share": 0.5 if t > 16 else 0.001}
+        axes: Mapping[str, Mapping[str, float | None]] = dict.fromkeys("xyz", high)
         machine.takes(Row(f"c{t}", "xyzs", t, t, "s", temperature_c=90.0, axes=axes))
 
     packed = machine.acknowledged().state.pack()
     assert len(packed) <= 1024
+    assert machine.state.sensor_faults == dict.fromkeys("xyz", "SATURATION")
     assert State.unpack(packed) == machine.state
 
 
-@pytest.mark.parametrize("packed", [b"", b"\x02", b"\x01", State.new().pack() + b"x", warm().state.pack()[:-1]])
+# Packed by the version before sensor health: 12 rows of axis x and temperature, a warm-up of 5, an alarm, a case
+LAYOUT_1 = (
+    "c-mv+WM<Ht%)|f$MyACjsino0iD?B!*#$Yt1!lR4FgZpbW@cu9fCiW-GY5#wyS>d08Q<RK>wt`z"
+    "*+Hr-ABq~ouylo_12Sen0~`#v0S7~0tndN7O`S#{8lOr60O|+g004OfDZ&"
+)
+
+
+def test_a_state_of_the_layout_before_is_still_read_and_goes_on() -> None:
+    old = State.unpack(zlib.decompress(base64.b85decode(LAYOUT_1)))
+
+    assert (old.state, old.last_opened_ms) == ("ALARM", 12 * HOUR_MS)
+    x = old.channels["x"]
+    assert [normal.rows for normal in x.baseline] == [8, 0, 8, 8, 0, 0, 0, 0]
+    assert (x.sensor.level, x.envelope_hz, old.sensor_faults) == ("UNKNOWN", None, {})
+    assert normals(old, settings=Settings(warmup=5))["x"]["env_rms_g"] == pytest.approx(0.1)
+
+    row = Row("c13", "x", 13 * HOUR_MS, 0, "s", axes={"x": {"rms_g": 1.0, "velocity_rms_mm_s": 9.0, "mean_g": 0.5}})
+    state, verdicts, _ = step(old, row, CLASSED)
+    assert {one.rule for one in verdicts} == {"zone", "baseline", "sensor"}
+    assert State.unpack(state.pack()) == state
+
+
+@pytest.mark.parametrize(
+    "packed", [b"", b"\x03", b"\x02", b"\x01", State.new().pack() + b"x", warm().state.pack()[:-1]]
+)
 def test_bytes_that_are_no_state_are_refused(packed: bytes) -> None:
     with pytest.raises(ValueError):
         State.unpack(packed)

@@ -21,9 +21,27 @@ CLOSURES = [
 ]
 
 values = st.none() | st.sampled_from([0.5, 1.0, 1.1, 3.0, 8.0, 20.0])
+# Sensors that are sound, cut off, flat, or turned; and captures that say nothing of their sensor.
+sound = {"crest": 4.0, "clipped_share": 0.001, "repeated_share": 0.001, "mean_g": 1.0}
+sensors: st.SearchStrategy[dict[str, float]] = st.sampled_from(
+    [{}, sound, {**sound, "clipped_share": 0.3}, {**sound, "rms_g": 0.0}, {**sound, "mean_g": 0.2}]
+)
+bands = st.sampled_from(
+    [{}, {"env_low_hz": 2000.0, "env_high_hz": 10_000.0}, {"env_low_hz": 500.1, "env_high_hz": 1e4}]
+)
+levels = st.fixed_dictionaries(
+    {},
+    optional={
+        "rms_g": values,
+        "velocity_rms_mm_s": values,
+        "env_bpfo_g": values,
+        "order_1_mm_s": values,
+        "band_5000_10000_g": values,
+    },
+)
 axes = st.dictionaries(
     st.sampled_from(["x", "y", "z"]),
-    st.fixed_dictionaries({}, optional={"rms_g": values, "velocity_rms_mm_s": values, "env_bpfo_g": values}),
+    st.tuples(levels, bands, sensors).map(lambda parts: parts[0] | parts[1] | parts[2]),
     max_size=3,
 )
 Item = Row | str
@@ -152,7 +170,10 @@ def test_verdicts_and_states_are_the_same_whether_axes_come_together_or_apart(it
 def test_every_verdict_names_its_limit_or_the_reason_for_none(items: list[Item]) -> None:
     for verdict in replay(items)[1]:
         assert verdict.reason
-        if verdict.verdict in ("HEALTHY", "WARNING", "ALARM"):
+        if verdict.rule == "sensor":
+            assert verdict.score is None
+            assert verdict.verdict in ("HEALTHY", "SENSOR_FAULT", "NOT_ASSESSABLE", "MACHINE_OFF")
+        elif verdict.verdict in ("HEALTHY", "WARNING", "ALARM"):
             assert None not in (verdict.feature, verdict.value, verdict.limit, verdict.unit, verdict.limit_source)
             assert verdict.margin is not None
             assert (verdict.margin <= 1e-9) == (verdict.verdict != "HEALTHY")
@@ -176,6 +197,20 @@ def test_a_case_is_opened_once_and_its_revisions_count_up(items: list[Item]) -> 
         assert all(change.change != "resolved" for change in one[:-1])
         ranks = [("WARNING", "ALARM").index(change.severity) for change in one]
         assert ranks == sorted(ranks)
+
+
+@given(histories())
+def test_a_row_with_a_sensor_fault_judges_teaches_and_opens_nothing(items: list[Item]) -> None:
+    state = State.new()
+    for item in items:
+        before = state
+        state, verdicts, changes = step(state, control(state, item) if isinstance(item, str) else item, POSITION)
+        for axis in [one.channel for one in verdicts if one.verdict == "SENSOR_FAULT"]:
+            assert {one.score for one in verdicts if one.channel == axis} == {None}
+            assert not any(change.channel == axis for change in changes)
+            if axis in before.channels:
+                rows = [[normal.rows for normal in one.channels[axis].baseline] for one in (before, state)]
+                assert all(now in (0, then) for then, now in zip(*rows, strict=True))  # 0: another envelope band
 
 
 @given(histories())

@@ -2,9 +2,12 @@
 
 Logarithms, because vibration grows by factors: a step of ln 2.5 is one zone of ISO 10816-1 whatever the machine.
 Twelve bytes and a count for each indicator, so that all of a position fits in a kilobyte.
+
+References are indicators that are not judged: what is usual for them is learned in the warm-up and then kept, for
+diagnosis and sensor health to compare with. Five bytes each.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, isfinite, log
 from statistics import median
@@ -26,6 +29,29 @@ INDICATORS: Mapping[str, str] = {
     "env_ftf_g": "g",
 }
 
+ENVELOPE_INDICATORS = tuple(name for name in INDICATORS if name.startswith("env_"))
+
+REFERENCES: Mapping[str, str] = {
+    "order_1_mm_s": "mm/s",
+    "order_2_mm_s": "mm/s",
+    "order_3_mm_s": "mm/s",
+    "order_4_10_mm_s": "mm/s",
+    "blade_pass_mm_s": "mm/s",
+    "line_2_mm_s": "mm/s",
+    "gear_mesh_g": "g",
+    "gear_sideband_ratio": "",
+    "band_2000_5000_g": "g",
+    "band_5000_10000_g": "g",
+    "band_10000_20000_g": "g",
+    "noise_floor_g_rthz": "g/√Hz",
+    "repeated_share": "",
+    "mean_g": "g",
+}
+OFFSETS = ("mean_g",)  # of either sign: learned as they are, not in logarithms
+MOST_REFERENCE_ROWS = 255  # rows a reference can count; a layout constant of the packed state
+REFERENCE_STEP = 0.7  # ln units: no single row counts for more than a doubling. A guess
+OFFSET_STEP_G = 0.3  # likewise for an offset: the drift that sensor health calls a fault
+
 SMALLEST_SPREAD = 0.05  # ln units: 5 %, the smallest change worth a unit
 HUBER = 1.5  # spreads beyond which a row no longer pulls the location (Huber 1981, the usual round value)
 WINSOR = 3.0  # spreads beyond which a row no longer widens the spread
@@ -34,6 +60,7 @@ MAD_TO_SIGMA = 1.4826  # of a normal distribution
 MEAN_DEVIATION_TO_SIGMA = 1.2533  # likewise: sqrt(pi / 2)
 
 _FLOATS = Struct("<3f")
+_FLOAT = Struct("<f")
 
 
 class Normal(NamedTuple):
@@ -51,6 +78,17 @@ class Normal(NamedTuple):
 
 Baseline = tuple[Normal, ...]  # in the order of INDICATORS
 EMPTY: Baseline = (Normal(),) * len(INDICATORS)
+
+
+class Usual(NamedTuple):
+    """What is usual for one reference: robust mean of its first rows, in ln of its unit (an offset: as it is)."""
+
+    level: float = 0.0
+    rows: int = 0
+
+
+References = tuple[Usual, ...]  # in the order of REFERENCES
+NO_REFERENCES: References = (Usual(),) * len(REFERENCES)
 
 
 @dataclass(frozen=True)
@@ -132,6 +170,51 @@ def learn(baseline: Sequence[Normal], axis: Mapping[str, float | None], *, setti
         normal if x is None else _learn(normal, x, settings)
         for normal, x in zip(baseline, _logarithms(axis), strict=True)
     )
+
+
+def refer(references: References, axis: Mapping[str, float | None], *, settings: Settings) -> References:
+    """The references after one healthy row. After the warm-up they stay: what may drift is judged elsewhere."""
+    wanted = _reference_rows(settings)
+    if all(usual.rows >= wanted for usual in references):
+        return references
+    return tuple(
+        usual if usual.rows >= wanted else _refer(usual, name, axis.get(name))
+        for name, usual in zip(REFERENCES, references, strict=True)
+    )
+
+
+def normals(baseline: Sequence[Normal], references: References, *, settings: Settings) -> dict[str, float]:
+    """What is usual here for each indicator and reference whose warm-up is over, in its unit."""
+    found = {
+        name: exp(min(normal.location, LARGEST_LN))
+        for name, normal in zip(INDICATORS, baseline, strict=True)
+        if normal.rows >= settings.warmup
+    }
+    for name, usual in zip(REFERENCES, references, strict=True):
+        if usual.rows >= _reference_rows(settings):
+            found[name] = usual.level if name in OFFSETS else exp(min(usual.level, LARGEST_LN))
+    return found
+
+
+def anew(baseline: Baseline, names: Collection[str]) -> Baseline:
+    """The baseline with these indicators to be learned from the start."""
+    return tuple(Normal() if name in names else normal for name, normal in zip(INDICATORS, baseline, strict=True))
+
+
+def _reference_rows(settings: Settings) -> int:
+    return min(settings.warmup, MOST_REFERENCE_ROWS)
+
+
+def _refer(usual: Usual, name: str, value: float | None) -> Usual:
+    offset = name in OFFSETS
+    x = value if offset and value is not None and isfinite(value) else None if offset else _logarithm(value)
+    if x is None:
+        return usual
+    step = OFFSET_STEP_G if offset else REFERENCE_STEP
+    off = x - usual.level
+    pull = off if usual.rows == 0 else min(max(off, -step), step) / (usual.rows + 1)
+    [level] = _FLOAT.unpack(_FLOAT.pack(usual.level + pull))
+    return Usual(level, usual.rows + 1)
 
 
 def _learn(normal: Normal, x: float, settings: Settings) -> Normal:

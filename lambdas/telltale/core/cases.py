@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from telltale.core import baseline
-from telltale.core.judgement import AXES, CaseChange, Control, Row, Verdict
+from telltale.core.judgement import CaseChange, Control, Row, Verdict
 from telltale.core.persistence import LEVELS, Monitor, hushed
 from telltale.core.settings import Settings
 from telltale.core.state import ID_PREFIX, MONITORS, Channel, MonitorId, OpenCase, State
@@ -133,8 +132,7 @@ def _resolved(state: State, closure: Mapping[str, str], settings: Settings) -> S
 
 
 def _anew(name: str, channel: Channel) -> Channel:
-    fresh = baseline.EMPTY if name in AXES else ()
-    return replace(channel, monitors=dict.fromkeys(channel.monitors, Monitor()), baseline=fresh)
+    return replace(Channel.new(name), last_ms=channel.last_ms, sensor=channel.sensor)
 
 
 def _as_it_stands(channel: Channel, settings: Settings) -> Channel:

@@ -7,21 +7,23 @@ come together or apart, in any order.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
-from telltale.core import baseline, cases, limits
+from telltale.core import baseline, cases, limits, sensor
 from telltale.core.baseline import Deviation, Learning
 from telltale.core.cases import Finding
-from telltale.core.judgement import AXES, CHANNELS, RULES
+from telltale.core.judgement import AXES, CHANNELS, RULES, SENSOR
 from telltale.core.judgement import CaseChange as CaseChange
 from telltale.core.judgement import Control as Control
 from telltale.core.judgement import Row as Row
 from telltale.core.judgement import Verdict as Verdict
 from telltale.core.limits import Judgement, NotAssessable
-from telltale.core.persistence import Monitor, watch
+from telltale.core.persistence import Monitor, stored, watch
 from telltale.core.plant import Position
+from telltale.core.sensor import SensorFault
+from telltale.core.settings import DEFAULTS, settings_of
 from telltale.core.settings import Settings as Settings
-from telltale.core.settings import settings_of
 from telltale.core.state import Channel
 from telltale.core.state import OpenCase as OpenCase
 from telltale.core.state import State as State
@@ -36,7 +38,13 @@ def step(state: State, row: Row | Control, position: Position) -> tuple[State, l
     if isinstance(row, Control):
         state, changes = cases.act(state, row, settings=settings)
         return state, [], changes
-    frame = _Frame(row, position, settings, _why_off(row, position))
+    frame = _Frame(
+        row=row,
+        position=position,
+        settings=settings,
+        off=_why_off(row, position),
+        axis_map=sensor.axis_map_faults(row.axes, directions=position.directions),
+    )
     channels, findings = dict(state.channels), []
     for name in _heard(row):
         channel = channels.get(name) or Channel.new(name)
@@ -49,14 +57,28 @@ def step(state: State, row: Row | Control, position: Position) -> tuple[State, l
     return state, [one.verdict for one in findings], changes
 
 
+def normals(state: State, *, settings: Settings = DEFAULTS) -> dict[str, dict[str, float]]:
+    """Axis → indicator → what is usual for it at this position, in its unit; only what has been learned."""
+    axes = {name: channel for name, channel in state.channels.items() if name in AXES}
+    return {name: found for name, channel in axes.items() if (found := _normals(channel, settings))}
+
+
 @dataclass(frozen=True)
 class _Frame:
-    """What is the same for all channels of a row. `off` : why the machine counts as off; None: it runs."""
+    """What is the same for all channels of a row. `off` : why the machine counts as off; None: it runs.
+
+    axis_map : faults that only the axes together show.
+    """
 
     row: Row
     position: Position
     settings: Settings
     off: str | None
+    axis_map: tuple[SensorFault, ...]
+
+    @property
+    def speed_rpm(self) -> float | None:
+        return self.row.speed_rpm if self.row.speed_rpm is not None else self.position.speed_rpm
 
     def axis(self, name: str) -> Mapping[str, float | None]:
         return self.row.axes.get(name, {})
@@ -80,6 +102,19 @@ def _why_off(row: Row, position: Position) -> str | None:
 
 def _judge(name: str, channel: Channel, state: State, frame: _Frame) -> tuple[Channel, list[Finding]]:
     """One channel after this row, and what its rules found."""
+    if name not in AXES:
+        return _judge_machine(name, channel, state, frame)
+    channel = _for_this_band(channel, frame.axis(name))
+    fault = _sensor_fault(name, channel, frame)
+    channel, health = _judge_sensor(name, channel, fault, frame)
+    if fault is not None:
+        why = f"sensor fault: {fault.words}"
+        return channel, [*(_unjudged(name, rule, "NOT_ASSESSABLE", channel, why) for rule in RULES[name]), health]
+    channel, findings = _judge_machine(name, channel, state, frame)
+    return channel, [*findings, health]
+
+
+def _judge_machine(name: str, channel: Channel, state: State, frame: _Frame) -> tuple[Channel, list[Finding]]:
     if frame.off is not None:
         return channel, [_unjudged(name, rule, "MACHINE_OFF", channel, frame.off) for rule in RULES[name]]
     judged = {rule: _rule(name, rule, channel, frame) for rule in RULES[name]}
@@ -87,18 +122,72 @@ def _judge(name: str, channel: Channel, state: State, frame: _Frame) -> tuple[Ch
     findings = [finding for _, finding in judged.values()]
     channel = replace(channel, monitors=monitors)
     if name in AXES and _may_learn(findings, channel, state, frame.row):
-        learned = baseline.learn(channel.baseline, frame.axis(name), settings=frame.settings)
-        channel = replace(channel, baseline=learned)
+        channel = _learned(channel, frame.axis(name), frame.settings)
     return channel, findings
 
 
+def _learned(channel: Channel, axis: Mapping[str, float | None], settings: Settings) -> Channel:
+    return replace(
+        channel,
+        baseline=baseline.learn(channel.baseline, axis, settings=settings),
+        references=baseline.refer(channel.references, axis, settings=settings),
+    )
+
+
+def _for_this_band(channel: Channel, axis: Mapping[str, float | None]) -> Channel:
+    """The channel, ready for an envelope of this row's band: of another band, what was normal says nothing."""
+    low_hz, high_hz = axis.get("env_low_hz"), axis.get("env_high_hz")
+    if low_hz is None or high_hz is None or not (isfinite(low_hz) and isfinite(high_hz)):
+        return channel
+    band = stored(low_hz), stored(high_hz)
+    if band == channel.envelope_hz:
+        return channel
+    if channel.envelope_hz is None:
+        return replace(channel, envelope_hz=band)
+    fresh = baseline.anew(channel.baseline, baseline.ENVELOPE_INDICATORS)
+    return replace(channel, envelope_hz=band, baseline=fresh)
+
+
+def _sensor_fault(name: str, channel: Channel, frame: _Frame) -> SensorFault | None:
+    """What is wrong with the sensor of one axis; the plainest if there are several."""
+    usual = _normals(channel, frame.settings) if frame.settings.sensor_normal else {}
+    speed_hz = None if frame.speed_rpm is None else frame.speed_rpm / 60
+    found = sensor.axis_faults(name, frame.axis(name), normal=usual, speed_hz=speed_hz)
+    found += tuple(fault for fault in frame.axis_map if fault.axis == name)
+    if frame.off is not None:
+        found = tuple(fault for fault in found if fault.kind in sensor.AT_STANDSTILL)
+    return found[0] if found else None
+
+
+def _judge_sensor(name: str, channel: Channel, fault: SensorFault | None, frame: _Frame) -> tuple[Channel, Finding]:
+    if fault is not None:
+        verdict, reason = "SENSOR_FAULT", fault.words
+    elif frame.off is not None:
+        verdict, reason = "MACHINE_OFF", frame.off
+    elif not sensor.assessable(frame.axis(name)):
+        verdict, reason = "NOT_ASSESSABLE", "no indicator of sensor health in this capture: it had no waveform"
+    else:
+        verdict, reason = "HEALTHY", "nothing speaks against the sensor"
+    watch = channel.sensor
+    if verdict in ("SENSOR_FAULT", "HEALTHY"):
+        watch = sensor.watched(watch, fault.kind if fault else None, settings=frame.settings)
+        channel = replace(channel, sensor=watch)
+    return channel, Finding(
+        Verdict(name, SENSOR, verdict, watch.level, reason=reason, samples=len(watch.faulty) or None)
+    )
+
+
+def _normals(channel: Channel, settings: Settings) -> dict[str, float]:
+    return baseline.normals(channel.baseline, channel.references, settings=settings)
+
+
 def _may_learn(findings: list[Finding], channel: Channel, state: State, row: Row) -> bool:
-    """Only what is healthy is learned: by this row, by the rows before it, and no case is open.
+    """Only what is healthy is learned: by this row, by the rows before it, no case is open and the sensor is sound.
 
     A case that this very instant opened does not count: otherwise it would matter which axis came first.
     """
     case_open = state.open_case is not None and state.open_case.opened_ms < row.t_ms
-    calm = all(one.verdict.verdict not in ("WARNING", "ALARM") for one in findings)
+    calm = all(one.verdict.verdict not in ("WARNING", "ALARM") for one in findings) and channel.sensor.fault is None
     return calm and not case_open and not any(monitor.alerts for monitor in channel.monitors.values())
 
 
@@ -108,8 +197,7 @@ def _rule(name: str, rule: str, channel: Channel, frame: _Frame) -> tuple[Monito
         return _by_baseline(name, channel, baseline.judge(channel.baseline, frame.axis(name), settings=settings), frame)
     if rule == "temperature":
         return _by_limit(name, rule, channel, limits.judge_temperature(row.temperature_c, position=position), frame)
-    speed_rpm = row.speed_rpm if row.speed_rpm is not None else position.speed_rpm
-    found = limits.judge_velocity(frame.axis(name), position=position, speed_rpm=speed_rpm)
+    found = limits.judge_velocity(frame.axis(name), position=position, speed_rpm=frame.speed_rpm)
     return _by_limit(name, rule, channel, found, frame)
 
 

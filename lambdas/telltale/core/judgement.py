@@ -6,7 +6,9 @@ from typing import Any
 
 AXES = ("x", "y", "z")
 CHANNELS = (*AXES, "temperature")
+# The rules of the machine, by channel: each has a monitor, and may open a case.
 RULES: Mapping[str, tuple[str, ...]] = {**dict.fromkeys(AXES, ("zone", "baseline")), "temperature": ("temperature",)}
+SENSOR = "sensor"  # the rule of an axis's sensor; it opens none
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import hypot, isfinite, sqrt
 
+from telltale.core.settings import Settings
+
 Axis = Mapping[str, float | None]
 
 # The kinds of fault, in words
@@ -19,6 +21,8 @@ KINDS: Mapping[str, str] = {
     "DC_DRIFT": "drift",
     "WRONG_AXIS_MAP": "wrong axis map",
 }
+
+AT_STANDSTILL = frozenset({"FLAT_LINE"})  # that show where nothing vibrates; the others need a signal
 
 # Gaussian noise of 2 counts RMS puts at most 0.6 % of 4096 samples on its extremes, of 3 counts in 1024 samples 1.2 %
 # (simulated); real records that touch their range late in a bearing's life 0.9 %. Clipped at twice its RMS: 4.6 %.
@@ -95,8 +99,8 @@ def faults(
     speed_hz : of the shaft; without it the low end is not judged, for a slow machine has its own lines there.
     """
     usual = normal or {}
-    found = [fault for name, axis in rows.items() for fault in _of_axis(name, axis, usual.get(name, {}), speed_hz)]
-    return tuple(found + list(_wrong_axis_map(rows, directions)))
+    each = [axis_faults(name, axis, normal=usual.get(name, {}), speed_hz=speed_hz) for name, axis in rows.items()]
+    return (*(fault for found in each for fault in found), *axis_map_faults(rows, directions=directions))
 
 
 def assessable(axis: Axis) -> bool:
@@ -104,15 +108,51 @@ def assessable(axis: Axis) -> bool:
     return _value(axis, "repeated_share") is not None and _value(axis, "rms_g") is not None
 
 
-def _of_axis(name: str, axis: Axis, usual: Mapping[str, float], speed_hz: float | None) -> Iterator[SensorFault]:
+def axis_faults(
+    name: str, axis: Axis, *, normal: Mapping[str, float], speed_hz: float | None
+) -> tuple[SensorFault, ...]:
+    """What one axis by itself shows; see `faults`."""
     checks = {
         "FLAT_LINE": _flat_line(axis),
-        "DROPPED_SAMPLES": _dropped_samples(axis, usual),
+        "DROPPED_SAMPLES": _dropped_samples(axis, normal),
         "SATURATION": _saturation(axis),
-        "LOOSE_MOUNTING": _loose_mounting(axis, usual, speed_hz),
-        "DC_DRIFT": _drift(axis, usual, speed_hz),
+        "LOOSE_MOUNTING": _loose_mounting(axis, normal, speed_hz),
+        "DC_DRIFT": _drift(axis, normal, speed_hz),
     }
-    return (SensorFault(kind, name, reason) for kind, reason in checks.items() if reason is not None)
+    return tuple(SensorFault(kind, name, reason) for kind, reason in checks.items() if reason is not None)
+
+
+def axis_map_faults(rows: Mapping[str, Axis], *, directions: Mapping[str, str]) -> tuple[SensorFault, ...]:
+    """Gravity on an axis that cannot feel it. Needs all three axes, and a sensor that measures DC."""
+    return tuple(_wrong_axis_map(rows, directions)) if directions else ()
+
+
+@dataclass(frozen=True)
+class Watch:
+    """One axis's sensor over its last captures. `faulty` : whether each showed a fault, newest last.
+
+    fault : the kind that stands; None: sound, or not yet judged.
+    """
+
+    faulty: tuple[bool, ...] = ()
+    fault: str | None = None
+
+    @property
+    def level(self) -> str:
+        """UNKNOWN, HEALTHY or SENSOR_FAULT: debounced."""
+        return "SENSOR_FAULT" if self.fault else "HEALTHY" if self.faulty else "UNKNOWN"
+
+
+SOUND = Watch()
+
+
+def watched(watch: Watch, kind: str | None, *, settings: Settings) -> Watch:
+    """The watch after one more capture that showed this kind of fault, or none."""
+    faulty = (*watch.faulty, kind is not None)[-settings.sensor_m :]
+    if sum(faulty) >= settings.sensor_n:
+        return Watch(faulty, kind or watch.fault)
+    sound = len(faulty) - sum(faulty) >= settings.sensor_n
+    return Watch(faulty, None if sound else watch.fault)
 
 
 def _flat_line(axis: Axis) -> str | None:
@@ -193,7 +233,6 @@ def _below_10_hz(axis: Axis, speed_hz: float | None) -> float | None:
 
 
 def _wrong_axis_map(rows: Mapping[str, Axis], directions: Mapping[str, str]) -> Iterator[SensorFault]:
-    """Gravity on an axis that cannot feel it. Needs all three axes, and a sensor that measures DC."""
     means = {name: mean for name in ("x", "y", "z") if (mean := _value(rows.get(name, {}), "mean_g")) is not None}
     if len(means) < 3 or not GRAVITY_G[0] <= hypot(*means.values()) <= GRAVITY_G[1]:
         return

@@ -25,6 +25,10 @@ class Settings:
         never alarms; of 6, so that two calm rows between do not hide a fault. Were rows to exceed by chance once
         in a hundred, and independently, 4 of 6 would happen once in some seven million.
     clear : share of the limit to fall below before a verdict clears. Practice: 5 to 10 % below.
+    sensor_n, sensor_m : captures that must show a fault of the sensor, of the last m, and be free of it again before
+        it has recovered. A guess: a sensor does not heal, and one capture may be cut off by a blow.
+    sensor_normal : 1 or 0: whether the sensor is also compared with what was usual of it here. 0 for a position
+        whose sensor was moved on purpose, and whose machine was not repaired since.
     """
 
     warmup: int = 100
@@ -38,9 +42,13 @@ class Settings:
     alarm_n: int = 4
     alarm_m: int = 6
     clear: float = 0.9
+    sensor_n: int = 3
+    sensor_m: int = 4
+    sensor_normal: int = 1
 
     def __post_init__(self) -> None:
-        for n, m in ((self.warning_n, self.warning_m), (self.alarm_n, self.alarm_m)):
+        pairs = (self.warning_n, self.warning_m), (self.alarm_n, self.alarm_m), (self.sensor_n, self.sensor_m)
+        for n, m in pairs:
             if not 1 <= n <= m <= MOST_SCORES:
                 raise ValueError(f"{n} of {m} rows, wanted 1 <= n <= m <= {MOST_SCORES}")
         if not 3 <= self.warmup <= MOST_ROWS:

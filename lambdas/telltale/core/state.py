@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from struct import Struct
 from typing import Any, NamedTuple, Self
 
-from telltale.core import baseline
-from telltale.core.baseline import Baseline, Normal
+from telltale.core.baseline import EMPTY, NO_REFERENCES, Baseline, Normal, References, Usual
 from telltale.core.judgement import AXES, CHANNELS, RULES
 from telltale.core.persistence import LEVELS, Monitor
+from telltale.core.sensor import KINDS, SOUND, Watch
 from telltale.core.settings import MOST_SCORES
 
-LAYOUT = 1
+LAYOUT = 2
+LAYOUTS = (1, LAYOUT)  # that can be read; 1 knew neither sensor health nor references nor envelope bands
 NEVER = -(2**63)  # a time that is not known, packed
 
 _HEAD = Struct("<BBBq")  # layout; channels known, as bits; judged, case open, acknowledged; last opening
@@ -19,6 +20,10 @@ _CASE = Struct("<20sqIBBq")  # id without its prefix, opened, revision, severity
 _CHANNEL = Struct("<q")
 _MONITOR = Struct(f"<BBf{MOST_SCORES}f")  # level, scores held, quiet below, the scores
 _NORMAL = Struct("<3fH")
+_SENSOR = Struct("<BBB")  # captures held; whether each was faulty, as bits, the newest lowest; kind that stands, from 1
+_BAND = Struct("<2f")  # Hz; 0, 0 where none is known
+_USUAL = Struct("<fB")
+_SENSOR_KINDS = tuple(KINDS)
 
 ID_PREFIX = "case-"
 
@@ -35,15 +40,22 @@ MONITORS = tuple(MonitorId(channel, rule) for channel in CHANNELS for rule in RU
 
 @dataclass(frozen=True)
 class Channel:
-    """One axis, or the temperature: when it was last heard, its rules, and an axis's baseline."""
+    """One axis, or the temperature: when it was last heard, and its rules. The rest is of an axis only.
+
+    envelope_hz : the band whose envelope its baseline knows, with float32's digits; None: not known yet.
+    """
 
     last_ms: int | None = None
     monitors: Mapping[str, Monitor] = field(default_factory=dict)
     baseline: Baseline = ()
+    references: References = ()
+    envelope_hz: tuple[float, float] | None = None
+    sensor: Watch = SOUND
 
     @classmethod
     def new(cls, name: str) -> Self:
-        return cls(None, dict.fromkeys(RULES[name], Monitor()), baseline.EMPTY if name in AXES else ())
+        monitors = dict.fromkeys(RULES[name], Monitor())
+        return cls(None, monitors, EMPTY, NO_REFERENCES) if name in AXES else cls(None, monitors)
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,11 @@ class State:
             return "NEEDS_MAINTENANCE" if self.open_case.acknowledged else self.open_case.severity
         return "HEALTHY" if self.judged else "UNKNOWN"
 
+    @property
+    def sensor_faults(self) -> dict[str, str]:
+        """Axis → the kind of fault that stands on its sensor. Beside the state: a machine may be in alarm too."""
+        return {name: kind for name, channel in self.channels.items() if (kind := channel.sensor.fault) is not None}
+
     def pack(self) -> bytes:
         """At most 1,024 bytes, little endian."""
         case = self.open_case
@@ -89,19 +106,19 @@ class State:
         known = sum(1 << place for place, name in enumerate(CHANNELS) if name in self.channels)
         parts = [_HEAD.pack(LAYOUT, known, flags, _packed(self.last_opened_ms))]
         parts += [_pack_case(case)] if case else []
-        parts += [_pack_channel(self.channels[name]) for name in CHANNELS if name in self.channels]
+        parts += [_pack_channel(name, self.channels[name]) for name in CHANNELS if name in self.channels]
         return b"".join(parts)
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
         """The state that was packed. ValueError if these are not the bytes of one, or of another layout."""
-        if not packed or packed[0] != LAYOUT:
-            raise ValueError(f"a state that begins with {packed[:1]!r}, wanted layout {LAYOUT}")
+        if not packed or packed[0] not in LAYOUTS:
+            raise ValueError(f"a state that begins with {packed[:1]!r}, wanted layout {' or '.join(map(str, LAYOUTS))}")
         reader = _Reader(packed)
-        _, known, flags, last_opened_ms = reader.take(_HEAD)
+        layout, known, flags, last_opened_ms = reader.take(_HEAD)
         case = _take_case(reader, acknowledged=bool(flags & 4)) if flags & 2 else None
         names = [name for place, name in enumerate(CHANNELS) if known >> place & 1]
-        channels = {name: _take_channel(reader, name) for name in names}
+        channels = {name: _take_channel(reader, name, layout) for name in names}
         if reader.at != len(packed):
             raise ValueError(f"a state of {len(packed)} bytes, wanted {reader.at}")
         return cls(channels, bool(flags & 1), case, _unpacked(last_opened_ms))
@@ -134,23 +151,46 @@ def _take_case(reader: _Reader, *, acknowledged: bool) -> OpenCase:
     return OpenCase(case_id, opened_ms, revision, LEVELS[severity], monitors, acknowledged, _unpacked(quiet_ms))
 
 
-def _pack_channel(channel: Channel) -> bytes:
+def _pack_channel(name: str, channel: Channel) -> bytes:
     parts = [_CHANNEL.pack(_packed(channel.last_ms))]
     for monitor in channel.monitors.values():
         held = len(monitor.scores)
         padded = monitor.scores + (0.0,) * (MOST_SCORES - held)
         parts.append(_MONITOR.pack(LEVELS.index(monitor.level), held, monitor.quiet_below, *padded))
-    return b"".join(parts + [_NORMAL.pack(*normal) for normal in channel.baseline])
+    parts += [_NORMAL.pack(*normal) for normal in channel.baseline]
+    return b"".join(parts + _packed_sensor(channel) if name in AXES else parts)
 
 
-def _take_channel(reader: _Reader, name: str) -> Channel:
+def _packed_sensor(channel: Channel) -> list[bytes]:
+    watch = channel.sensor
+    bits = sum(1 << place for place, faulty in enumerate(reversed(watch.faulty)) if faulty)
+    kind = 0 if watch.fault is None else _SENSOR_KINDS.index(watch.fault) + 1
+    band = _BAND.pack(*(channel.envelope_hz or (0.0, 0.0)))
+    return [_SENSOR.pack(len(watch.faulty), bits, kind), band, *(_USUAL.pack(*usual) for usual in channel.references)]
+
+
+def _take_channel(reader: _Reader, name: str, layout: int) -> Channel:
     [last_ms] = reader.take(_CHANNEL)
     monitors = {}
     for rule in RULES[name]:
         level, held, quiet_below, *scores = reader.take(_MONITOR)
         monitors[rule] = Monitor(tuple(scores[:held]), LEVELS[level], quiet_below)
-    normals = tuple(Normal(*reader.take(_NORMAL)) for _ in (baseline.EMPTY if name in AXES else ()))
-    return Channel(_unpacked(last_ms), monitors, normals)
+    if name not in AXES:
+        return Channel(_unpacked(last_ms), monitors)
+    normals = tuple(Normal(*reader.take(_NORMAL)) for _ in EMPTY)
+    if layout == 1:
+        return Channel(_unpacked(last_ms), monitors, normals, NO_REFERENCES)
+    watch = _take_sensor(reader)
+    low_hz, high_hz = reader.take(_BAND)
+    references = tuple(Usual(*reader.take(_USUAL)) for _ in NO_REFERENCES)
+    band = (low_hz, high_hz) if high_hz else None
+    return Channel(_unpacked(last_ms), monitors, normals, references, band, watch)
+
+
+def _take_sensor(reader: _Reader) -> Watch:
+    held, bits, kind = reader.take(_SENSOR)
+    faulty = tuple(bool(bits >> place & 1) for place in reversed(range(held)))
+    return Watch(faulty, _SENSOR_KINDS[kind - 1] if kind else None)
 
 
 def _packed(t_ms: int | None) -> int:
