@@ -18,7 +18,7 @@ centroid of those three, right to 3 % of a bin, and turns its acceleration into 
   record, NOMINAL_SPEED_TOLERANCE when it is the machine's nominal one; mains within MAINS_TOLERANCE;
 * but never nearer to another line than to its own: whole and half orders lie half an order apart, so they are looked
   for within a quarter of one, blade pass and gear mesh within half an order;
-* always as far as the next bin on either side.
+* always as far as the next bin on either side (and of the three bins one lies beyond).
 
 The sidebands of a gear mesh are looked for around the mesh that was found, at the speed it tells. A line is known when
 a Hann line there is clear of its neighbours (LINE_PERIODS: at least 4 turns in the record, for half orders 8, for the
@@ -521,11 +521,11 @@ def _shaft_lines(spectra: _Spectra, known: _Known) -> tuple[Array, Array]:
     clear = np.repeat(turns[:, None], centre.shape[1], axis=1)  # how many bins away the next line is
     clear[:, _HALVES] /= 2
     clear[:, _MAINS] = mains[:, None]
-    reach = known.speed_tolerance[:, None] * centre
-    reach[:, _MAINS] = MAINS_TOLERANCE * centre[:, _MAINS]
     nearest = np.full(centre.shape[1], 0.5)
     nearest[: len(_ORDERS)] = 0.25
-    return _found(spectra, centre, np.minimum(reach, nearest * turns[:, None]), clear >= LINE_PERIODS)
+    reach = np.minimum(known.speed_tolerance[:, None] * centre, nearest * turns[:, None])
+    reach[:, _MAINS] = MAINS_TOLERANCE * centre[:, _MAINS]
+    return _found(spectra, centre, reach, clear >= LINE_PERIODS)
 
 
 def _sidebands(spectra: _Spectra, mesh: Array, teeth: Array) -> Array:

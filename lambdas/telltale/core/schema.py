@@ -143,7 +143,7 @@ FEATURES: tuple[Column, ...] = (
     _feature(
         "clearance_factor",
         None,
-        "a sine has 1.716; null where nothing moves",
+        "a sine has 1.719; null where nothing moves",
         "peak / mean(sqrt|x - m|)^2",
         _MOMENTS,
     ),
@@ -213,14 +213,14 @@ FEATURES: tuple[Column, ...] = (
     _feature(
         "spectral_entropy",
         None,
-        "0 where all power lies together, 1 where it is spread evenly; null where nothing moves or below 66 samples",
+        "0 where all power lies together, 1 where it is spread evenly; null where nothing moves or below 65 samples",
         "-sum of p ln p / ln(blocks); p: share of the power in each block of 16 bins, from the first bin on",
         "C. E. Shannon, BSTJ 27 (1948) 379-423",
     ),
     _feature(
         "noise_floor_g_rthz",
         "g/√Hz",
-        "the level that half of the spectrum stays below; null below 66 samples",
+        "the level that half of the spectrum stays below, in white noise 2 % under its density; null below 65 samples",
         "sqrt(median over the blocks of 16 bins of their mean power density)",
         "ISO 13373-2",
     ),
