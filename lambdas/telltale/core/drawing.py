@@ -113,9 +113,15 @@ def shortened(text: str, *, size: float, width: float, bold: bool = False) -> st
 
 
 def wrapped(text: str, *, size: float, width: float, lines: int, bold: bool = False) -> list[str]:
-    """The text in at most `lines` lines no wider than `width`, broken between words; what is left over is cut off."""
+    """The text in at most `lines` lines no wider than `width`; what is left over is cut off.
+
+    It is broken between words, and where it has parts (" · ") that fit into a line, only between these.
+    """
     rows: list[str] = []
-    rest = one_line(text).split(" ")
+    words = one_line(text)
+    parts = words.replace(" · ", " ·\n").split("\n")
+    whole = all(text_width(part, size=size, bold=bold) <= width for part in parts)
+    rest = parts if whole else words.split(" ")
     while rest and rest != [""]:
         if len(rows) == lines - 1:
             return [*rows, shortened(" ".join(rest), size=size, width=width, bold=bold)]
@@ -124,7 +130,7 @@ def wrapped(text: str, *, size: float, width: float, lines: int, bold: bool = Fa
             count += 1
         line = " ".join(rest[:count])
         if text_width(line, size=size, bold=bold) <= width:
-            rest = rest[count:]
+            rest, line = rest[count:], line.removesuffix(" ·") if count < len(rest) else line
         else:  # one word that is wider than the sheet
             fitting = len(shortened(line, size=size, width=width, bold=bold)) - 1
             line, rest = line[: max(1, fitting)], [line[max(1, fitting) :], *rest[1:]]

@@ -5,65 +5,84 @@ supports the verdict is drawn thick, with a triangle over it and its name in bol
 show is thin, dashed and grey. So it reads without colour too: printed, or by those who see few colours.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from math import ceil, floor, inf, isfinite, log10, pi, sqrt
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import inf, isfinite, pi, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
 from telltale.core import drawing, envelope, spectrum
-from telltale.core.bearings import fault_orders
+from telltale.core.bearings import FaultOrders, fault_orders
 from telltale.core.capture import Waveform
-from telltale.core.drawing import Box, Drawing, Polyline, Rect, Shape, Text
+from telltale.core.drawing import Anchor, Drawing, Point, Polyline, Rect, Shape, Text
 from telltale.core.findings import CANNOT_TELL, FAULTS, NO_FAULT_FOUND, SENSOR_FAULT, Diagnosis, Line
 from telltale.core.plant import Machine
+from telltale.core.plot import (
+    GREY,
+    INK,
+    LEFT,
+    MARGIN,
+    NORMAL,
+    RIGHT,
+    ROW,
+    SMALL,
+    STRONG,
+    WIDTH,
+    Array,
+    Axes,
+    Mark,
+    Panel,
+    clear_of,
+    drawn,
+    on_white,
+    short,
+    trace,
+    triangle,
+)
 from telltale.core.schema import FEATURES
 
-Array = NDArray[Any]
+HEIGHT = 1440
+LARGE, MEDIUM = 34.0, 28.0  # font sizes of the verdict
+GAP = 18.0
+LEGEND = 30.0  # height of the last line
+PALE = "#8c8c8c"
 
-# The sheet: a phone held upright. Its smallest text is 18 of 720, 1.6 mm high on a phone that is 64 mm wide.
-WIDTH, HEIGHT = 720, 1440
-MARGIN = 20.0
-LEFT, RIGHT = 92.0, WIDTH - MARGIN  # of every plot
-SMALL, NORMAL, LARGE = 18.0, 20.0, 34.0
-HEADING, LABEL_ROW, LABEL_ROWS, TICK_ROW, GAP = 30.0, 23.0, 2, 26.0, 16.0
-
-# Okabe and Ito's palette, whose colours every kind of colour blindness can tell apart.
-INK, CURVE, GREY, GRID = "#000000", "#222222", "#555555", "#dddddd"
-STRONG, CALM, OPEN, SENSOR = "#d55e00", "#009e73", "#555555", "#0072b2"
-
+# The colour of the bar beside the verdict, of Okabe and Ito's palette; the words say the same.
+FAULTY, CALM, OPEN, SENSOR = STRONG, "#009e73", "#555555", "#0072b2"
 VERDICTS = {
     CANNOT_TELL: ("cannot tell what it is", OPEN),
     NO_FAULT_FOUND: ("no fault found", CALM),
     SENSOR_FAULT: ("sensor fault", SENSOR),
 }
+
 VELOCITY_TOP_HZ = 1000.0  # ISO 20816-1
 SLOW_SHAFT_HZ, SLOW_FROM_HZ, FROM_HZ = 10.0, 2.0, 10.0  # ISO 20816-3: from 2 Hz where the shaft is below 600 r/min
+HIGH_FREQUENCY = ("CAVITATION", "LUBRICATION")  # faults that are heard as noise, above the lines of the machine
+HIGH_FROM_HZ = 1000.0
 ORDERS_SHOWN = 10  # of the shaft: rotor faults show in the first ten (ISO 13373-3)
-HARMONICS_SHOWN = 3  # of a bearing's lines; practice asks for two or three
-TURNS_SHOWN = 8  # turns of the shaft in the waveform: enough to count impacts and to see them swell and fade (a guess)
+TURNS_SHOWN = 8  # of the shaft in the waveform: enough to count impacts and to see them swell and fade (a guess)
 SECONDS_SHOWN = 0.25  # of it where no speed is known: 8 turns at 1920 r/min
-SHORTEST = 64  # samples below which a spectrum is not drawn (a guess)
-MATCH = 0.025  # a line is the one that was calculated if it is this near: 2 % of slip and half a percent of geometry
+SIDEBANDS_SHOWN = 6  # on either side of a gear mesh whose sidebands would run together otherwise (a guess)
+DISTINCT_PX = 9.0  # from one sideband to the next, to be seen as lines
+SHORTEST = 64  # samples below which no spectrum is drawn (a guess)
+FEWEST = 8  # points that a spectrum has at least (a guess)
 ENVELOPE_TOP_OF_NYQUIST = 0.8  # anti-alias filters fall off above
-ENVELOPE_BAND_HZ = (2000.0, 10000.0)  # where no other is known: above most machine tones, practice
-SPREAD_HZ = 500.0  # of the envelope's spectrum, where nothing is known of the machine (a guess)
-CLEAR = (
-    2.0  # times its floor that a line must reach to be drawn as support: the strongest of noise alone does (a guess)
-)
-DISTINCT_PX = 9.0  # sidebands must be this far apart to be seen as lines
+ENVELOPE_BAND_HZ = (2000.0, 10000.0)  # where none was chosen: above most lines of machines (practice)
+ENVELOPE_TOP_HZ = 500.0  # of its spectrum, where nothing is known of the machine (a guess)
+ENVELOPE_TOP_BPFI = 2.1  # of its spectrum otherwise, at least: every fundamental and its first harmonic
 
-# The line that a defect of the bearing is named by.
+MATCH = (
+    0.025  # a line that was found is the calculated one this near to it: slip of 2 %, and half a percent of geometry
+)
+CLEAR = 2.0  # times its floor that a line must reach to be drawn as support: in noise the strongest does (a guess)
+
+# The line that a defect of the bearing shows at.
 NAMED = {
     "BEARING_OUTER_RACE": "BPFO",
     "BEARING_INNER_RACE": "BPFI",
     "BEARING_ROLLING_ELEMENT": "BSF",
     "BEARING_CAGE": "FTF",
 }
-# Faults that show where no line is: their spectrum is that of acceleration, to its end.
-HIGH_FREQUENCY = ("CAVITATION", "LUBRICATION")
 
 
 def evidence(
@@ -76,30 +95,28 @@ def evidence(
     limit: float | None = None,
     trend_label: str = "",
 ) -> Drawing:
-    """The picture of one axis of a capture, WIDTH × HEIGHT.
+    """The picture of one axis of a capture: WIDTH wide, and at most HEIGHT high.
 
     diagnosis : of the whole capture; its lines on this axis are marked.   title : position, sensor and time.
-    trend : (time in ms since 1970, value) in order of time, the last of them this capture; values that are not numbers
-    are left out.   limit : in the unit of the values.   trend_label : the indicator, a column of core.schema.FEATURES
-    or any words with their unit in brackets: "temperature (°C)".
-    What cannot be drawn (a record that is silent, too short or not finite, no trend) is said in its place, and the
-    other panels take its room.
+    trend : (time in ms since 1970, value) up to this capture; values that are not numbers are left out.
+    limit : of the values, in their unit.   trend_label : the indicator, a column of core.schema.FEATURES or any words,
+    with their unit in brackets: "temperature (°C)".
+    What cannot be drawn (a record that is silent, too short or not finite, no trend) is said in its place.
     ValueError if the unit of the waveform is neither g nor m/s2, or its sampling rate is not a positive number.
     """
     record = _record(waveform, diagnosis.speed_hz)
-    header, top = _header(diagnosis, title, _facts(waveform, record, diagnosis, machine))
-    panels = [
-        _waveform_panel(record, _period(diagnosis, machine, waveform.axis)),
+    head, top = _head(diagnosis, title, _facts(record, diagnosis, machine))
+    panels = (
+        _waveform_panel(record, diagnosis, machine),
         _spectrum_panel(record, diagnosis, machine),
         _envelope_panel(record, diagnosis, machine),
         _trend_panel(trend, limit, trend_label),
-    ]
-    boxes = _boxes(panels, top)
-    shapes = [shape for panel, box in zip(panels, boxes, strict=True) for shape in _drawn(panel, box)]
-    words = f"{_verdict(diagnosis)}. {drawing.one_line(diagnosis.reason)}"
-    marked = [f"{mark.label} {mark.hz:.1f} Hz" for panel in panels for mark in panel.marks if mark.strong]
-    seen = f" Marked: {', '.join(marked)}." if marked else ""
-    return Drawing(WIDTH, HEIGHT, (*header, *shapes), drawing.one_line(title), words + seen)
+    )
+    body, end = drawn(panels, top=top, bottom=HEIGHT - MARGIN - LEGEND, gap=GAP)
+    height = round(end + LEGEND + MARGIN)
+    words = _described(diagnosis, [mark for panel in panels for mark in panel.marks])
+    shapes = (*head, *body, *_legend(panels, height - MARGIN))
+    return Drawing(WIDTH, height, shapes, drawing.one_line(title), words)
 
 
 def deciding(waveforms: Sequence[Waveform], diagnosis: Diagnosis) -> Waveform:
@@ -108,7 +125,7 @@ def deciding(waveforms: Sequence[Waveform], diagnosis: Diagnosis) -> Waveform:
     ValueError without any waveform.
     """
     axis = next((finding.axis for finding in diagnosis.findings if finding.fault == diagnosis.verdict), None)
-    return max(waveforms, key=lambda w: (w.axis == axis, _spread(w)))
+    return max(waveforms, key=lambda waveform: (waveform.axis == axis, _spread(waveform)))
 
 
 def _spread(waveform: Waveform) -> float:
@@ -116,18 +133,19 @@ def _spread(waveform: Waveform) -> float:
     return spread if isfinite(spread) else 0.0
 
 
-# The record
-
-
 @dataclass(frozen=True, eq=False)
 class _Record:
-    """One axis in g, without its mean. `problem` : why no spectrum can be drawn; empty where one can."""
+    """One axis in g, without its mean. `problem` : why no spectrum can be drawn of it; empty where one can."""
 
     axis: str
     x: Array
     fs_hz: float
     speed_hz: float | None
     problem: str
+
+    @property
+    def seconds(self) -> float:
+        return len(self.x) / self.fs_hz
 
 
 def _record(waveform: Waveform, speed_hz: float | None) -> _Record:
@@ -144,532 +162,346 @@ def _record(waveform: Waveform, speed_hz: float | None) -> _Record:
 
 def _problem(x: Array) -> str:
     if len(x) < SHORTEST:
-        return f"the record has {len(x)} samples, {SHORTEST} are needed"
+        return f"the record has {len(x)} samples, wanted {SHORTEST} or more"
     if not np.isfinite(x).all():
         return "the record holds values that are not numbers"
-    return "" if x.any() else "the record is silent: every sample is the same"
+    return "" if x.any() else "the record is silent: all its samples are the same"
 
 
-# The head of the sheet
+# Words
 
 
-def _verdict(diagnosis: Diagnosis) -> str:
-    words = _of_verdict(diagnosis.verdict)[0]
-    sure = f", confidence {diagnosis.confidence:.0%}" if isfinite(diagnosis.confidence) else ""
-    return words[:1].upper() + words[1:] + sure
-
-
-def _of_verdict(verdict: str) -> tuple[str, str]:
-    """Its words and its colour."""
+def _verdict(verdict: str) -> tuple[str, str]:
+    """Its words, and its colour."""
     if verdict in FAULTS:
-        return FAULTS[verdict][0], STRONG
+        return FAULTS[verdict][0], FAULTY
     return VERDICTS.get(verdict, (verdict.replace("_", " ").lower(), OPEN))
 
 
-def _facts(waveform: Waveform, record: _Record, diagnosis: Diagnosis, machine: Machine) -> str:
-    direction = machine.directions.get(waveform.axis)
-    axis = f"axis {waveform.axis}" + (f", {direction}" if direction else "")
-    seconds = len(record.x) / record.fs_hz
-    length = f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
-    speed = f"{60 * record.speed_hz:.0f} r/min, {diagnosis.speed_source}" if record.speed_hz else "speed not known"
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _facts(record: _Record, diagnosis: Diagnosis, machine: Machine) -> str:
+    direction = machine.directions.get(record.axis)
+    axis = f"axis {record.axis}, {direction}" if direction else f"axis {record.axis}"
+    length = f"{short(record.seconds)} s" if record.seconds >= 1 else f"{short(1000 * record.seconds)} ms"
+    source = "" if diagnosis.speed_source == "unknown" else f", {diagnosis.speed_source}"
+    speed = f"{60 * record.speed_hz:.0f} r/min{source}" if record.speed_hz else "speed not known"
     return f"{axis} · {length} at {record.fs_hz / 1000:.4g} kHz · {speed}"
 
 
-def _header(diagnosis: Diagnosis, title: str, facts: str) -> tuple[list[Shape], float]:
+def _described(diagnosis: Diagnosis, marks: Sequence[Mark]) -> str:
+    """The picture in words, for those who hear it."""
+    words = f"{_capital(_verdict(diagnosis.verdict)[0])}, confidence {diagnosis.confidence:.0%}. {diagnosis.reason}"
+    seen = ", ".join(f"{mark.label.split(' ')[0]} at {mark.x:.1f} Hz" for mark in marks if mark.strong)
+    return drawing.one_line(f"{words} Marked: {seen}." if seen else words)
+
+
+def _head(diagnosis: Diagnosis, title: str, facts: str) -> tuple[list[Shape], float]:
     """What stands above the panels, and where it ends."""
+    words, color = _verdict(diagnosis.verdict)
+    sure = f"confidence {diagnosis.confidence:.0%}" if isfinite(diagnosis.confidence) else ""
+    what, begin = _paragraph(title, MARGIN, sizes=(NORMAL, SMALL), lines=2, bold=True)
+    more, begin = _paragraph(facts, begin, sizes=(NORMAL, SMALL), lines=2, color=GREY)
+    begin += 10
+    name, y = _paragraph(_capital(words), begin, sizes=(LARGE, MEDIUM), lines=2, bold=True, indent=22)
+    trust, y = _paragraph(sure, y, sizes=(NORMAL,), lines=1, bold=True, indent=22)
+    why, y = _paragraph(_capital(diagnosis.reason), y, sizes=(NORMAL, SMALL), lines=4, indent=22)
+    return [*what, *more, Rect(MARGIN, begin, 10, y - begin, fill=color), *name, *trust, *why], y + GAP
+
+
+def _paragraph(
+    text: str,
+    top: float,
+    *,
+    sizes: tuple[float, ...],
+    lines: int,
+    bold: bool = False,
+    color: str = INK,
+    indent: float = 0.0,
+) -> tuple[list[Text], float]:
+    """The text in lines from `top` on, and where they end."""
+    left = MARGIN + indent
+    size, rows = drawing.fitted(text, sizes=sizes, width=RIGHT - left, lines=lines, bold=bold)
+    step = 1.3 * size
+    texts = [Text(left, top + n * step + size, row, size, color, bold=bold) for n, row in enumerate(rows)]
+    return texts, top + len(rows) * step
+
+
+def _legend(panels: Iterable[Panel], y: float) -> list[Shape]:
+    """What the marks mean, where there are any."""
+    strengths = {mark.strong for panel in panels for mark in panel.marks}
+    x = LEFT
     shapes: list[Shape] = []
-    y = MARGIN
-    for text, lines, bold in ((title, 2, True), (facts, 2, False)):
-        size, rows = drawing.fitted(text, sizes=(NORMAL, SMALL), width=WIDTH - 2 * MARGIN, lines=lines, bold=bold)
-        for row in rows:
-            y += 1.3 * size
-            shapes.append(Text(MARGIN, y - 0.3 * size, row, size, INK if bold else GREY, bold=bold))
-    words, color = _of_verdict(diagnosis.verdict)
-    inset, width = MARGIN + 22, WIDTH - 2 * MARGIN - 22
-    first = y + 12
-    y = first + 2
-    size, rows = drawing.fitted(words[:1].upper() + words[1:], sizes=(LARGE, 30, 26), width=width, lines=2, bold=True)
-    for row in rows:
-        y += 1.2 * size
-        shapes.append(Text(inset, y - 0.25 * size, row, size, INK, bold=True))
-    if isfinite(diagnosis.confidence):
-        y += 1.35 * NORMAL
-        shapes.append(Text(inset, y - 0.3 * NORMAL, f"confidence {diagnosis.confidence:.0%}", NORMAL, INK, bold=True))
-    size, rows = drawing.fitted(diagnosis.reason, sizes=(NORMAL, SMALL), width=width, lines=4)
-    for row in rows:
-        y += 1.3 * size
-        shapes.append(Text(inset, y - 0.3 * size, row, size, INK))
-    shapes.insert(0, Rect(MARGIN, first, 10, y + 4 - first, fill=color))
-    return shapes, y + 4 + GAP
-
-
-# Panels
-
-
-class _Mark(NamedTuple):
-    """A place in a spectrum where a fault would show. `rank` : the smaller, the sooner it is labelled."""
-
-    hz: float
-    label: str
-    rank: int = 9
-    strong: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class _Panel:
-    """A plot before it has a place: curves in units of its axes.
-
-    x, y : one curve.   unit_x, unit_y : what they are in.   span : of x that is shown.   zero : y begins at 0.
-    more : adds shapes, given the finished axes.   missing : why there is nothing to draw.
-    """
-
-    heading: str
-    note: str = ""
-    x: Array = field(default_factory=lambda: np.empty(0))
-    y: Array = field(default_factory=lambda: np.empty(0))
-    unit_x: str = ""
-    span: tuple[float, float] = (0.0, 1.0)
-    rows: int = 0  # of labels above the plot
-    weight: float = 1.0
-    signed: bool = False
-    reach: float = 0.0  # y that must be shown besides the curve
-    marks: tuple[_Mark, ...] = ()
-    more: Callable[["_Axes"], Iterable[Shape]] | None = None
-    missing: str = ""
-
-
-@dataclass(frozen=True)
-class _Axes:
-    """Where values are on the sheet."""
-
-    box: Box
-    x: tuple[float, float]
-    y: tuple[float, float]
-
-    def at_x(self, value: float) -> float:
-        left, _, right, _ = self.box
-        return left + (value - self.x[0]) / (self.x[1] - self.x[0]) * (right - left)
-
-    def at_y(self, value: float) -> float:
-        _, top, _, bottom = self.box
-        return bottom - (value - self.y[0]) / (self.y[1] - self.y[0]) * (bottom - top)
-
-
-def _boxes(panels: Sequence[_Panel], top: float) -> list[Box]:
-    """The room of each panel, from its heading to its ticks; what is missing takes two lines."""
-    words = HEADING + LABEL_ROW
-    fixed = sum(words + GAP for panel in panels if panel.missing)
-    weights = sum(panel.weight for panel in panels if not panel.missing)
-    free = HEIGHT - MARGIN - top - fixed - GAP * sum(not panel.missing for panel in panels)
-    boxes = []
-    for panel in panels:
-        high = words if panel.missing else free * panel.weight / weights
-        boxes.append((LEFT, top, RIGHT, top + high))
-        top += high + GAP
-    return boxes
-
-
-def _drawn(panel: _Panel, room: Box) -> list[Shape]:
-    left, top, right, bottom = room
-    heading = Text(MARGIN, top + 0.8 * NORMAL, panel.heading, NORMAL, INK, bold=True)
-    if panel.missing:
-        return [heading, *_sentence(panel.missing, top + HEADING + 0.6 * SMALL)]
-    shapes: list[Shape] = [heading]
-    if panel.note:
-        begin = heading.box[2] + 12
-        note = drawing.shortened(panel.note, size=SMALL, width=right - begin)
-        shapes.append(Text(right, heading.y, note, SMALL, GREY, "end"))
-    box = (left, top + HEADING + panel.rows * LABEL_ROW, right, bottom - TICK_ROW)
-    axes, ticks = _axes(panel, box)
-    shapes += ticks
-    shapes += _mark_lines(panel, axes)
-    shapes.append(Polyline(_trace(panel, axes), CURVE, 1.5))
-    shapes += _strong_bars(panel, axes)
-    shapes += _labels(panel.marks, axes)
-    if panel.more:
-        shapes += panel.more(axes)
+    if True in strengths:
+        words = Text(x + 14, y, "supports the verdict", SMALL)
+        shapes += [triangle(x, y), words]
+        x = words.box[2] + 40
+    if False in strengths:
+        shapes += [Polyline(((x, y - 16), (x, y + 4)), GREY, 1.0, (4, 4))]
+        shapes += [Text(x + 12, y, "where other faults would show", SMALL, GREY)]
     return shapes
-
-
-def _sentence(text: str, y: float) -> list[Shape]:
-    return [Text(MARGIN, y, drawing.shortened(text, size=SMALL, width=RIGHT - MARGIN), SMALL, GREY)]
-
-
-# Axes
-
-
-def nice_step(span: float, *, most: int) -> float:
-    """The smallest of 1, 2, 5 times a power of ten that cuts `span` (above 0) into at most `most` steps."""
-    least = span / most
-    power = 10.0 ** floor(log10(least))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
-
-
-def nice_ticks(low: float, high: float, *, most: int) -> list[float]:
-    """Round numbers in [low, high], at most `most` + 1 of them, evenly spaced."""
-    step = nice_step(high - low, most=most)
-    first, last = ceil(low / step - 1e-9), floor(high / step + 1e-9)
-    return [k * step for k in range(first, last + 1)]
-
-
-def tick_texts(ticks: Sequence[float]) -> list[str]:
-    """The ticks as text, with as many decimals as their distance asks for."""
-    step = ticks[1] - ticks[0] if len(ticks) > 1 else ticks[0] if ticks else 1.0
-    largest = max((abs(tick) for tick in ticks), default=0.0)
-    decimals = max(0, -floor(log10(abs(step)) + 1e-9)) if step else 0
-    if largest >= 1e6 or decimals > 5:
-        return [f"{tick:.2g}".replace("e+0", "e").replace("e-0", "e-") for tick in ticks]
-    return [f"{tick:.{decimals}f}".replace("-", "–") for tick in ticks]
-
-
-def _axes(panel: _Panel, box: Box) -> tuple[_Axes, list[Shape]]:
-    left, top, right, bottom = box
-    inside = panel.y[(panel.x >= panel.span[0]) & (panel.x <= panel.span[1])]
-    largest = max(float(np.abs(inside).max()) if len(inside) else 0.0, panel.reach) or 1.0
-    highest = 1.06 * largest
-    axes = _Axes(box, panel.span, (-highest if panel.signed else 0.0, highest))
-    shapes: list[Shape] = []
-    ticks = nice_ticks(*axes.y, most=max(2, int((bottom - top) / 38)))
-    for tick, text in zip(ticks, tick_texts(ticks), strict=True):
-        y = axes.at_y(tick)
-        shapes.append(Polyline(((left, y), (right, y)), GRID))
-        shapes.append(Text(left - 8, y + 0.35 * SMALL, text, SMALL, INK, "end"))
-    ticks = nice_ticks(*panel.span, most=6)
-    texts = tick_texts(ticks)
-    texts[-1] += f" {panel.unit_x}"
-    end = 0.0
-    for tick, text in zip(ticks, texts, strict=True):
-        x = axes.at_x(tick)
-        shapes.append(Polyline(((x, bottom), (x, bottom + 5)), INK))
-        half = drawing.text_width(text, size=SMALL) / 2
-        middle = min(x, WIDTH - 4 - half)
-        if middle - half >= end:
-            shapes.append(Text(middle, bottom + 22, text, SMALL, INK, "middle"))
-            end = middle + half + 8
-    shapes.append(Polyline(((left, top), (left, bottom), (right, bottom)), INK, 1.5))
-    return axes, shapes
-
-
-# Curves
-
-
-def thinned(x: Array, y: Array, *, span: tuple[float, float], columns: int) -> tuple[Array, Array]:
-    """The curve y(x), x rising, cut to `span` and thinned so that no peak is lost: of each of `columns` equal parts
-    its lowest and its highest point, in the order they come. A curve of fewer points is kept as it is.
-    """
-    first, last = np.searchsorted(x, span[0], "left"), np.searchsorted(x, span[1], "right")
-    x, y = x[first:last], y[first:last]
-    if len(x) <= 2 * columns:
-        return x, y
-    column = np.minimum(((x - span[0]) / (span[1] - span[0]) * columns).astype(np.intp), columns - 1)
-    starts = np.flatnonzero(np.diff(column, prepend=-1))
-    order = np.lexsort((y, column))  # each part's points in order of height
-    ends = np.append(starts[1:], len(x)) - 1
-    kept = np.unique(np.concatenate([order[starts], order[ends]]))
-    return x[kept], y[kept]
-
-
-def _trace(panel: _Panel, axes: _Axes) -> tuple[drawing.Point, ...]:
-    left, _, right, _ = axes.box
-    x, y = thinned(panel.x, panel.y, span=panel.span, columns=int(right - left))
-    return tuple((axes.at_x(a), axes.at_y(b)) for a, b in zip(x.tolist(), y.tolist(), strict=True))
 
 
 # Marks
 
 
-def _mark_lines(panel: _Panel, axes: _Axes) -> list[Shape]:
-    """The thin ones, behind the curve."""
-    _, top, _, bottom = axes.box
-    return [
-        Polyline(((axes.at_x(mark.hz), top), (axes.at_x(mark.hz), bottom)), GREY, 1.0, (4, 4))
-        for mark in panel.marks
-        if not mark.strong
-    ]
-
-
-def _strong_bars(panel: _Panel, axes: _Axes) -> list[Shape]:
-    """For each line that supports the verdict its peak, drawn again and thick, under a triangle."""
-    left, top, right, bottom = axes.box
-    pixel = (panel.span[1] - panel.span[0]) / (right - left)
-    shapes: list[Shape] = []
-    for mark in (mark for mark in panel.marks if mark.strong):
-        x = axes.at_x(mark.hz)
-        reach = 1.5 * max(pixel, float(panel.x[1] - panel.x[0]))
-        near = panel.y[(panel.x >= mark.hz - reach) & (panel.x <= mark.hz + reach)]
-        peak = axes.at_y(float(near.max())) if len(near) else bottom
-        tip = max(top + 10, peak - 4)
-        shapes.append(Polyline(((x, bottom), (x, min(peak, bottom - 2))), STRONG, 4.0))
-        shapes.append(Polyline(((x, tip), (x - 7, tip - 12), (x + 7, tip - 12)), STRONG, 1.0, fill=STRONG))
-    return shapes
-
-
-def _labels(marks: Sequence[_Mark], axes: _Axes) -> list[Shape]:
-    """The names of the marks, above the plot: the important first, each where there is room, or not at all."""
-    shapes: list[Shape] = []
-    taken: list[Box] = []
-    for mark in sorted(marks, key=lambda mark: (not mark.strong, mark.rank, mark.hz)):
-        for text, leader in _places(mark, axes):
-            if not any(_meet(own, box) for own in (text.box, leader) for box in taken):
-                taken += [text.box, leader]
-                shapes += [text, Polyline((leader[:2], (leader[0], leader[3])), GREY)]
-                break
-    return shapes
-
-
-def _places(mark: _Mark, axes: _Axes) -> Iterable[tuple[Text, Box]]:
-    """Where its name could stand, best first, each with the line that leads to it."""
-    left, top, right, _ = axes.box
-    x, half = axes.at_x(mark.hz), drawing.text_width(mark.label, size=SMALL, bold=mark.strong) / 2
-    for shift in (0.0, -0.5, 0.5, -0.9, 0.9):
-        for row in range(LABEL_ROWS):
-            middle = min(max(x + shift * half, left + half), right - half)
-            y = top - 9 - row * LABEL_ROW
-            text = Text(middle, y, mark.label, SMALL, INK if mark.strong else GREY, "middle", mark.strong)
-            yield text, (x, text.box[3], x, top)
-
-
-def _meet(a: Box, b: Box) -> bool:
-    """Whether two boxes, with a little air around them, overlap."""
-    air = 3
-    return a[0] - air < b[2] and b[0] - air < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def _in_span(marks: Iterable[_Mark], span: tuple[float, float]) -> tuple[_Mark, ...]:
-    return tuple(mark for mark in marks if isfinite(mark.hz) and span[0] < mark.hz < span[1])
-
-
-def _supporting(diagnosis: Diagnosis, axis: str, *spectra: str) -> list[Line]:
-    """The lines that the verdict rests on: of its finding, in this axis, and clear of the noise."""
+def _supporting(diagnosis: Diagnosis, axis: str, kind: str) -> list[Line]:
+    """The lines of one kind of spectrum that the verdict rests on: of its finding, in this axis, clear of the noise."""
     return [
         line
         for finding in diagnosis.findings
         if finding.fault == diagnosis.verdict
         for line in finding.lines
-        if line.axis == axis and line.spectrum in spectra and line.amplitude > 0 and line.ratio >= CLEAR
+        if (line.axis, line.spectrum) == (axis, kind) and line.amplitude > 0 and line.ratio >= CLEAR
     ]
 
 
-def _with_supporting(places: Sequence[_Mark], lines: Sequence[Line]) -> list[_Mark]:
-    """The calculated places, those where a supporting line was found emphasised and moved to where it is."""
+def _emphasised(places: Sequence[Mark], lines: Sequence[Line]) -> tuple[Mark, ...]:
+    """The calculated places; where a supporting line was found, it takes the place's name, and stands where it is."""
     marks = list(places)
     for line in lines:
-        near = [mark for mark in marks if abs(mark.hz - line.hz) <= MATCH * line.hz]
-        best = min(near, key=lambda mark: (mark.rank, abs(mark.hz - line.hz)), default=_Mark(line.hz, line.name, 1))
-        if best in marks:
-            marks.remove(best)
-        label = best.label if best.strong or best.rank else f"{best.label} {line.hz:.1f} Hz"
-        marks.append(best._replace(hz=line.hz, strong=True, label=label))
+        near = [mark for mark in marks if abs(mark.x - line.hz) <= MATCH * line.hz]
+        place = min(near, key=lambda mark: (mark.rank, abs(mark.x - line.hz)), default=Mark(line.hz, line.name))
+        if place in marks:
+            marks.remove(place)
+        if not place.strong:
+            label = f"{place.label} {line.hz:.1f} Hz" if place.rank == 0 else place.label
+            marks.append(replace(place, x=line.hz, label=label, strong=True))
+        else:
+            marks.append(place)
+    return tuple(marks)
+
+
+def _inside(marks: Iterable[Mark], span: tuple[float, float]) -> tuple[Mark, ...]:
+    return tuple(mark for mark in marks if span[0] < mark.x < span[1])
+
+
+def _shaft_marks(speed_hz: float | None, machine: Machine) -> list[Mark]:
+    """Where rotor, electrical and flow faults show, and the gear mesh."""
+    marks = []
+    if speed_hz:
+        marks += [Mark(speed_hz, "1×", 0)]
+        marks += [Mark(k * speed_hz, f"{k}×", 1 if k <= 3 else 3) for k in range(2, ORDERS_SHOWN + 1)]
+        marks += [Mark(machine.blades * speed_hz, "blade pass", 2)] if machine.blades else []
+        marks += [Mark(machine.teeth * speed_hz, "mesh", 2)] if machine.teeth else []
+    if machine.line_hz:
+        marks += [Mark(machine.line_hz, "mains", 3), Mark(2 * machine.line_hz, "2×mains", 2)]
     return marks
+
+
+def _mesh_marks(speed_hz: float | None, machine: Machine) -> list[Mark]:
+    """The gear mesh, its harmonics, and the sidebands around each."""
+    if not (speed_hz and machine.teeth):
+        return []
+    marks = [Mark(k * machine.teeth * speed_hz, f"{k}×mesh".removeprefix("1×"), min(k - 1, 1)) for k in (1, 2, 3)]
+    sides = {-2: "–2×", -1: "–1×", 1: "+1×", 2: "+2×"}
+    return marks + [Mark(mark.x + k * speed_hz, name, 4) for mark in marks for k, name in sides.items()]
+
+
+def _bearing_marks(record: _Record, diagnosis: Diagnosis, machine: Machine) -> list[Mark]:
+    """Where defects of the bearing show: the harmonics of the one that is named, and the fundamentals of the others.
+
+    A rolling element strikes both races in one turn of its own: 2×BSF is its first line as much as BSF.
+    """
+    speed = record.speed_hz
+    shaft = [Mark(speed, "1×", 3)] if speed else []
+    if not speed or machine.bearing is None:
+        return shaft
+    orders = fault_orders(machine.bearing)
+    named = NAMED.get(diagnosis.verdict)
+    marks = []
+    for name, order in zip(("BPFO", "BPFI", "BSF", "FTF"), orders, strict=True):
+        count = 2 if name == "BSF" else 1
+        count = count if name != named else 3 * count
+        marks += [
+            Mark(k * order * speed, f"{k}×{name}".removeprefix("1×"), (0 if k == 1 else 1) if name == named else 2)
+            for k in range(1, count + 1)
+        ]
+    return shaft + marks + _bearing_sidebands(named, orders, speed)
+
+
+def _bearing_sidebands(named: str | None, orders: FaultOrders, speed: float) -> list[Mark]:
+    """A defect that turns passes the load once a turn: of the shaft on the inner race, of the cage on an element."""
+    centre, spacing, of = {"BPFI": (orders.bpfi, 1.0, "1×"), "BSF": (2 * orders.bsf, orders.ftf, "FTF")}.get(
+        named or "", (0.0, 0.0, "")
+    )
+    return [
+        Mark((k * centre + sign * spacing) * speed, f"{'+' if sign > 0 else '–'}{of}", 4)
+        for k in (1, 2, 3)
+        for sign in (-1, 1)
+        if centre
+    ]
 
 
 # Waveform
 
 
-def _waveform_panel(record: _Record, period: tuple[str, float] | None) -> _Panel:
-    heading = "Waveform, g"
-    x, fs_hz = record.x, record.fs_hz
+def _waveform_panel(record: _Record, diagnosis: Diagnosis, machine: Machine) -> Panel:
+    """The whole of a short record; of a long one some turns around its highest peak, under the whole in small."""
+    x = record.x
     if len(x) < 2 or not np.isfinite(x).all():
-        missing = record.problem or "the record is too short to be drawn"
-        return _Panel(heading, missing=missing)
-    ms = np.arange(len(x)) * (1000 / fs_hz)
-    shown = TURNS_SHOWN / record.speed_hz if record.speed_hz else SECONDS_SHOWN
-    highest = int(np.argmax(np.abs(x)))
-    level = f"RMS {_short(float(np.sqrt(np.mean(x * x))))} g, peak {_short(float(np.abs(x).max()))} g"
-    if len(x) <= 1.5 * shown * fs_hz:
-        span = (0.0, float(ms[-1]))
-        strip = None
-    else:
-        first = min(max(ms[highest] - 250 * shown, 0.0), ms[-1] - 1000 * shown)
-        span = (float(first), float(first + 1000 * shown))
-        level += f" · below: {_short(1000 * shown)} ms of {_short(len(x) / fs_hz)} s"
-        strip = (ms, x)
-    return _Panel(
-        heading,
-        level,
-        ms,
-        x,
-        "ms",
-        span,
-        rows=2 if strip else 0,
-        weight=1.2 if strip else 1.0,
-        signed=True,
-        more=lambda axes: [*_strip(strip, axes), *_bracket(period, float(ms[highest]), axes)],
-    )
+        return Panel("Waveform", missing=record.problem)
+    peak = float(np.abs(x).max())
+    factor, unit = _scaled("g", peak)
+    level = f"RMS {short(factor * float(np.sqrt(np.mean(x * x))))} {unit}, peak {short(factor * peak)} {unit}"
+    ms = np.arange(len(x)) * (1000 / record.fs_hz)
+    highest = float(ms[np.argmax(np.abs(x))])
+    shown = 1000 * (TURNS_SHOWN / record.speed_hz if record.speed_hz else SECONDS_SHOWN)
+    long = ms[-1] > 1.5 * shown
+    begin = min(max(highest - shown / 4, 0.0), float(ms[-1]) - shown) if long else 0.0
+    span = (begin, begin + shown) if long else (0.0, float(ms[-1]))
+    period = _period(record, diagnosis, machine)
+    if period and (not peak or 1000 / period[1] > span[1] - span[0]):
+        period = None
+
+    def more(axes: Axes) -> list[Shape]:
+        return [*(_overview(ms, x * factor, axes) if long else ()), *_measure(period, highest, axes)]
+
+    note = f"{level} · {short(shown)} ms of {short(record.seconds)} s" if long else level
+    rows = (2 if long else 0) + (1 if period else 0)
+    return Panel(f"Waveform, {unit}", note, ms, x * factor, span, "ms", signed=True, rows=rows, more=more)
 
 
-def _strip(whole: tuple[Array, Array] | None, axes: _Axes) -> list[Shape]:
-    """The whole record, small, above the part that is shown."""
-    if whole is None:
-        return []
-    ms, x = whole
+def _overview(ms: Array, x: Array, axes: Axes) -> list[Shape]:
+    """The whole record in small, with a frame around the part that is shown."""
     left, top, right, _ = axes.box
-    box = (left, top - 2 * LABEL_ROW, right, top - 10)
+    bottom = top - ROW - 10
     high = float(np.abs(x).max()) or 1.0
-    small = _Axes(box, (0.0, float(ms[-1])), (-high, high))
-    a, b = thinned(ms, x, span=small.x, columns=int(right - left) // 2)
-    points = tuple((small.at_x(t), small.at_y(v)) for t, v in zip(a.tolist(), b.tolist(), strict=True))
-    from_x, to_x = small.at_x(axes.x[0]), small.at_x(axes.x[1])
-    to_x = max(to_x, from_x + 3)
+    small = Axes((left, bottom - 2 * ROW + 14, right, bottom), (0.0, float(ms[-1])), (-high, high))
+    a, b = (small.at_x(edge) for edge in axes.x)
+    b, upper, lower = max(b, a + 3), small.box[1] - 3, bottom + 3
     return [
-        Polyline(points, "#8c8c8c"),
-        Polyline(((from_x, box[1]), (to_x, box[1]), (to_x, box[3]), (from_x, box[3]), (from_x, box[1])), INK, 2.0),
-        Polyline(((from_x, box[3]), (left, top)), GREY),
-        Polyline(((to_x, box[3]), (right, top)), GREY),
+        Polyline(trace(ms, x, small), PALE),
+        Polyline(((a, lower), (left, top)), PALE),
+        Polyline(((b, lower), (right, top)), PALE),
+        Polyline(((a, upper), (b, upper), (b, lower), (a, lower), (a, upper)), INK, 2.0),
     ]
 
 
-def _period(diagnosis: Diagnosis, machine: Machine, axis: str) -> tuple[str, float] | None:
-    """What to measure in the waveform, and its frequency: the strikes of a bearing's defect, or turns of the shaft."""
-    for mark in _bearing_marks(diagnosis, machine):
-        for line in _supporting(diagnosis, axis, "envelope"):
-            if mark.rank == 0 and abs(mark.hz - line.hz) <= MATCH * line.hz:
-                return f"1/{mark.label}", line.hz
-    return ("1 turn", diagnosis.speed_hz) if diagnosis.speed_hz else None
+def _period(record: _Record, diagnosis: Diagnosis, machine: Machine) -> tuple[str, float] | None:
+    """What to measure in the waveform, in Hz: the strikes of the defect that is named, else the turns of the shaft."""
+    lines = _supporting(diagnosis, record.axis, "envelope")
+    for mark in _emphasised(_bearing_marks(record, diagnosis, machine), lines):
+        if mark.strong and mark.rank == 0:
+            return f"1/{mark.label.split(' ')[0]}", mark.x
+    return ("1 turn", record.speed_hz) if record.speed_hz else None
 
 
-def _bracket(period: tuple[str, float] | None, from_ms: float, axes: _Axes) -> list[Shape]:
-    """A measure of one period, from the highest peak on."""
+def _measure(period: tuple[str, float] | None, from_ms: float, axes: Axes) -> list[Shape]:
+    """One period, measured above the plot from the highest peak on, or up to it."""
     if period is None:
         return []
-    name, hz = period
     left, top, right, _ = axes.box
-    begin, end = axes.at_x(from_ms), axes.at_x(from_ms + 1000 / hz)
+    begin, end = axes.at_x(from_ms), axes.at_x(from_ms + 1000 / period[1])
     if end > right:
-        begin, end = begin - (end - begin), begin
-    if begin < left or end - begin < 5:
+        begin, end = 2 * begin - end, begin
+    words = f"{period[0]} = {short(1000 / period[1])} ms"
+    wide = drawing.text_width(words, size=SMALL)
+    at = end + 10 if end + 10 + wide <= right else begin - 10 - wide
+    if begin < left or at < left or end - begin < 3:
         return []
-    text = f"{name} = {_short(1000 / hz)} ms"
-    wide = drawing.text_width(text, size=SMALL)
-    words = end + 8 if end + 8 + wide <= right else begin - 8 - wide
-    if words < left:
-        return []
-    y = top + 11
-    return [
-        Rect(words - 3, y - 11, wide + 6, 22),
-        Polyline(((begin, y), (end, y)), INK, 2.0),
-        Polyline(((begin, y - 7), (begin, y + 7)), INK, 2.0),
-        Polyline(((end, y - 7), (end, y + 7)), INK, 2.0),
-        Text(words, y + 6, text, SMALL),
-    ]
+    y = top - 11
+    ends = [Polyline(((x, y - 7), (x, y + 7)), INK, 2.0) for x in (begin, end)]
+    return [Polyline(((begin, y), (end, y)), INK, 2.0), *ends, *on_white(Text(at, y + 6, words, SMALL))]
 
 
 # Spectrum
 
 
-def _spectrum_panel(record: _Record, diagnosis: Diagnosis, machine: Machine) -> _Panel:
-    own = _supporting(diagnosis, record.axis, "acceleration")
+def _spectrum_panel(record: _Record, diagnosis: Diagnosis, machine: Machine) -> Panel:
+    """Of velocity, in which rotor faults show alike at any speed; of acceleration where the verdict rests on it."""
+    velocity, acceleration = (_supporting(diagnosis, record.axis, kind) for kind in ("velocity", "acceleration"))
     high = diagnosis.verdict in HIGH_FREQUENCY
-    if high or (own and not _supporting(diagnosis, record.axis, "velocity")):
-        return _acceleration_panel(record, diagnosis, machine, own, whole=high)
-    return _velocity_panel(record, diagnosis, machine)
-
-
-def _velocity_panel(record: _Record, diagnosis: Diagnosis, machine: Machine) -> _Panel:
     if record.problem:
-        return _Panel("Velocity spectrum, mm/s RMS", missing=record.problem)
-    lines = _supporting(diagnosis, record.axis, "velocity")
+        return Panel("Spectrum", missing=record.problem)
+    if high or (acceleration and not velocity):
+        return _acceleration_panel(record, machine, acceleration, high=high)
+    return _velocity_panel(record, machine, velocity)
+
+
+def _velocity_panel(record: _Record, machine: Machine, lines: Sequence[Line]) -> Panel:
     places = _shaft_marks(record.speed_hz, machine)
     slow = record.speed_hz is not None and record.speed_hz < SLOW_SHAFT_HZ
     low = SLOW_FROM_HZ if slow else FROM_HZ
-    wanted = [1.1 * mark.hz for mark in places if mark.rank < 3] + [1.1 * line.hz for line in lines]
-    wanted += [(ORDERS_SHOWN + 0.5) * record.speed_hz] if record.speed_hz else [VELOCITY_TOP_HZ]
+    wanted = [1.1 * mark.x for mark in places if mark.rank <= 2] + [1.1 * line.hz for line in lines]
+    wanted += [(ORDERS_SHOWN + 0.5) * record.speed_hz if record.speed_hz else VELOCITY_TOP_HZ]
     top = min(max(wanted), VELOCITY_TOP_HZ, record.fs_hz / 2)
     hz, peak = spectrum.amplitude(record.x, fs_hz=record.fs_hz)
     inside = (hz >= low) & (hz <= top)
+    if np.count_nonzero(inside) < FEWEST:
+        return Panel("Velocity spectrum", missing=_too_short(hz[1], top))
     velocity = peak[inside] / sqrt(2) * spectrum.MM_S2_PER_G / (2 * pi * hz[inside])
-    if len(velocity) < 3:
-        return _Panel("Velocity spectrum, mm/s RMS", missing=f"the record is too short for lines below {top:.0f} Hz")
-    return _spectral("Velocity spectrum", "mm/s", hz[inside], velocity, (0.0, top), _with_supporting(places, lines))
+    return _spectral("Velocity spectrum", "mm/s", hz[inside], velocity, (0.0, top), _emphasised(places, lines))
 
 
-def _acceleration_panel(
-    record: _Record, diagnosis: Diagnosis, machine: Machine, lines: Sequence[Line], *, whole: bool
-) -> _Panel:
-    if record.problem:
-        return _Panel("Acceleration spectrum, g RMS", missing=record.problem)
+def _acceleration_panel(record: _Record, machine: Machine, lines: Sequence[Line], *, high: bool) -> Panel:
     hz, peak = spectrum.amplitude(record.x, fs_hz=record.fs_hz)
-    places = [] if whole else _mesh_marks(record.speed_hz, machine)
-    span = (0.0, record.fs_hz / 2) if whole else _around(lines, record)
-    return _spectral("Acceleration spectrum", "g", hz, peak / sqrt(2), span, _with_supporting(places, lines))
+    nyquist = record.fs_hz / 2
+    if high:
+        span = (min(HIGH_FROM_HZ, nyquist / 2), nyquist)
+        return _spectral("Acceleration spectrum", "g", hz, peak / sqrt(2), span, _emphasised((), lines))
+    marks = _emphasised(_mesh_marks(record.speed_hz, machine), lines)
+    return _spectral("Acceleration spectrum", "g", hz, peak / sqrt(2), _around(lines, record.speed_hz, nyquist), marks)
 
 
-def _around(lines: Sequence[Line], record: _Record) -> tuple[float, float]:
-    """From 0 to above the highest line; only around the strongest where sidebands would run together otherwise."""
-    top = min(1.2 * max(line.hz for line in lines), record.fs_hz / 2)
-    if record.speed_hz is None or record.speed_hz * (RIGHT - LEFT) / top >= DISTINCT_PX:
+def _around(lines: Sequence[Line], speed_hz: float | None, nyquist: float) -> tuple[float, float]:
+    """From 0 to above the highest line; but only around the strongest where its sidebands would run together."""
+    top = min(1.2 * max(line.hz for line in lines), nyquist)
+    if speed_hz is None or speed_hz * (RIGHT - LEFT) >= DISTINCT_PX * top:
         return 0.0, top
-    centre = max(lines, key=lambda line: line.amplitude).hz
-    reach = 6 * record.speed_hz
-    return max(0.0, centre - reach), min(centre + reach, record.fs_hz / 2)
+    centre, reach = max(lines, key=lambda line: line.amplitude).hz, SIDEBANDS_SHOWN * speed_hz
+    return max(0.0, centre - reach), min(centre + reach, nyquist)
+
+
+def _too_short(bin_hz: float, top_hz: float) -> str:
+    return f"the record is too short: it tells lines apart by {bin_hz:.0f} Hz, of {top_hz:.0f} Hz to show"
 
 
 def _spectral(
-    name: str, unit: str, hz: Array, amplitude: Array, span: tuple[float, float], marks: Sequence[_Mark], note: str = ""
-) -> _Panel:
+    name: str,
+    unit: str,
+    hz: Array,
+    amplitude: Array,
+    span: tuple[float, float],
+    marks: Sequence[Mark],
+    note: str = "",
+) -> Panel:
     inside = amplitude[(hz >= span[0]) & (hz <= span[1])]
     factor, unit = _scaled(unit, float(inside.max()) if len(inside) else 0.0)
-    thousand = span[1] >= 10_000
-    per = 1000.0 if thousand else 1.0
-    return _Panel(
-        f"{name}, {unit} RMS",
-        note,
-        hz / per,
-        amplitude * factor,
-        "kHz" if thousand else "Hz",
-        (span[0] / per, span[1] / per),
-        rows=LABEL_ROWS,
-        weight=1.25,
-        marks=tuple(mark._replace(hz=mark.hz / per) for mark in _in_span(marks, span)),
-    )
-
-
-def _shaft_marks(speed_hz: float | None, machine: Machine) -> list[_Mark]:
-    """Where rotor, electrical and flow faults show, and the gear mesh."""
-    marks = []
-    if machine.line_hz:
-        marks += [_Mark(machine.line_hz, "mains", 2), _Mark(2 * machine.line_hz, "2×mains", 1)]
-    if speed_hz:
-        marks += [_Mark(k * speed_hz, f"{k}×", 0 if k == 1 else 1 if k <= 3 else 3) for k in range(1, ORDERS_SHOWN + 1)]
-        marks += [_Mark(machine.blades * speed_hz, f"{machine.blades}× blades", 1)] if machine.blades else []
-        marks += [_Mark(machine.teeth * speed_hz, f"{machine.teeth}× mesh", 2)] if machine.teeth else []
-    return marks
-
-
-def _mesh_marks(speed_hz: float | None, machine: Machine) -> list[_Mark]:
-    """The gear mesh, its harmonics, and the sidebands around each."""
-    if not (speed_hz and machine.teeth):
-        return []
-    mesh = machine.teeth * speed_hz
-    marks = [_Mark(k * mesh, "mesh" if k == 1 else f"{k}×mesh", 0 if k == 1 else 1) for k in (1, 2, 3)]
-    for mark in tuple(marks):
-        marks += [
-            mark._replace(hz=mark.hz + s * speed_hz, label=f"{s:+d}×".replace("-", "–"), rank=4) for s in (-2, -1, 1, 2)
-        ]
-    return marks
+    per, sign = (1000.0, "kHz") if span[1] >= 10_000 else (1.0, "Hz")
+    heading = f"{name}, {unit} RMS"
+    return Panel(heading, note, hz, amplitude * factor, span, sign, per, weight=1.3, marks=_inside(marks, span))
 
 
 # Envelope
 
 
-def _envelope_panel(record: _Record, diagnosis: Diagnosis, machine: Machine) -> _Panel:
-    heading = "Envelope spectrum, g RMS"
+def _envelope_panel(record: _Record, diagnosis: Diagnosis, machine: Machine) -> Panel:
     if record.problem:
-        return _Panel(heading, missing=record.problem)
+        return Panel("Envelope spectrum", missing=record.problem)
     low, high = _band(record, diagnosis, machine)
     try:
-        seen = envelope.spectrum(record.x, fs_hz=record.fs_hz, low_hz=low, high_hz=high, axis=record.axis)
+        seen = envelope.spectrum(record.x, fs_hz=record.fs_hz, low_hz=low, high_hz=high)
     except ValueError:
-        return _Panel(heading, missing=f"the record cannot show the band from {low:.0f} to {high:.0f} Hz")
+        why = f"the record cannot show the band from {low / 1000:.3g} to {high / 1000:.3g} kHz"
+        return Panel("Envelope spectrum", missing=why)
     lines = _supporting(diagnosis, record.axis, "envelope")
-    places = _bearing_marks(diagnosis, machine)
-    wanted = [1.08 * mark.hz for mark in places if mark.rank <= 2] + [1.08 * line.hz for line in lines]
-    wanted += [] if wanted else [ORDERS_SHOWN * record.speed_hz if record.speed_hz else SPREAD_HZ]
-    top = min(max(wanted), float(seen.hz[-1]))
-    amplitude = np.where(seen.hz < 2 * seen.lines.bin_hz, 0.0, seen.amplitude)  # the window's lobe of the mean
-    note = f"of {low / 1000:.3g} to {high / 1000:.3g} kHz"
-    marks = _with_supporting(places, lines)
-    return _spectral("Envelope spectrum", "g", seen.hz, amplitude, (0.0, top), marks, note)
+    places = _bearing_marks(record, diagnosis, machine)
+    top = min(_envelope_top(places, lines, record, machine), float(seen.hz[-1]))
+    if top < FEWEST * seen.lines.bin_hz:
+        return Panel("Envelope spectrum", missing=_too_short(seen.lines.bin_hz, top))
+    amplitude = np.where(np.arange(len(seen.hz)) < spectrum.LOWEST_BIN, 0.0, seen.amplitude)
+    note = f"of the band {low / 1000:.3g}–{high / 1000:.3g} kHz"
+    return _spectral("Envelope spectrum", "g", seen.hz, amplitude, (0.0, top), _emphasised(places, lines), note)
+
+
+def _envelope_top(places: Sequence[Mark], lines: Sequence[Line], record: _Record, machine: Machine) -> float:
+    wanted = [1.08 * mark.x for mark in places if mark.rank <= 1] + [1.08 * line.hz for line in lines]
+    if machine.bearing is not None and record.speed_hz:
+        wanted += [ENVELOPE_TOP_BPFI * fault_orders(machine.bearing).bpfi * record.speed_hz]
+    return max(wanted, default=ORDERS_SHOWN * record.speed_hz if record.speed_hz else ENVELOPE_TOP_HZ)
 
 
 def _band(record: _Record, diagnosis: Diagnosis, machine: Machine) -> tuple[float, float]:
@@ -681,117 +513,71 @@ def _band(record: _Record, diagnosis: Diagnosis, machine: Machine) -> tuple[floa
     return min(ENVELOPE_BAND_HZ[0], top / 2), top
 
 
-def _bearing_marks(diagnosis: Diagnosis, machine: Machine) -> list[_Mark]:
-    """Where defects of the bearing show: the harmonics of the one that is named, the fundamentals of the others."""
-    speed = diagnosis.speed_hz
-    if not speed or machine.bearing is None:
-        return [_Mark(speed, "1×", 3)] if speed else []
-    orders = fault_orders(machine.bearing)
-    hz = {"BPFO": orders.bpfo, "BPFI": orders.bpfi, "BSF": orders.bsf, "FTF": orders.ftf}
-    named = NAMED.get(diagnosis.verdict, "")
-    marks = [_Mark(speed, "1×", 3)]
-    for name, order in hz.items():
-        marks.append(_Mark(order * speed, name, 0 if name == named else 2))
-        if name == named or name == "BSF":
-            count = HARMONICS_SHOWN + (name == "BSF")
-            marks += [_Mark(k * order * speed, f"{k}×{name}", 1 if name == named else 2) for k in range(2, count + 1)]
-    spacing = {"BPFI": speed, "BSF": orders.ftf * speed}.get(named)
-    if spacing:
-        for k in range(1, HARMONICS_SHOWN + 1):
-            centre = k * hz[named] * speed
-            marks += [_Mark(centre + s * spacing, "+" if s > 0 else "–", 5) for s in (-1, 1)]
-    return marks
-
-
 # Trend
 
 
-def _trend_panel(trend: Sequence[tuple[float, float]], limit: float | None, label: str) -> _Panel:
+def _trend_panel(trend: Sequence[tuple[float, float]], limit: float | None, label: str) -> Panel:
     unit, name = _indicator(label)
-    points = [(float(t), float(v)) for t, v in trend if v is not None and isfinite(t) and isfinite(v)]
-    if not points:
-        return _Panel(f"Trend of {name}" if name else "Trend", missing="no earlier values are known here")
+    heading = f"Trend of {name}" if name else "Trend"
+    points = sorted((float(t), float(v)) for t, v in trend if v is not None and isfinite(t) and isfinite(v))
+    if len({t for t, _ in points}) < 2:
+        only = f"; now {short(points[0][1])} {unit}".rstrip() if points else ""
+        return Panel(heading, missing="no earlier values are known" + only)
     times, values = (np.asarray(column) for column in zip(*points, strict=True))
-    per, unit_x = _time_unit(float(times[-1] - times[0]))
-    ago = (times - times[-1]) / per
     border = limit if limit is not None and isfinite(limit) else None
     highest = max(float(np.abs(values).max()), abs(border or 0.0))
     factor, unit = _scaled(unit, highest)
-    span = (float(ago[0]), 0.0) if ago[0] < 0 else (-1.0, 0.0)
-    return _Panel(
-        f"Trend of {name}, {unit}".rstrip(", ") if name else "Trend",
-        "",
-        ago,
-        values * factor,
-        unit_x,
-        (span[0], span[1] - 0.02 * span[0]),
-        reach=1.1 * highest * factor,
+    per, sign = _time_unit(float(times[-1] - times[0]))
+    ago = (times - times[-1]) / per
+    last, edge = float(values[-1]) * factor, None if border is None else border * factor
+    now = f"now {short(last)}" + ("" if edge is None else f", limit {short(edge)}")
+    curve = ago, values * factor
+    return Panel(
+        f"{heading}, {unit}" if unit else heading,
+        now,
+        *curve,
+        (float(ago[0]), -0.02 * float(ago[0])),
+        sign,
         signed=float(values.min()) < 0,
-        more=lambda axes: _limit_and_last(
-            axes, float(values[-1]) * factor, None if border is None else border * factor
-        ),
+        reach=1.1 * highest * factor,
+        more=lambda axes: [*_limit(edge, trace(*curve, axes), axes), _diamond(axes.at_x(0.0), axes.at_y(last))],
     )
 
 
-def _limit_and_last(axes: _Axes, last: float, limit: float | None) -> list[Shape]:
+def _limit(limit: float | None, curve: Sequence[Point], axes: Axes) -> list[Shape]:
+    """The limit, and its name where it hides nothing of the curve."""
+    if limit is None:
+        return []
     left, _, right, _ = axes.box
-    x, y = axes.at_x(0.0), axes.at_y(last)
-    shapes: list[Shape] = []
-    taken: Box | None = None
-    if limit is not None:
-        height = axes.at_y(limit)
-        words = Text(left + 8, height - 7, f"limit {_short(limit)}", SMALL, INK, bold=True)
-        taken = words.box
-        shapes += [Polyline(((left, height), (right, height)), STRONG, 2.0, (10, 5)), *_on_white(words)]
-    diamond = ((x, y - 7), (x + 7, y), (x, y + 7), (x - 7, y))
-    shapes.append(Polyline(diamond, STRONG, 1.0, fill=STRONG))
-    value = Text(x - 14, y + 6, _short(last), SMALL, INK, "end", bold=True)
-    if taken is None or not _meet(value.box, taken):
-        shapes += _on_white(value)
-    return shapes
+    y = axes.at_y(limit)
+    ends: tuple[tuple[float, Anchor], ...] = ((left + 8, "start"), ((left + right) / 2, "middle"), (right - 24, "end"))
+    texts = (Text(x, level, "limit", SMALL, INK, anchor, bold=True) for level in (y - 8, y + 21) for x, anchor in ends)
+    free = clear_of(curve, texts)
+    line = Polyline(((left, y), (right, y)), STRONG, 2.0, (10, 5))
+    return [line, *on_white(free)] if free else [line]
 
 
-def _on_white(text: Text) -> list[Shape]:
-    left, top, right, bottom = text.box
-    return [Rect(left - 3, top, right - left + 6, bottom - top), text]
+def _diamond(x: float, y: float) -> Polyline:
+    return Polyline(((x, y - 7), (x + 7, y), (x, y + 7), (x - 7, y)), STRONG, 1.0, fill=STRONG)
 
 
 def _indicator(label: str) -> tuple[str, str]:
-    """Unit and name of the indicator: from the schema for its columns, else from brackets at the end of the words."""
+    """Unit and name of the indicator: of its column, or from the brackets at the end of the words."""
     known = next((column for column in FEATURES if column.name == label), None)
     if known:
         return known.unit or "", label
     words = drawing.one_line(label)
-    if words.endswith(")") and "(" in words:
-        name, _, unit = words[:-1].rpartition("(")
-        return unit.strip(), name.strip()
-    return "", words
+    name, bracket, unit = words.rpartition("(")
+    return (unit[:-1].strip(), name.strip()) if bracket and words.endswith(")") else ("", words)
 
 
 def _time_unit(span_ms: float) -> tuple[float, str]:
-    """The unit to tell this much time in: its length in ms, and its sign."""
-    return next(
-        (
-            (ms, sign)
-            for ms, sign in ((86_400_000.0, "days"), (3_600_000.0, "h"), (60_000.0, "min"))
-            if span_ms > 3 * ms
-        ),
-        (1000.0, "s"),
-    )
-
-
-# Numbers
+    """The unit to tell this much time in: its length in ms, and its name."""
+    units = ((86_400_000.0, "days"), (3_600_000.0, "h"), (60_000.0, "min"))
+    return next(((ms, name) for ms, name in units if span_ms >= 3 * ms), (1000.0, "s"))
 
 
 def _scaled(unit: str, largest: float) -> tuple[float, str]:
-    """A thousandth of the unit where values are small, so that ticks are short."""
+    """A thousandth of the unit where values are small, so that ticks are short; and the factor to it."""
     smaller = {"g": "mg", "mm/s": "µm/s"}.get(unit)
     return (1000.0, smaller) if smaller and 0 < largest < 0.01 else (1.0, unit)
-
-
-def _short(value: float) -> str:
-    """Three digits, and no exponent where it can be avoided."""
-    if value == 0 or not isfinite(value):
-        return f"{value:g}"
-    decimals = max(0, 2 - floor(log10(abs(value))))
-    return f"{value:.{decimals}f}" if decimals <= 6 else f"{value:.2e}"
