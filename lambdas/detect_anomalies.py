@@ -9,16 +9,22 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
 from telltale.adapters.cases import Cases
 from telltale.adapters.detection import Detection
 from telltale.adapters.events import Events
+from telltale.adapters.examiner import Examiner
 from telltale.adapters.kinesis import by_shard, failures, stream_name
+from telltale.adapters.pictures import Pictures
 from telltale.adapters.receipts import BatchLog, Receipt
 from telltale.adapters.registry import Cached, Registry
 from telltale.adapters.settings import DetectSettings
 from telltale.adapters.states import States
+from telltale.adapters.waveforms import Waveforms
 
 PLANT_S = 60.0  # how long a change of the plant may go unnoticed
+# What a case may wait for its waveforms, about: a file of a megabyte takes some 50 ms.
+IMPATIENT = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 2})
 
 log = Logger(service="detect_anomalies")
 metrics = Metrics(namespace="Telltale", service="detect_anomalies")
@@ -66,11 +72,14 @@ def batch_log(stream: str) -> BatchLog:
 @cache
 def detection() -> Detection:
     settings, dynamodb = DetectSettings.from_env(os.environ), boto3.client("dynamodb")
+    waveforms = Waveforms(boto3.client("s3", config=IMPATIENT), settings.lake_bucket)
     return Detection(
         states=States(dynamodb, settings.states_table),
         cases=Cases(dynamodb, settings.cases_table),
         events=Events(boto3.client("events"), settings.bus_name),
         registry=Cached(Registry(dynamodb, settings.registry_table), PLANT_S),
+        examiner=Examiner(waveforms),
+        pictures=Pictures(boto3.client("s3"), settings.lake_bucket, waveforms),
         now_ms=now_ms,
     )
 

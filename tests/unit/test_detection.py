@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from telltale.adapters.detection import Detection
+from telltale.adapters.examiner import Examiner
 from telltale.adapters.feature_stream import Message, decode, encode_control
 from telltale.adapters.kinesis import by_shard
+from telltale.adapters.pictures import Pictures
 from telltale.adapters.receipts import BatchLog, Receipt
+from telltale.adapters.waveforms import Waveforms
 from telltale.core.detect import Control, State
 from telltale.core.errors import Reason, Rejected
 from telltale.core.plant import Position
@@ -57,7 +60,16 @@ class Line:
             registry.put(item)
         self.registry, self.cases, self.states = registry, cases, states
         self.clock = Clock()
-        self.detection = Detection(states=states, cases=cases, events=events, registry=registry, now_ms=self.clock)
+        waveforms = Waveforms(made.s3, "lake")
+        self.detection = Detection(
+            states=states,
+            cases=cases,
+            events=events,
+            registry=registry,
+            examiner=Examiner(waveforms),
+            pictures=Pictures(made.s3, "lake", waveforms),
+            now_ms=self.clock,
+        )
         self.receipts: list[Receipt] = []
 
     def feed(self, rows: Sequence[bytes], *, first: int = 1) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from telltale.adapters.events import Event, Events
 from telltale.core.closure import ACTIONS_TAKEN, FAILURE_CAUSES, FAILURE_MODES
 from telltale.core.detect import CaseChange
 from telltale.core.errors import Reason, RetryLater
+from telltale.core.findings import FAULTS, VERDICTS
 
 EVENTS = Path(__file__).resolve().parents[2] / "docs" / "events"
 SCHEMAS = [json.loads(path.read_text()) for path in EVENTS.glob("*.schema.json")]
@@ -30,11 +32,24 @@ CHANGE = CaseChange(
     channel="x",
     reason="4.8 mm/s is above 4.5",
 )
+DIAGNOSIS = {
+    "verdict": "BEARING_OUTER_RACE",
+    "confidence": 0.87,
+    "reason": "BPFO stands 9 times above the noise",
+    "findings": [
+        {"fault": "IMBALANCE", "supports": ["1× is high"], "contradicts": []},
+        {"fault": "BEARING_OUTER_RACE", "supports": ["BPFO stands 9 times above the noise"], "contradicts": ["no 2×"]},
+    ],
+    "capture_id": "s-1@1",
+    "t_ms": 1_790_000_000_000,
+    "axes": "xyz",
+}
+DIAGNOSED = replace(CHANGE, change="updated", fault="BEARING_OUTER_RACE", evidence={"diagnosis": DIAGNOSIS})
 CLOSURE = {"failure_mode": "LUBRICATION", "failure_cause": "WEAR", "action_taken": "LUBRICATE", "note": "dry"}
 RESOLVED = CaseChange(**{**CHANGE.__dict__, "revision": 2, "change": "resolved", "closure": CLOSURE, "by": "mia"})
 EXAMPLES = [
     events.case_changed(POSITION, CHANGE),
-    events.case_changed(POSITION, CaseChange(**{**CHANGE.__dict__, "change": "updated", "fault": "outer race"})),
+    events.case_changed(POSITION, DIAGNOSED),
     events.case_changed(POSITION, CaseChange(**{**CHANGE.__dict__, "change": "acknowledged", "by": "mia"})),
     events.case_changed(POSITION, RESOLVED),
     events.state_changed(POSITION, "HEALTHY", "ALARM", t_ms=1, case_id=CHANGE.case_id),
@@ -64,6 +79,20 @@ def test_every_documented_event_is_sent_by_someone() -> None:
     assert documented == sorted(event.kind for event in EXAMPLES)
 
 
+def test_an_event_tells_the_diagnosis_in_short_with_what_speaks_for_and_against_the_fault() -> None:
+    short = events.case_changed(POSITION, DIAGNOSED).detail["diagnosis"]
+
+    assert short["supports"] == ["BPFO stands 9 times above the noise"]
+    assert short["contradicts"] == ["no 2×"]
+    assert "findings" not in short
+
+
+def test_a_diagnosis_that_could_not_be_made_is_not_in_the_event() -> None:
+    without = replace(CHANGE, evidence={"diagnosis": {"reason": "the capture came without waveforms"}})
+
+    assert "diagnosis" not in events.case_changed(POSITION, without).detail
+
+
 def test_the_documented_lists_are_the_ones_the_code_knows() -> None:
     by_title = {schema["title"]: schema["properties"] for schema in SCHEMAS}
     codes = by_title["A case changed"]["closure"]["properties"]
@@ -71,6 +100,8 @@ def test_the_documented_lists_are_the_ones_the_code_knows() -> None:
     assert tuple(codes["failure_mode"]["enum"]) == FAILURE_MODES
     assert tuple(codes["failure_cause"]["enum"]) == FAILURE_CAUSES
     assert tuple(codes["action_taken"]["enum"]) == ACTIONS_TAKEN
+    assert tuple(by_title["A case changed"]["fault"]["enum"]) == tuple(FAULTS)
+    assert tuple(by_title["A case changed"]["diagnosis"]["properties"]["verdict"]["enum"]) == VERDICTS
     assert by_title["A record was quarantined"]["reason"]["enum"] == [reason.value for reason in Reason]
 
 

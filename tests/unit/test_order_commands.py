@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -15,7 +16,7 @@ from telltale.adapters.cmms.logbook import Logbook
 from telltale.adapters.ledger import Ledger
 from telltale.adapters.orders import order_request
 from telltale.core.errors import CmmsRefused
-from telltale.core.plant import Site
+from telltale.core.plant import Position, Site
 
 from tests.aws_line import POSITION, START_MS, Aws, Clock, Office, aws, change, office
 
@@ -55,6 +56,7 @@ EVIDENCE = {
 
 def deployment(made: Aws) -> Deployment:
     outputs = {
+        "LakeBucket": "lake",
         "LogbookTable": "logbook",
         "CasesTable": "cases",
         "LedgerTable": "ledger",
@@ -171,6 +173,61 @@ def test_a_case_can_be_read_by_programs(at: Office, capsys: pytest.CaptureFixtur
 
     shown = json.loads(capsys.readouterr().out)
     assert (shown["case_id"], shown["evidence"], shown["order"]["ref"]) == (CASE, EVIDENCE, KEY)
+
+
+def pictured(at: Office) -> None:
+    """The case worsens, with a diagnosis and its picture."""
+    finding = {"fault": "IMBALANCE", "confidence": 0.8, "supports": ["1× is high"], "contradicts": ["no axial known"]}
+    diagnosis = {"verdict": "IMBALANCE", "confidence": 0.8, "reason": "1× is high", "findings": [finding]}
+    evidence = {**EVIDENCE, "diagnosis": diagnosis, "picture": f"evidence/{CASE}/2.svg"}
+    at.open(change(2, "updated", fault="IMBALANCE", evidence=evidence))
+    for kind in ("svg", "png"):
+        at.aws.s3.put_object(Bucket="lake", Key=f"evidence/{CASE}/2.{kind}", Body=kind.encode())
+
+
+def test_a_case_shows_its_diagnosis_and_what_to_look_at_next(at: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    pictured(at)
+
+    types(cases_command, "show", CASE)
+
+    shown = capsys.readouterr().out
+    assert "imbalance, 80%: 1× is high" in shown
+    assert "deposits" in shown
+    assert "speaks against it: no axial known" in shown
+    assert "--picture" in shown
+
+
+@pytest.mark.parametrize("kind", ["svg", "png"])
+def test_the_picture_of_a_case_is_fetched_in_the_form_that_is_asked_for(at: Office, tmp_path: Path, kind: str) -> None:
+    pictured(at)
+
+    types(cases_command, "show", CASE, "--picture", str(tmp_path / f"seen.{kind}"))
+
+    assert (tmp_path / f"seen.{kind}").read_text() == kind
+
+
+def test_a_picture_that_cannot_be_had_is_explained(at: Office, tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="has no picture"):
+        types(cases_command, "show", CASE, "--picture", str(tmp_path / "seen.png"))
+    pictured(at)
+    with pytest.raises(Problem, match=r"wanted a file that ends in \.svg or \.png"):
+        types(cases_command, "show", CASE, "--picture", str(tmp_path / "seen.jpg"))
+    at.aws.s3.delete_object(Bucket="lake", Key=f"evidence/{CASE}/2.png")
+    with pytest.raises(Problem, match="is not there"):
+        types(cases_command, "show", CASE, "--picture", str(tmp_path / "seen.png"))
+
+
+def test_the_order_reads_what_the_fault_is_why_and_what_to_do(at: Office) -> None:
+    pictured(at)
+    case = at.cases.get(CASE)
+    assert case is not None
+
+    request = order_request(case, Position(POSITION))
+
+    assert request.title.startswith(f"WARNING: {POSITION}: imbalance: ")
+    assert "Diagnosis: imbalance, 80%: 1× is high" in request.description
+    assert "Check next: deposits" in request.description
+    assert "- speaks against it: no axial known" in request.description
 
 
 def test_a_case_that_is_not_there_is_explained(at: Office) -> None:

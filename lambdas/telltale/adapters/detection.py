@@ -1,7 +1,8 @@
 """From feature rows to verdicts, states and cases: judges a stretch of the stream, then makes it known.
 
-`decide` reads states and positions in batches, lets core.detect judge record by record, and writes nothing;
-`carry_out` does what was decided. Between them adapters/receipts.py makes sure that each record counts once.
+`decide` reads states and positions in batches, lets core.detect judge record by record, has the waveforms looked at
+where a case opened or worsened, and writes nothing; `carry_out` does what was decided. Between them
+adapters/receipts.py makes sure that each record counts once.
 """
 
 import json
@@ -10,21 +11,30 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from telltale import VERSION
-from telltale.adapters import parquet
+from telltale.adapters import parquet, pictures
 from telltale.adapters.cases import Cases
 from telltale.adapters.events import Event, Events, capture_rejected, case_changed, state_changed
+from telltale.adapters.examiner import Examined, Examiner
 from telltale.adapters.feature_stream import Message, decode
 from telltale.adapters.kinesis import Record
+from telltale.adapters.pictures import Pictures
 from telltale.adapters.receipts import Decision, Receipt
 from telltale.adapters.registry import Cached, Registry
 from telltale.adapters.states import Held, States, StateWrite
-from telltale.core import detect, schema
+from telltale.core import detect, rota, schema
 from telltale.core.closure import closure_from
 from telltale.core.detect import CaseChange, Control, Row, State, Verdict
 from telltale.core.errors import Reason, Rejected
+from telltale.core.findings import Diagnosis
 from telltale.core.plant import Position
 
-TABLES = (schema.VERDICTS, schema.CASES, schema.LABELS, schema.QUARANTINE)
+TABLES = (schema.VERDICTS, schema.DIAGNOSES, schema.CASES, schema.LABELS, schema.QUARANTINE)
+# Captures that are looked at in one decision; the records after them are left to the next one. With their pictures they
+# take some seconds, so that a whole plant that shakes at once does not run into the function's timeout for ever.
+MOST_EXAMINED = 20
+
+Explanation = tuple[str | None, Mapping[str, Any]]  # the fault that is named, and the evidence
+UNEXPLAINED: Explanation = (None, {})
 
 
 class Detection:
@@ -37,12 +47,16 @@ class Detection:
         cases: Cases,
         events: Events,
         registry: Registry | Cached,
+        examiner: Examiner,
+        pictures: Pictures,
         now_ms: Callable[[], int],
     ) -> None:
         self._states = states
         self._cases = cases
         self._events = events
         self._registry = registry
+        self._examiner = examiner
+        self._pictures = pictures
         self._now_ms = now_ms
 
     def decide(self, batch_id: str, records: Sequence[Record]) -> Decision:
@@ -51,20 +65,25 @@ class Detection:
         named = {message.position for _, message in decoded if isinstance(message, Message)}
         positions = self._registry.positions(named)
         held = self._states.get(positions)
-        bench = Bench(positions, {name: Known.of(held[name]) if name in held else Known() for name in positions})
+        known = {name: Known.of(held[name]) if name in held else Known() for name in positions}
+        bench = Bench(positions, known, examiner=self._examiner, cases=self._cases)
         for record, message in decoded:
+            if bench.examined >= MOST_EXAMINED:
+                break
             bench.judge(record, message)
         revs = {name: held[name].rev + 1 if name in held else 1 for name in positions}
         return bench.decision([_write(name, known, revs[name], batch_id) for name, known in bench.moved()])
 
     def carry_out(self, receipt: Receipt) -> None:
-        """Cases, then events, then states; each may be done again, and then changes nothing."""
+        """Cases, then events, then states, then pictures; each may be done again, and then changes nothing."""
         for effect in receipt.effects["cases"]:
             change = CaseChange(**effect["change"])
             received_ms = effect["received_ms"]
             self._cases.put(effect["position"], change, changed_at=self._now_ms(), received_ms=received_ms)
         self._events.put([Event(**event) for event in receipt.effects["events"]])
         self._states.put([StateWrite.from_dict(write) for write in receipt.effects["states"]], judged_at=self._now_ms())
+        for picture in receipt.effects.get("pictures", ()):  # none in what a version before pictures decided
+            self._pictures.draw(picture)
 
 
 @dataclass(frozen=True)
@@ -90,16 +109,26 @@ class Known:
 
 
 class Bench:
-    """One stretch of records being judged: takes them one after the other, gathers what comes of them."""
+    """One stretch of records being judged: takes them one after the other, gathers what comes of them.
 
-    def __init__(self, positions: Mapping[str, Position], known: Mapping[str, Known]) -> None:
+    examined : captures whose waveforms were looked at.
+    """
+
+    def __init__(
+        self, positions: Mapping[str, Position], known: Mapping[str, Known], *, examiner: Examiner, cases: Cases
+    ) -> None:
+        self.examined = 0
         self._positions = positions
+        self._examiner = examiner
+        self._stored = cases
         self._before = known
         self._known = dict(known)
         self._count = {"stored": 0, "duplicate": 0, "quarantined": 0}
         self._rows: dict[str, list[parquet.Row]] = {table.name: [] for table in TABLES}
+        self._explanations: dict[str, Explanation] = {}  # of the cases that changed
         self._cases: list[dict[str, Any]] = []
         self._events: list[Event] = []
+        self._pictures: list[dict[str, Any]] = []
 
     def judge(self, record: Record, message: Message | Rejected) -> None:
         """One record: judged, or set aside with its bytes."""
@@ -124,6 +153,7 @@ class Bench:
                 "cases": self._cases,
                 "events": [event.as_dict() for event in self._events],
                 "states": [write.as_dict() for write in writes],
+                "pictures": self._pictures,
             },
         )
 
@@ -140,6 +170,13 @@ class Bench:
         if isinstance(message.item, Row):
             known = known.heard(message.item, message.gateway)
             self._keep_verdicts(message.item, position, verdicts)
+            if changes:
+                changes = self._explained(changes, message, message.item, position)
+            elif _is_due(verdicts, message, message.item, position):
+                case_id = state.open_case.case_id if state.open_case else None
+                self._examine(message, message.item, position, trigger="rota", case_id=case_id)
+        else:
+            changes = [replace(change, fault=self._said(change.case_id)[0]) for change in changes]
         self._known[position.id] = known
         self._keep_changes(position, changes, message.item)
         if state.state != before.state.state:
@@ -150,6 +187,39 @@ class Bench:
         ids = {"capture_id": row.capture_id, "position": position.id, "site": position.site, "t": row.t_ms}
         for verdict in verdicts:
             self._rows[schema.VERDICTS.name].append({**ids, **asdict(verdict), "code_version": VERSION})
+
+    def _explained(
+        self, changes: Sequence[CaseChange], message: Message, row: Row, position: Position
+    ) -> list[CaseChange]:
+        """The changes that a row made, with what its waveforms say."""
+        explained = []
+        for change in changes:
+            made = self._examine(message, row, position, trigger="case", case_id=change.case_id)
+            earlier = self._said(change.case_id) if change.change == "updated" else UNEXPLAINED
+            fault, evidence = _with_diagnosis(change, made, earlier)
+            change = replace(change, fault=fault, evidence=evidence)
+            if evidence.get("picture") == pictures.picture_key(change):
+                self._pictures.append(pictures.order(change, message, row, position))
+            explained.append(change)
+            self._explanations[change.case_id] = fault, evidence
+        return explained
+
+    def _examine(
+        self, message: Message, row: Row, position: Position, *, trigger: str, case_id: str | None
+    ) -> Examined:
+        made = self._examiner.examine(message, row, position)
+        self.examined += message.waveforms is not None
+        if made.diagnosis is not None:
+            diagnosis = _diagnosis_row(position, row, made.diagnosis, made.evidence)
+            self._rows[schema.DIAGNOSES.name].append({**diagnosis, "trigger": trigger, "case_id": case_id})
+        return made
+
+    def _said(self, case_id: str) -> Explanation:
+        """The fault and the evidence that the case shows until now."""
+        if case_id not in self._explanations:
+            stored = self._stored.get(case_id)
+            self._explanations[case_id] = (stored.change.fault, stored.change.evidence) if stored else UNEXPLAINED
+        return self._explanations[case_id]
 
     def _keep_changes(self, position: Position, changes: Sequence[CaseChange], item: Row | Control) -> None:
         received_ms = item.received_ms if isinstance(item, Row) else None
@@ -216,6 +286,57 @@ def _write(position: str, known: Known, rev: int, batch_id: str) -> StateWrite:
         gateway=known.gateway,
         batch=batch_id,
     )
+
+
+def _is_due(verdicts: Sequence[Verdict], message: Message, row: Row, position: Position) -> bool:
+    """Whether it is this row's turn to be looked at though nothing happened; not of a machine that stands still."""
+    runs = any(verdict.verdict != "MACHINE_OFF" for verdict in verdicts)
+    return runs and message.waveforms is not None and rota.is_due(position.id, row.t_ms, interval_s=position.interval_s)
+
+
+def _with_diagnosis(change: CaseChange, made: Examined, earlier: Explanation) -> Explanation:
+    """What the case says after this change. A fault that was named stays until another is named: late in the life of
+    a bearing its lines drown in noise, and the waveforms say less while the machine gets worse.
+    """
+    fault, before = earlier
+    if made.diagnosis is not None and (made.diagnosis.fault is not None or fault is None):
+        pictured = {"diagnosis": made.evidence, "picture": pictures.picture_key(change)}
+        return made.diagnosis.fault, {**change.evidence, **pictured}
+    if "verdict" not in before.get("diagnosis", {}):
+        return None, {**change.evidence, "diagnosis": made.evidence}
+    kept = {name: before[name] for name in ("diagnosis", "picture") if name in before}
+    if made.diagnosis is not None:
+        later = {name: made.evidence[name] for name in ("verdict", "confidence", "reason", "capture_id", "t_ms")}
+        kept["diagnosis"] = {**kept["diagnosis"], "later": later}
+    return fault, {**change.evidence, **kept}
+
+
+def _diagnosis_row(position: Position, row: Row, found: Diagnosis, told: Mapping[str, Any]) -> parquet.Row:
+    """The columns that are the same whatever it was made for. `told` is the diagnosis as plain values."""
+    axis = found.findings[0].axis if found.findings else max(found.kurtosis, key=found.kurtosis.__getitem__, default="")
+    low_hz, high_hz = found.bands_hz.get(axis, (None, None))
+    return {
+        "capture_id": row.capture_id,
+        "position": position.id,
+        "site": position.site,
+        "sensor": row.sensor,
+        "t": row.t_ms,
+        "axes": told["axes"],
+        "verdict": found.verdict,
+        "confidence": found.confidence,
+        "fault": found.fault,
+        "axis": axis or None,
+        "reason": found.reason,
+        "speed_rpm": None if found.speed_hz is None else found.speed_hz * 60,
+        "speed_source": found.speed_source,
+        "speed_confidence": found.speed_confidence,
+        "band_low_hz": low_hz,
+        "band_high_hz": high_hz,
+        "band_kurtosis": found.kurtosis.get(axis),
+        "findings": json.dumps(told["findings"], separators=(",", ":")),
+        "untested": json.dumps(told["untested"], separators=(",", ":")),
+        "code_version": VERSION,
+    }
 
 
 def _case_row(position: Position, change: CaseChange) -> parquet.Row:

@@ -85,7 +85,10 @@ def _batches(entries: "list[PutEventsRequestEntryTypeDef]") -> "Iterator[list[Pu
 
 
 def case_changed(position: str, change: CaseChange) -> Event:
-    """Case Opened, Updated, Acknowledged or Resolved. The evidence stays with the case: look it up by `case_id`."""
+    """Case Opened, Updated, Acknowledged or Resolved, with what the diagnosis says in short.
+
+    The evidence stays with the case: look it up by `case_id`.
+    """
     return _event(
         f"Case {change.change.capitalize()}",
         f"{change.case_id}#{change.revision}",
@@ -102,6 +105,7 @@ def case_changed(position: str, change: CaseChange) -> Event:
         channel=change.channel,
         reason=change.reason,
         fault=change.fault,
+        diagnosis=_in_short(change.evidence.get("diagnosis", {})),
         closure=dict(change.closure) if change.closure else None,
         by=change.by,
     )
@@ -171,6 +175,16 @@ def gateway_presence(kind: str, gateway: str, *, site: str, sensors: Sequence[st
         sensors=list(sensors),
         last_received_ms=last_received_ms,
     )
+
+
+def _in_short(diagnosis: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Verdict, confidence, reason, and what supports it; None where no diagnosis was made."""
+    if "verdict" not in diagnosis:
+        return None
+    found: Sequence[Mapping[str, Any]] = diagnosis["findings"]
+    best = next((one for one in found if one["fault"] == diagnosis["verdict"]), {})
+    short = {name: diagnosis[name] for name in ("verdict", "confidence", "reason", "capture_id", "t_ms")}
+    return {**short, **{name: list(best[name]) for name in ("supports", "contradicts") if best.get(name)}}
 
 
 def _event(kind: str, id_: str, **fields: Any) -> Event:

@@ -22,7 +22,7 @@ from telltale.adapters.registry import Registry
 from telltale.core.closure import closure_from
 from telltale.core.detect import Control
 from telltale.core.errors import CmmsRefused, RetryLater, TelltaleError
-from telltale.core.explain import evidence_lines
+from telltale.core.explain import check_next, diagnosis_sentence, evidence_lines, fault_words
 from telltale.core.plant import Position, Site
 
 TELLTALE = "telltale"  # who closes an order when the maintenance system does not say
@@ -254,7 +254,7 @@ class _Job:
 
 
 def order_request(case: Case, position: Position) -> OrderRequest:
-    """What the technician reads: where, why, on what evidence, what to do about it."""
+    """What the technician reads: where, why, what it is, on what evidence, what to do about it."""
     change = case.change
     name = " ".join(filter(None, (position.asset_name, position.name))) or position.id
     facts = {
@@ -262,17 +262,19 @@ def order_request(case: Case, position: Position) -> OrderRequest:
         "Severity": change.severity,
         "Since": f"{datetime.fromtimestamp(change.opened_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC",
         "Why": change.reason,
-        "Fault": change.fault,
+        "Diagnosis": diagnosis_sentence(change.evidence),
+        "Check next": check_next(change.evidence),
         "Suggested": position.action,
         "Spare part": position.spare_part,
         "Manual": position.manual,
         "Case": change.case_id,
     }
     lines = [f"{label}: {fact}" for label, fact in facts.items() if fact]
+    why = f"{fault_words(change.fault)}: {change.reason}" if change.fault else change.reason
     return OrderRequest(
         key=order_key(change.case_id),
         case_id=change.case_id,
-        title=_shortened(f"{change.severity}: {name}: {change.reason}"),
+        title=_shortened(f"{change.severity}: {name}: {why}"),
         description="\n".join([*lines, *(f"- {line}" for line in evidence_lines(change.evidence))]),
         severity=change.severity,
         position=position.id,
