@@ -16,6 +16,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -83,18 +84,18 @@ def run(args: argparse.Namespace) -> int:
     write, draw = WRITERS[args.format](), _drawer(args.picture)
 
     def one(record: Record) -> None:
-        machine.check_directions(record, dict(args.direction))
+        of = known.of(record)
         for sensor in record.sensors:
-            found = diagnosed(sensor, known, healthy)
+            found = diagnosed(sensor, of, known.speed_rpm(sensor), healthy)
             write(found)
             draw(found)
 
     return waveforms.each(args.files, said, one)
 
 
-def diagnosed(record: Record, known: machine.Known, healthy: Healthy) -> Diagnosed:
-    """The diagnosis of one sensor's record, as the line makes it."""
-    rpm, who = known.speed_rpm(record)
+def diagnosed(record: Record, of: Machine, speed: tuple[float | None, str], healthy: Healthy) -> Diagnosed:
+    """The diagnosis of one sensor's record, as the line makes it. `speed` : r/min and who said it."""
+    rpm, who = speed
     waves = list(record.channels.values())
     missing = sorted({wave.axis for wave in waves} - set(healthy.reference)) if healthy.reference else []
     if missing:
@@ -102,13 +103,13 @@ def diagnosed(record: Record, known: machine.Known, healthy: Healthy) -> Diagnos
         raise Problem(f"{record.name}: --reference: found {there}, wanted also {', '.join(missing)}")
     found = diagnose(
         waves,
-        machine=known.machine,
+        machine=of,
         speed_hz=None if rpm is None else rpm / 60,
         speed_source=SOURCES[who],
         normal=healthy.normal or None,
         reference=healthy.reference or None,
     )
-    return Diagnosed(record, known.machine, (rpm, who), found)
+    return Diagnosed(record, of, speed, found)
 
 
 def _healthy(records: list[Record], known: machine.Known) -> Healthy:
@@ -145,8 +146,17 @@ def as_json(found: Diagnosed) -> dict[str, Any]:
         "speed_rpm": found.speed[0],
         "speed_source": found.speed[1],
         "bearing": None if bearing is None else asdict(bearing),
-        "diagnosis": found.diagnosis.as_dict(),
+        "diagnosis": finite(found.diagnosis.as_dict()),
     }
+
+
+def finite(value: Any) -> Any:
+    """The value with null for each number that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {name: finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _json_lines() -> Callable[[Diagnosed], None]:

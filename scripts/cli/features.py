@@ -30,6 +30,8 @@ from cli.waveforms import Record
 
 FORMATS = ("table", "json", "csv")
 COLUMNS = ("file", "record", "channel", "axis", "fs_hz", "n_samples", "speed_rpm")  # of CSV, before the indicators
+NAMES = max(len(column.name) for column in FEATURES)
+UNITS = max(len(column.unit or "") for column in FEATURES) + len("*")
 NARROW = 24  # characters that the meaning needs beside the values; with fewer it goes below
 UNCALIBRATED = "*"  # marks units that only hold if full scale is 1 g
 LEVELS = ("g", "mm/s", "µm", "g/√Hz")  # units that a wrong scale spoils
@@ -66,7 +68,6 @@ def run(args: argparse.Namespace) -> int:
     write = WRITERS[args.format]()
 
     def one(record: Record) -> None:
-        machine.check_directions(record, dict(args.direction))
         for piece in waveforms.cut(record, args.seconds) if args.seconds else [record]:
             write(measured(piece, known))
 
@@ -77,8 +78,9 @@ def measured(record: Record, known: machine.Known) -> Measured:
     """The record's indicators, as the line computes them."""
     speed = known.speed_rpm(record)
     speed_hz = None if speed[0] is None else speed[0] / 60
-    rows = axes_features([(wave, speed_hz, known.machine) for wave in record.channels.values()])
-    return Measured(record, known.machine, speed, dict(zip(record.channels, rows, strict=True)))
+    of = known.of(record)
+    rows = axes_features([(wave, speed_hz, of) for wave in record.channels.values()])
+    return Measured(record, of, speed, dict(zip(record.channels, rows, strict=True)))
 
 
 # ---- for programs --------------------------------------------------------------------------------
@@ -151,23 +153,40 @@ def title(record: Record, facts: Sequence[str]) -> Text:
     return Text.assemble((record.name, "bold"), ("  " + " · ".join(facts), "dim"))
 
 
-def _grid(found: Measured, present: Sequence[Column], width: int) -> Table:
-    names = max(len(column.name) for column in FEATURES)
-    room = width - names - 7 - sum(max(10, len(name) + 2) for name in found.rows)
-    beside = room >= NARROW
+def _grid(found: Measured, present: Sequence[Column], width: int) -> RenderableType:
+    rows = [
+        (column, [figure(row[column.name]) for row in found.rows.values()], _unit(column, found.record))
+        for column in present
+    ]
+    widest = max((len(value) for _, values, _ in rows for value in values), default=0)
+    wide = [max(widest, len(name)) for name in found.rows]
+    if width - NAMES - sum(wide) - 2 * len(wide) - UNITS - 6 < NARROW:
+        return Group(*_below(found, rows, wide))
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     grid.add_column("")
     for name in found.rows:
         grid.add_column(name, justify="right")
-    grid.add_column("unit", style="dim")
-    if beside:
-        grid.add_column("meaning", style="dim")
-    for column in present:
-        values = [figure(row[column.name]) for row in found.rows.values()]
-        mark = "" if found.record.calibrated or column.unit not in LEVELS else UNCALIBRATED
-        label = Text(column.name) if beside else Text.assemble(column.name, (f"\n  {meaning(column)}", "dim"))
-        grid.add_row(label, *values, f"{column.unit or ''}{mark}", *([meaning(column)] if beside else []))
+    for name in ("unit", "meaning"):
+        grid.add_column(name, style="dim")
+    for column, values, unit in rows:
+        grid.add_row(column.name, *values, unit, meaning(column))
     return grid
+
+
+def _below(
+    found: Measured, rows: Sequence[tuple[Column, list[str], str]], wide: Sequence[int]
+) -> Iterator[RenderableType]:
+    """The rows of a grid with the meaning below each, for many channels or a narrow terminal."""
+    yield Text(" " * NAMES + "".join(f"  {name:>{room}}" for name, room in zip(found.rows, wide, strict=True)), "dim")
+    for column, values, unit in rows:
+        cells = "".join(f"  {value:>{room}}" for value, room in zip(values, wide, strict=True))
+        yield Text.assemble(f"{column.name:<{NAMES}}{cells}  ", (unit, "dim"))
+        yield Padding(Text(meaning(column), style="dim"), (0, 0, 0, 2))
+
+
+def _unit(column: Column, record: Record) -> str:
+    spoilt = not record.calibrated and column.unit in LEVELS
+    return f"{column.unit or ''}{UNCALIBRATED if spoilt else ''}"
 
 
 def meaning(column: Column) -> str:

@@ -3,7 +3,7 @@
 import argparse
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="AXIS=WORD",
-        help=f"how an axis lies: {', '.join(DIRECTIONS)}",
+        help=f"how an axis or channel lies: {', '.join(DIRECTIONS)}",
     )
     machine.add_argument("--envelope-band", type=band, metavar="LOW-HIGH", help="take the envelope of this band, in Hz")
     machine.add_argument("--position", metavar="PATH", help="take all this from a position of the plant file")
@@ -102,11 +102,25 @@ def direction(text: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Known:
-    """The machine as far as it is known. `rpm` : given for every file;  nominal_rpm : of the position."""
+    """The machine as far as it is known. `rpm` : given for every file.   nominal_rpm : of the position.
+
+    directions : by axis or channel, as given for every file.
+    """
 
     machine: Machine
-    rpm: float | None
-    nominal_rpm: float | None
+    rpm: float | None = None
+    nominal_rpm: float | None = None
+    directions: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, record: Record) -> Machine:
+        """The machine with the directions of the record's axes. Problem where one is given that it does not have."""
+        axes = {wave.axis: wave.axis for wave in record.channels.values()}
+        axes |= {name: wave.axis for name, wave in record.channels.items()}
+        missing = sorted(set(self.directions) - set(axes))
+        if missing:
+            raise Problem(f'{record.name}: --direction: found no axis "{missing[0]}"; there are {", ".join(axes)}')
+        said = {axes[name]: word for name, word in self.directions.items()}
+        return replace(self.machine, directions={**self.machine.directions, **said})
 
     def speed_rpm(self, record: Record) -> tuple[float | None, str]:
         """The speed and who said it: the command, the file, the plant file."""
@@ -128,10 +142,9 @@ def known(args: argparse.Namespace, bands: tuple[Band, ...] = ()) -> Known:
         "poles": args.poles,
         "envelope_band_hz": args.envelope_band,
         "bands_hz": bands or None,
-        "directions": {**machine.directions, **dict(args.direction)},
     }
     said = {name: value for name, value in given.items() if value is not None}
-    return Known(replace(machine, **said), args.rpm, nominal)
+    return Known(replace(machine, **said), args.rpm, nominal, dict(args.direction))
 
 
 def _position(file: Path, path: str) -> tuple[Machine, float | None]:
@@ -140,14 +153,6 @@ def _position(file: Path, path: str) -> tuple[Machine, float | None]:
         near = did_you_mean(path, positions)
         raise Problem(f'{file}: found no position "{path}"{near}', f"There are {', '.join(sorted(positions))}.")
     return positions[path].machine, positions[path].speed_rpm
-
-
-def check_directions(record: Record, directions: Mapping[str, str]) -> None:
-    """Problem if a direction was given for an axis that the record does not have."""
-    axes = [wave.axis for wave in record.channels.values()]
-    for axis in directions:
-        if axis not in axes:
-            raise Problem(f'{record.name}: --direction: found no axis "{axis}"; there are {", ".join(axes)}')
 
 
 def facts(record: Record, machine: Machine, speed: tuple[float | None, str]) -> list[str]:
