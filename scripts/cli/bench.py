@@ -10,6 +10,7 @@ BENCHES = {
     "line": "loss and doubles under failures; publish to case",
     "features": "time of the routine and the diagnostic set, as ratios to an FFT in the same run",
     "diagnosis": "faults named in recordings with labels",
+    "confusion": "faults named on simulated machines, and what a confidence is worth",
 }
 
 

@@ -47,12 +47,17 @@ class FaultKind(StrEnum):
 
     IMBALANCE = "imbalance"
     MISALIGNMENT = "misalignment"
-    LOOSENESS = "looseness"
+    LOOSENESS = "looseness"  # of a rotating part
+    STRUCTURAL_LOOSENESS = "structural_looseness"
     OUTER_RACE = "outer_race"
     INNER_RACE = "inner_race"
     BALL = "ball"
+    CAGE = "cage"
     GEAR = "gear"
+    BLADE_PASS = "blade_pass"
     CAVITATION = "cavitation"
+    RESONANCE = "resonance"
+    ELECTRICAL = "electrical"
     LUBRICATION = "lubrication"
     LOOSE_SENSOR = "loose_sensor"
     SATURATION = "saturation"
@@ -220,6 +225,7 @@ FAULT_RISE_C = {
     FaultKind.OUTER_RACE: 10.0,
     FaultKind.INNER_RACE: 10.0,
     FaultKind.BALL: 10.0,
+    FaultKind.CAGE: 10.0,
     FaultKind.GEAR: 8.0,
     FaultKind.MISALIGNMENT: 5.0,
 }
@@ -284,6 +290,9 @@ def _is_lost(severities: Severities, seed: int, sensor: str, t_s: float) -> bool
 NOISE_G = {Kind.MOTOR: 2.0e-4, Kind.PUMP: 3.0e-4, Kind.FAN: 2.5e-4, Kind.GEARBOX: 3.5e-4}
 SCATTER = 0.06  # of a line's level from capture to capture
 LEAD_S = 0.02  # strikes before the record still ring in it
+LEAD_DECAYS = 5  # for so many times of their decay, where that is longer
+RESONANCE_OFF = 1.04  # how far beside a line of the shaft a structure's resonance lies
+RESONANCE_DAMPING = 0.02  # of a machine's frame: 1-5 % (practice)
 
 
 class Character(NamedTuple):
@@ -310,6 +319,11 @@ class Strikes(NamedTuple):
     resonance_hz: float
     decay_s: float
     axes: tuple[float, float, float] = (0.8, 1.0, 0.4)  # radial mostly
+
+    @property
+    def lead_s(self) -> float:
+        """How long before the record strikes are heard in it."""
+        return max(LEAD_S, LEAD_DECAYS * self.decay_s)
 
 
 def _waveforms(
@@ -398,7 +412,20 @@ def _fault_lines(
             for half_orders in range(1, 17):
                 share = (1.0 if half_orders % 2 == 0 else 0.5) / sqrt(max(1, half_orders / 2))
                 yield Tone(half_orders * shaft_hz / 2, 1.6 * share, 3.0 * share, 0.6 * share)
-        case FaultKind.OUTER_RACE | FaultKind.INNER_RACE | FaultKind.BALL:
+        case FaultKind.STRUCTURAL_LOOSENESS:  # it gives way in one direction, here up and down
+            for order, mm_s in ((1, 6.5), (2, 1.5), (3, 0.6)):
+                yield Tone(order * shaft_hz, 0.15 * mm_s, mm_s, 0.12 * mm_s)
+        case FaultKind.BLADE_PASS:
+            for order, mm_s in ((1, 5.0), (2, 1.2)):
+                yield Tone(order * machine.blades * shaft_hz, mm_s, 0.9 * mm_s, 0.6 * mm_s)
+        case FaultKind.RESONANCE:
+            yield Tone(_amplified_hz(machine, shaft_hz), 2.0, 6.0, 0.8)
+        case FaultKind.ELECTRICAL:  # the pull of the poles swings with the slip
+            yield Tone(2 * MAINS_HZ, 4.0, 4.0, 0.8)
+            pole_pass_hz = 2 * MAINS_HZ - round(2 * MAINS_HZ / shaft_hz) * shaft_hz
+            for side in (-1, 1):
+                yield Tone(2 * MAINS_HZ + side * pole_pass_hz, 1.0, 1.0, 0.2)
+        case FaultKind.OUTER_RACE | FaultKind.INNER_RACE | FaultKind.BALL | FaultKind.CAGE:
             # late in its life a defect shakes the whole machine, at its own frequency and at the shaft's
             for harmonic in (1, 2, 3):
                 yield Tone(harmonic * _defect_hz(kind, machine, shaft_hz), *_late(severity, 2.6 / harmonic))
@@ -415,6 +442,11 @@ def _fault_lines(
                 yield Tone(hz, 2.5, 2.5, 2.5)  # rocking: the "ski slope" at the low end
 
 
+def _amplified_hz(machine: Machine, shaft_hz: float) -> float:
+    """The line next to a resonance: blade pass where there are blades, else 2x."""
+    return shaft_hz * (machine.blades if machine.kind in (Kind.PUMP, Kind.FAN) else 2)
+
+
 def _late(severity: float, mm_s: float) -> tuple[float, float, float]:
     """Grows with the square of severity, so it stays hidden at first."""
     return severity * mm_s * 0.9, severity * mm_s, severity * mm_s * 0.5
@@ -427,6 +459,7 @@ def _defect_hz(kind: FaultKind, machine: Machine, shaft_hz: float) -> float:
         FaultKind.OUTER_RACE: orders.bpfo,
         FaultKind.INNER_RACE: orders.bpfi,
         FaultKind.BALL: 2 * orders.bsf,
+        FaultKind.CAGE: orders.ftf,
     }
     return strikes[kind] * shaft_hz
 
@@ -457,7 +490,7 @@ def _impacts(
     """Every source of impacts as it is now."""
     for kind, severity in severities.items():
         match kind:
-            case FaultKind.OUTER_RACE | FaultKind.INNER_RACE | FaultKind.BALL:
+            case FaultKind.OUTER_RACE | FaultKind.INNER_RACE | FaultKind.BALL | FaultKind.CAGE:
                 times = _strike_times(_defect_hz(kind, machine, shaft_hz), SLIP_JITTER, rng, seconds)
                 peaks = 3.0 * severity * _load_zone(kind, machine, shaft_hz, times, rng)
                 yield Strikes(times, peaks, character.resonance_hz, 0.001)
@@ -469,6 +502,12 @@ def _impacts(
                     yield _random_strikes(800, 2.5 * severity, resonance_hz, 0.0003, rng, seconds)
             case FaultKind.LUBRICATION:  # metal on metal: so many small ones that they are noise
                 yield _random_strikes(6000, 0.6 * severity, character.resonance_hz, 0.0005, rng, seconds)
+            case FaultKind.RESONANCE:  # whatever shakes the frame makes it answer
+                hz = RESONANCE_OFF * _amplified_hz(machine, shaft_hz)
+                decay_s = 1 / (2 * pi * hz * RESONANCE_DAMPING)
+                lead_s = LEAD_DECAYS * decay_s
+                strikes = _random_strikes(300, 0.04 * severity, hz, decay_s, rng, seconds, lead_s=lead_s)
+                yield strikes._replace(axes=(0.35, 1.0, 0.15))
             case FaultKind.LOOSE_SENSOR:  # the mount rattles
                 yield _random_strikes(25, 2.0 * severity, 700.0, 0.004, rng, seconds)
 
@@ -482,15 +521,22 @@ def _strike_times(hz: float, jitter: float, rng: np.random.Generator, seconds: f
 
 
 def _random_strikes(
-    per_s: float, peak_g: float, resonance_hz: float, decay_s: float, rng: np.random.Generator, seconds: float
+    per_s: float,
+    peak_g: float,
+    resonance_hz: float,
+    decay_s: float,
+    rng: np.random.Generator,
+    seconds: float,
+    *,
+    lead_s: float = LEAD_S,
 ) -> Strikes:
-    times = rng.uniform(-LEAD_S, seconds, size=rng.poisson(per_s * (seconds + LEAD_S)))
+    times = rng.uniform(-lead_s, seconds, size=rng.poisson(per_s * (seconds + lead_s)))
     return Strikes(times, peak_g * rng.exponential(0.5, size=len(times)), resonance_hz, decay_s, (1.0, 1.0, 0.7))
 
 
 def _load_zone(kind: FaultKind, machine: Machine, shaft_hz: float, times_s: Array, rng: np.random.Generator) -> Array:
     """How hard each strike is: an outer-race defect stays in the load zone, others turn through it."""
-    if kind is FaultKind.OUTER_RACE:
+    if kind in (FaultKind.OUTER_RACE, FaultKind.CAGE):
         return np.ones(len(times_s))
     turns_hz = shaft_hz if kind is FaultKind.INNER_RACE else fault_orders(machine.bearing).ftf * shaft_hz
     return np.clip(0.5 + 0.6 * np.cos(2 * pi * (turns_hz * times_s + rng.uniform())), 0, None)
@@ -500,8 +546,8 @@ def _ringing(strikes: Strikes, fs_hz: float, n: int) -> Array:
     """A damped resonance that is struck, in g, shape (n,); nothing where the sensor is too slow to hear it."""
     if strikes.resonance_hz > USABLE * fs_hz:
         return np.zeros(n, np.float32)
-    lead = ceil(LEAD_S * fs_hz)
-    place, share = np.divmod((strikes.times_s + LEAD_S) * fs_hz, 1)
+    lead = ceil(strikes.lead_s * fs_hz)
+    place, share = np.divmod((strikes.times_s + strikes.lead_s) * fs_hz, 1)
     at = place.astype(np.intp)
     grid = np.bincount(at, strikes.peaks_g * (1 - share), n + lead + 2)
     grid += np.bincount(at + 1, strikes.peaks_g * share, n + lead + 2)

@@ -5,24 +5,39 @@ measured on simulated machines: docs/diagnosis.md. Nothing here was learned from
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from telltale.core import rolling, spectrum
+from telltale.core import envelope, rolling, sensor, spectrum, speed
 from telltale.core.bearings import fault_orders
 from telltale.core.capture import Waveform
-from telltale.core.features import axes_features
-from telltale.core.findings import CANNOT_TELL, NO_FAULT_FOUND, Diagnosis, Finding, Line
+from telltale.core.features import axes_features, envelope_band_hz
+from telltale.core.findings import CANNOT_TELL, FAULTS, NO_FAULT_FOUND, SENSOR_FAULT, Diagnosis, Finding, Line
 from telltale.core.plant import Machine
 from telltale.core.rules import RULES, Judged, Rule, judge
-from telltale.core.symptoms import HALF_ORDERS, HARMONICS, SPEED_TOLERANCE, Axis, Symptoms, velocity_raised
+from telltale.core.symptoms import (
+    HALF_ORDERS,
+    HARMONICS,
+    LISTEN_FROM_HZ,
+    NO_SPEED,
+    NORMAL_OF_ORDER,
+    RESOLVED_BINS,
+    SPEED_TOLERANCE,
+    Axis,
+    Symptoms,
+    velocity_raised,
+)
 
 Array = NDArray[np.float64]
 Rows = Mapping[str, Mapping[str, float | None]]
 
 # Score of a rule → how often the fault it named was the right one, on simulated machines: docs/diagnosis.md.
 CALIBRATION = ((0.0, 0.3), (0.25, 0.5), (0.5, 0.8), (0.8, 0.95))
+SPEEDS_HZ = (5.0, 100.0)  # that are looked for where none is known: 300 to 6000 r/min, most of industry
+ESTIMATED_FROM = 0.7  # confidence of an estimated speed from which it is used (guess)
+REFINED_FROM = 0.9  # and of a refined one: by noise once in ten (guess)
 NAMED_FROM = 0.5  # confidence from which a fault is named: it is likelier than not
 
 
@@ -48,26 +63,66 @@ def diagnose(
     if not waveforms:
         return Diagnosis(CANNOT_TELL, 0.0, "there is no waveform")
     moving = {waveform.axis: _g(waveform) for waveform in waveforms}
+    turns = _speed(waveforms, moving, speed_hz, speed_source)
     if rows is None:
-        measured = axes_features([(waveform, speed_hz, machine) for waveform in waveforms])
+        measured = axes_features([(waveform, turns.hz, machine) for waveform in waveforms])
         rows = {waveform.axis: row for waveform, row in zip(waveforms, measured, strict=True)}
-    speed = speed_hz if speed_hz else None
+    ill = sensor.faults(rows, directions=machine.directions, normal=normal, speed_hz=turns.hz)
+    untrusted = {fault.axis for fault in ill}
     axes = tuple(
         _axis(
             waveform,
             moving[waveform.axis],
             machine,
-            speed,
+            speed_hz if speed_hz else turns.hz,
             rows.get(waveform.axis, {}),
             (normal or {}).get(waveform.axis, {}),
             (reference or {}).get(waveform.axis),
+            turns.hz,
         )
         for waveform in waveforms
-        if len(waveform.samples) > 1 and np.isfinite(moving[waveform.axis]).all()
+        if waveform.axis not in untrusted and _moves(moving[waveform.axis])
     )
-    if not any(np.ptp(moving[axis.axis]) for axis in axes):
-        return Diagnosis(CANNOT_TELL, 0.0, "nothing moves in any axis", speed_hz=speed, speed_source=speed_source)
-    return _concluded(Symptoms(machine, speed, axes), speed_source if speed else "unknown")
+    found = _concluded(Symptoms(machine, turns.hz, axes, turns.notes))
+    found = replace(found, speed_hz=turns.hz, speed_source=turns.source, speed_confidence=turns.confidence)
+    if ill:
+        reason = "; ".join(f"{fault.axis}: {fault.words}" for fault in ill)
+        return replace(found, verdict=SENSOR_FAULT, confidence=1.0, reason=reason)
+    if not axes:
+        return replace(found, verdict=CANNOT_TELL, confidence=0.0, reason="no axis holds a finite record that moves")
+    return found
+
+
+@dataclass(frozen=True)
+class _Speed:
+    hz: float | None
+    source: str
+    confidence: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _speed(waveforms: Sequence[Waveform], moving: Mapping[str, Array], speed_hz: float | None, source: str) -> _Speed:
+    """The shaft's speed: as it was given, read more exactly from long records; or estimated, where none is known."""
+    longest = max(waveforms, key=lambda waveform: len(waveform.samples))
+    alike = [w for w in waveforms if w.fs_hz == longest.fs_hz and len(w.samples) == len(longest.samples)]
+    x, fs_hz = np.stack([moving[w.axis] for w in alike]), longest.fs_hz
+    if speed_hz:
+        refined = speed.refine(x, fs_hz=fs_hz, near_hz=speed_hz)
+        if refined is None or refined.confidence < REFINED_FROM:
+            return _Speed(speed_hz, source)
+        note = f"the speed given was {speed_hz:.2f} Hz ({source}), the record says {refined.hz:.2f} Hz"
+        return _Speed(refined.hz, "refined", refined.confidence, (note,))
+    estimate = speed.estimate(x, fs_hz=fs_hz, low_hz=SPEEDS_HZ[0], high_hz=min(SPEEDS_HZ[1], fs_hz / 4))
+    if estimate is None:
+        return _Speed(None, "unknown", None, ("no speed was given, and the record is too short to estimate it",))
+    if estimate.confidence < ESTIMATED_FROM:
+        note = f"no speed was given; {estimate.hz:.2f} Hz is likeliest, with a confidence of {estimate.confidence:.2f}"
+        return _Speed(None, "unknown", estimate.confidence, (note,))
+    return _Speed(estimate.hz, "estimated", estimate.confidence)
+
+
+def _moves(x: Array) -> bool:
+    return len(x) > 1 and bool(np.isfinite(x).all()) and bool(np.ptp(x) > 0)
 
 
 def _g(waveform: Waveform) -> Array:
@@ -83,15 +138,19 @@ def _axis(
     row: Mapping[str, float | None],
     normal: Mapping[str, float],
     reference: rolling.Reference | None,
+    refined_hz: float | None,
 ) -> Axis:
-    lines = spectrum.velocity_lines(x, fs_hz=waveform.fs_hz, axis=waveform.axis)
-    seconds = len(x) / waveform.fs_hz
+    fs_hz = waveform.fs_hz
+    lines = spectrum.velocity_lines(x, fs_hz=fs_hz, axis=waveform.axis)
+    orders, no_orders = _orders(lines, refined_hz, normal)
     return Axis(
         axis=waveform.axis,
         direction=machine.directions.get(waveform.axis, ""),
-        seconds=seconds,
+        samples=x,
+        fs_hz=fs_hz,
         velocity=lines,
-        orders={} if speed_hz is None else _orders(lines, speed_hz),
+        orders=orders,
+        no_orders=no_orders,
         row=row,
         normal=normal,
         rolling=rolling.evidence(
@@ -102,25 +161,32 @@ def _axis(
             reference=reference,
             axis=waveform.axis,
         ),
+        impulsive=envelope.kurtogram(x, fs_hz=fs_hz, low_hz=LISTEN_FROM_HZ, high_hz=envelope_band_hz(fs_hz)[1]),
     )
 
 
-def _orders(lines: spectrum.Lines, speed_hz: float) -> dict[float, Line]:
-    """The lines of the shaft; none where it turns less than the record can show, no half ones where they blur."""
-    resolved = 0.5 * speed_hz >= 3 * lines.bin_hz
-    wanted = (*HARMONICS, *(HALF_ORDERS if resolved else ()))
-    found = {
-        order: lines.at(order * speed_hz, tolerance=SPEED_TOLERANCE, name=f"{order:g}×") for order in sorted(wanted)
-    }
-    if any(found[order] is None for order in (1, 2, 3)):
-        return {}
-    return {order: line for order, line in found.items() if line is not None}
+def _orders(
+    lines: spectrum.Lines, speed_hz: float | None, normal: Mapping[str, float]
+) -> tuple[dict[float, Line], str]:
+    """The lines of the shaft, half ones where they do not blur into the others; or why there are none."""
+    if speed_hz is None:
+        return {}, NO_SPEED
+    resolution_hz = RESOLVED_BINS * lines.bin_hz
+    if speed_hz < resolution_hz or 3 * speed_hz > lines.top_hz:
+        seconds = 1 / lines.bin_hz
+        return {}, f"a record of {seconds:.2f} s up to {lines.top_hz:.0f} Hz cannot show harmonics of {speed_hz:.1f} Hz"
+    found = {}
+    for order in sorted((*HARMONICS, *(HALF_ORDERS if speed_hz / 2 >= resolution_hz else ()))):
+        line = lines.at(order * speed_hz, tolerance=SPEED_TOLERANCE, name=f"{order:g}×")
+        if line is not None:
+            found[order] = replace(line, normal=normal.get(NORMAL_OF_ORDER.get(order, "")))
+    return found, ""
 
 
 # Conclusions
 
 
-def _concluded(symptoms: Symptoms, speed_source: str) -> Diagnosis:
+def _concluded(symptoms: Symptoms) -> Diagnosis:
     findings, untested = [], {}
     for rule in RULES:
         judged = judge(rule, symptoms)
@@ -128,6 +194,7 @@ def _concluded(symptoms: Symptoms, speed_source: str) -> Diagnosis:
             untested[rule.fault] = judged
         elif judged.score is not None and judged.score > 0:
             findings.append(_finding(rule, judged))
+    findings = [_unless_explained(finding, findings) for finding in findings]
     findings.sort(key=lambda finding: -finding.confidence)
     verdict, confidence, reason = _verdict(symptoms, findings, untested)
     return Diagnosis(
@@ -136,9 +203,9 @@ def _concluded(symptoms: Symptoms, speed_source: str) -> Diagnosis:
         reason,
         findings=tuple(findings),
         untested=untested,
-        speed_hz=symptoms.speed_hz,
-        speed_source=speed_source,
         notes=symptoms.notes,
+        bands_hz={axis.axis: axis.impulsive.best for axis in symptoms.axes if axis.impulsive.best is not None},
+        kurtosis={axis.axis: axis.impulsive.kurtosis for axis in symptoms.axes if axis.impulsive.best is not None},
     )
 
 
@@ -148,6 +215,17 @@ def _finding(rule: Rule, judged: Judged) -> Finding:
     confidence = round(float(np.interp(score, scores, rights)), 2)
     against = (*judged.contradicts, *((rule.caution,) if rule.caution else ()))
     return Finding(rule.fault, judged.axis, confidence, judged.supports, against, judged.lines)
+
+
+def _unless_explained(finding: Finding, findings: Sequence[Finding]) -> Finding:
+    """A fault found by exclusion is as likely as that none of those it stands in for is the one."""
+    unless = next(rule.unless for rule in RULES if rule.fault == finding.fault)
+    other = max((o for o in findings if o.fault in unless), key=lambda o: o.confidence, default=None)
+    if other is None:
+        return finding
+    text = f"{FAULTS[other.fault][0]} explains it, with a confidence of {other.confidence:g}"
+    confidence = round(finding.confidence * (1 - other.confidence), 2)
+    return replace(finding, confidence=confidence, contradicts=(text, *finding.contradicts))
 
 
 def _verdict(symptoms: Symptoms, findings: Sequence[Finding], untested: Mapping[str, str]) -> tuple[str, float, str]:
@@ -174,6 +252,6 @@ def _abnormal(symptoms: Symptoms) -> tuple[str, ...]:
         velocity = velocity_raised(symptoms, axis)
         if not isinstance(velocity, str) and velocity.value >= 1:
             found.append(velocity.text)
-        if axis.rolling is not None and axis.rolling.call not in (None, "N"):
+        if axis.rolling.call not in (None, "N"):
             found.append(f"{axis.axis}: {axis.rolling.reason}")
     return tuple(found)

@@ -10,7 +10,7 @@ keeps its weight, so that ignorance costs certainty. `core.diagnosis` turns scor
 from dataclasses import dataclass
 from functools import partial
 
-from telltale.core import symptoms as measured
+from telltale.core import symptoms as m
 from telltale.core.findings import Line
 from telltale.core.symptoms import Axis, Measure, Symptoms, Unknown
 
@@ -23,33 +23,45 @@ class Criterion:
     measure: Measure
     against: float | None
     neutral: float
-    supports: float
+    supports: float | None
     weight: float
     source: str
     required: bool = False
 
     def says(self, value: float) -> float:
         """From -1 (against) to 1 (for)."""
-        toward = (value - self.neutral) / (self.supports - self.neutral)
-        if toward >= 0:
-            return min(1.0, toward)
-        if self.against is None:
-            return 0.0
-        return max(-1.0, -(value - self.neutral) / (self.against - self.neutral))
+        for end, sign in ((self.supports, 1.0), (self.against, -1.0)):
+            if end is not None and (way := (value - self.neutral) / (end - self.neutral)) > 0:
+                return sign * min(1.0, way)
+        return 0.0
+
+
+Scale = tuple[float | None, float, float | None]  # against, neutral, supports
+
+
+def look(what: str, measure: Measure, scale: Scale, weight: float, *source: str) -> Criterion:
+    """Something that speaks for or against."""
+    return Criterion(what, measure, *scale, weight, "; ".join(source))
+
+
+def must(what: str, measure: Measure, scale: Scale, weight: float, *source: str) -> Criterion:
+    """Something without which it is not this fault."""
+    return Criterion(what, measure, *scale, weight, "; ".join(source), required=True)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One fault. `radial` : looked for across the shaft only, where directions are known.   caution : what one capture
-    leaves open, said with every finding.   ceiling : of the score, where one capture can never be sure.
+    """One fault. `radial` : looked for across the shaft only, where directions are known.   types : of the machines
+    that can have it, empty for all.   unless : faults that would explain it as well, for one found by exclusion.
+    caution : what one capture leaves open, said with every finding.
     """
 
     fault: str
     criteria: tuple[Criterion, ...]
     radial: bool = False
-    types: tuple[str, ...] = ()  # of machines that can have it; empty: all
+    types: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
     caution: str = ""
-    ceiling: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -64,242 +76,134 @@ class Judged:
     unknown: tuple[str, ...] = ()
 
 
-_ISO = "ISO 13373-3"
-_ZONE = "limit: core.symptoms; scale: a zone of ISO 10816-1 is 2.5"
-_CHARTS = "vibration charts of practice"
+# Who says so. A number whose source is a guess is one; the shape of the symptom is from the standard or from practice.
+ISO = "ISO 13373-3"
+CHARTS = "charts of practice"  # vibration identification charts, as every maker of analysers prints them
+ZONE = "a zone of ISO 10816-1 is a factor of 2.5"
+RANDALL = "Randall and Antoni 2011"
+ANTONI = "Antoni 2006: 0 for noise"
+ROLLING = "core.rolling"
+GUESS = "guess"
 
-
-def _raised(what: str, measure: Measure, weight: float = 3.0) -> Criterion:
-    return Criterion(what, measure, 0.4, 1.0, 2.5, weight, _ZONE, required=True)
-
-
-def _bearing(fault: str, call: str) -> Rule:
-    return Rule(
-        fault,
-        (
-            Criterion(
-                f"envelope lines call it ({call})",
-                partial(measured.bearing_called, call=call),
-                0,
-                0.5,
-                1,
-                4,
-                "core.rolling",
-                required=True,
-            ),
-            Criterion(
-                "depth of the modulation, over the depth from which it is named",
-                partial(measured.bearing_depth, call=call),
-                0.5,
-                1,
-                2,
-                2,
-                "scale: a factor of 2 (guess)",
-            ),
-            Criterion(
-                "depth of the next defect, over this one's",
-                partial(measured.bearing_next, call=call),
-                1,
-                0.7,
-                0.3,
-                2,
-                "guess",
-            ),
-            Criterion(
-                "lines of its family that stand clear of the noise",
-                partial(measured.bearing_family, call=call),
-                0,
-                1,
-                3,
-                1,
-                "Randall and Antoni 2011: the fundamental and 2 to 3 harmonics",
-            ),
-            Criterion(
-                "growth over the healthy machine (1: the limit)",
-                measured.bearing_abnormal,
-                0,
-                0.5,
-                1.5,
-                2,
-                "core.rolling: 6 dB",
-            ),
-        ),
-    )
-
-
-RULES: tuple[Rule, ...] = (
-    Rule(
-        "IMBALANCE",
-        (
-            _raised("1× raised", measured.order_1_raised),
-            Criterion(
-                "1×, share of the velocity's power", measured.order_1_share, 0.2, 0.5, 0.8, 3, f"{_ISO}; {_CHARTS}"
-            ),
-            Criterion("2× and 3× over 1×", measured.harmonics_over_1, 1.0, 0.5, 0.25, 2, f"{_ISO}; {_CHARTS}"),
-            Criterion("axial over radial 1×", measured.axial_over_radial_1, 1.0, 0.5, 0.3, 1.5, _CHARTS),
-            Criterion("larger over smaller radial 1×", measured.radial_unlike, 5.0, 3.0, 2.0, 1.5, f"{_CHARTS}; guess"),
-        ),
-        radial=True,
-        caution="one capture does not show whether 1× is steady in amplitude and phase, nor tell a bent shaft from it",
-    ),
-    Rule(
-        "MISALIGNMENT",
-        (
-            _raised("2×, or axial 1×, raised", measured.misalignment_raised),
-            Criterion("2× over 1×", measured.order_2_over_1, 0.25, 0.5, 1.5, 3, "Piotrowski, Shaft Alignment Handbook"),
-            Criterion(
-                "axial over radial 1× and 2×", measured.axial_over_radial_1_2, 0.2, 0.5, 1.0, 2, f"{_ISO}; {_CHARTS}"
-            ),
-            Criterion("4× to 10× over 2×", measured.order_4_10_over_2, 1.0, 0.6, 0.3, 1.5, "guess"),
-            Criterion("half orders over 1×", measured.half_orders_over_1, 0.3, 0.15, 0.05, 1, "guess"),
-        ),
-        radial=True,
-        caution="phase across the coupling was not measured",
-    ),
-    Rule(
-        "STRUCTURAL_LOOSENESS",
-        (
-            _raised("1× raised", measured.order_1_raised, weight=2.0),
-            Criterion(
-                "larger over smaller radial 1×",
-                measured.radial_unlike,
-                1.5,
-                3.0,
-                5.0,
-                4,
-                f"{_ISO}: directional; factors: guess",
-                required=True,
-            ),
-            Criterion("1×, share of the velocity's power", measured.order_1_share, 0.2, 0.5, 0.8, 2, _CHARTS),
-            Criterion("axial over radial 1×", measured.axial_over_radial_1, 1.0, 0.5, 0.3, 1, _CHARTS),
-        ),
-        radial=True,
-        caution="a resonance near 1× in one direction looks the same; feet and frame tell them apart",
-    ),
-    Rule(
-        "ROTATING_LOOSENESS",
-        (
-            _raised("3× to 10× raised", measured.high_orders_raised),
-            Criterion(
-                "harmonics of 1× to 10× that stand clear", measured.harmonics_counted, 2, 4, 7, 3, f"{_CHARTS}; guess"
-            ),
-            Criterion("half orders over 1×", measured.half_orders_over_1, 0.02, 0.1, 0.3, 3, f"{_ISO}; factors: guess"),
-            Criterion("noise floor over normal", measured.floor_raised, None, 1.5, 3.0, 1, f"{_ISO}; factors: guess"),
-        ),
-        radial=True,
-    ),
-    _bearing("BEARING_OUTER_RACE", "OR"),
-    _bearing("BEARING_INNER_RACE", "IR"),
-    _bearing("BEARING_ROLLING_ELEMENT", "B"),
-    _bearing("BEARING_CAGE", "C"),
-    Rule(
-        "BEARING_NOT_LOCALISED",
-        (
-            Criterion(
-                "abnormal, and no defect's lines",
-                partial(measured.bearing_called, call="?"),
-                0,
-                0.5,
-                1,
-                3,
-                "core.rolling",
-                required=True,
-            ),
-            Criterion(
-                "growth over the healthy machine (1: the limit)",
-                measured.bearing_abnormal,
-                0,
-                0.5,
-                1.5,
-                2,
-                "core.rolling: 6 dB",
-            ),
-            Criterion(
-                "kurtosis of the envelope", measured.envelope_impulsive, 2.0, 3.0, 5.0, 2, "Antoni 2006; scale: guess"
-            ),
-        ),
-        caution="by exclusion: something has changed, and no line says which part it is",
-    ),
-    Rule(
-        "GEAR_WEAR",
-        (
-            _raised("mesh and sidebands raised", measured.mesh_raised),
-            Criterion(
-                "sidebands over mesh", measured.sidebands_over_mesh, 0.25, 0.5, 1.0, 3, f"{_ISO}; factors: guess"
-            ),
-            Criterion("share of the velocity's power", measured.mesh_share, 0.05, 0.2, 0.5, 2, "guess"),
-        ),
-        caution="sound gears change with load too",
-    ),
-    Rule(
-        "BLADE_PASS",
-        (
-            _raised("blade pass raised", measured.blade_raised),
-            Criterion("share of the velocity's power", measured.blade_share, 0.1, 0.3, 0.6, 3, f"{_CHARTS}; guess"),
-            Criterion("over the neighbouring harmonics", measured.blade_over_neighbours, 1.0, 2.0, 4.0, 2, "guess"),
-        ),
-        caution="operation away from the best efficiency point raises it without a defect",
-    ),
-    Rule(
-        "CAVITATION",
-        (
-            Criterion(
-                "above 2 kHz over normal", measured.high_raised, 1.0, 2.0, 5.0, 3, "6 dB; scale: guess", required=True
-            ),
-            Criterion(
-                "velocity off the shaft's lines", measured.off_orders, 0.2, 0.5, 0.8, 3, f"{_CHARTS}: broadband, random"
-            ),
-            Criterion("deepest defect modulation", measured.defect_depth, 1.0, 0.7, 0.4, 2, "core.rolling"),
-            Criterion(
-                "kurtosis of the envelope", measured.envelope_impulsive, 2.0, 2.5, 4.0, 2, "Antoni 2006; scale: guess"
-            ),
-        ),
-        types=("Pump",),
-        caution="suction pressure tells it from turbulence",
-    ),
-    Rule(
-        "RESONANCE",
-        (
-            Criterion("hump in the noise", measured.hump, 1.5, 3.0, 6.0, 3, "10 dB; guess", required=True),
-            Criterion("a shaft's line in it, raised", measured.line_in_hump, 0.4, 1.0, 2.5, 3, _ZONE, required=True),
-            Criterion("larger over smaller radial 1×", measured.radial_unlike, 1.0, 2.0, 4.0, 1, f"{_CHARTS}; guess"),
-        ),
-        caution="one capture at one speed cannot prove it: a bump test or a run-up can",
-        ceiling=0.5,
-    ),
-    Rule(
-        "ELECTRICAL",
-        (
-            _raised("2× mains raised", measured.mains_raised),
-            Criterion("over the nearest harmonic of the shaft", measured.mains_over_shaft, 0.5, 1.0, 3.0, 2, "guess"),
-            Criterion("share of the velocity's power", measured.mains_share, 0.05, 0.2, 0.5, 2, "guess"),
-            Criterion("sidebands at pole pass, over noise", measured.pole_pass, None, 3.0, 6.0, 1, f"{_ISO}; guess"),
-        ),
-        caution="it vanishes at once when the power is cut: that test decides",
-    ),
-    Rule(
-        "LUBRICATION",
-        (
-            Criterion(
-                "above 2 kHz over normal", measured.high_raised, 1.0, 2.0, 5.0, 3, "6 dB; scale: guess", required=True
-            ),
-            Criterion("deepest defect modulation", measured.defect_depth, 1.0, 0.7, 0.4, 2, "core.rolling"),
-            Criterion(
-                "kurtosis of the envelope", measured.envelope_impulsive, 5.0, 3.5, 2.5, 3, "Antoni 2006; scale: guess"
-            ),
-            Criterion(
-                "velocity over its limit",
-                measured.velocity_raised,
-                1.5,
-                1.0,
-                0.6,
-                2,
-                "friction moves no machine; guess",
-            ),
-        ),
-        caution="greasing and listening decides",
-    ),
+OR, IR, B, C = (
+    {
+        "called": partial(m.bearing_called, call=call),
+        "depth": partial(m.bearing_margin, call=call),
+        "over shaft": partial(m.bearing_over_shaft, call=call),
+        "family": partial(m.bearing_family, call=call),
+        "cage": partial(m.cage_over, call=call),
+    }
+    for call in ("OR", "IR", "B", "C")
 )
+not_localised = partial(m.bearing_called, call="?")
+
+# fmt: off
+RULES: tuple[Rule, ...] = (
+    Rule("IMBALANCE", (
+        must("1× raised, 1: its limit",               m.order_1_raised,        (0.4, 1, 2.5),     3, ZONE),
+        look("1×, share of the velocity's power",     m.order_1_share,         (0.2, 0.5, 0.8),   3, ISO, CHARTS),
+        look("2× and 3× over 1×",                     m.harmonics_over_1,      (1, 0.5, 0.25),    2, ISO, CHARTS),
+        look("axial over radial 1×",                  m.axial_over_radial_1,   (1, 0.5, 0.3),   1.5, CHARTS),
+        look("larger over smaller radial 1×",         m.radial_unlike,         (5, 3, 2),         2, CHARTS, GUESS),
+        look("hump in the noise under 1×",            m.hump_under_1,          (6, 3, None),      1, GUESS),
+    ), radial=True, caution="one capture does not show whether 1× is steady in amplitude and phase, "
+                            "nor tell a bent shaft from it"),
+    Rule("MISALIGNMENT", (
+        must("2×, or axial 1×, raised, 1: its limit", m.misalignment_raised,   (0.4, 1, 2.5),     3, ZONE),
+        look("2× over 1×",                            m.order_2_over_1,        (0.25, 0.5, 1.5),  3, CHARTS),
+        look("axial over radial 1× and 2×",           m.axial_over_radial_1_2, (0.2, 0.5, 1),     2, ISO, CHARTS),
+        look("4× to 10× over 2×",                     m.order_4_10_over_2,     (1, 0.6, 0.3),   1.5, GUESS),
+        look("half orders over 1×",                   m.half_orders_over_1,    (0.3, 0.15, 0.05), 1, GUESS),
+        look("2× shaft told from 2× mains",           m.mains_apart,           (0, 0.5, None),    4, "resolution"),
+        look("hump in the noise under 2×",            m.hump_under_2,          (6, 3, None),      2, GUESS),
+    ), radial=True, caution="phase across the coupling was not measured"),
+    Rule("STRUCTURAL_LOOSENESS", (
+        must("1× raised, 1: its limit",               m.order_1_raised,        (0.4, 1, 2.5),     2, ZONE),
+        must("larger over smaller radial 1×",         m.radial_unlike,         (1.5, 3, 5),       4, ISO, GUESS),
+        look("1×, share of the velocity's power",     m.order_1_share,         (0.2, 0.5, 0.8),   2, CHARTS),
+        look("axial over radial 1×",                  m.axial_over_radial_1,   (1, 0.5, 0.3),     1, CHARTS),
+        look("hump in the noise under 1×",            m.hump_under_1,          (6, 3, None),      2, GUESS),
+    ), radial=True, caution="a resonance near 1× in one direction looks the same; feet and frame tell them apart"),
+    Rule("ROTATING_LOOSENESS", (
+        must("3× to 10× raised, 1: their limit",      m.high_orders_raised,    (0.4, 1, 2.5),     3, ZONE),
+        look("harmonics of 1× to 10× that are clear", m.harmonics_counted,     (2, 4, 7),         3, CHARTS, GUESS),
+        look("half orders over 1×",                   m.half_orders_over_1,    (0.02, 0.1, 0.3),  3, ISO, GUESS),
+        look("noise floor over normal",               m.floor_raised,          (None, 1.5, 3),    1, ISO, GUESS),
+    ), radial=True),
+    Rule("BEARING_OUTER_RACE", (
+        must("called by its envelope lines",          OR["called"],            (0, 0.5, 1),       3, ROLLING),
+        look("depth of modulation, 1: its limit",     OR["depth"],             (0.5, 1, 2),       2, GUESS),
+        look("over the shaft's harmonics beside it",  OR["over shaft"],        (0.7, 1.2, 2.5),   3, GUESS),
+        look("lines of its family that are clear",    OR["family"],            (0, 1, 3),         1, RANDALL),
+        look("growth or impulses above 1 kHz, 1: limit", m.high_abnormal,      (0.3, 1, 2),       2, ROLLING),
+        look("the cage's depth over its own",         OR["cage"],              (0.9, 0.7, 0.4),   3, GUESS),
+    )),
+    Rule("BEARING_INNER_RACE", (
+        must("called by its envelope lines",          IR["called"],            (0, 0.5, 1),       3, ROLLING),
+        look("depth of modulation, 1: its limit",     IR["depth"],             (0.5, 1, 2),       2, GUESS),
+        look("over the shaft's harmonics beside it",  IR["over shaft"],        (0.7, 1.2, 2.5),   3, GUESS),
+        look("lines of its family that are clear",    IR["family"],            (0, 1, 3),         1, RANDALL),
+        look("growth or impulses above 1 kHz, 1: limit", m.high_abnormal,      (0.3, 1, 2),       2, ROLLING),
+    )),
+    Rule("BEARING_ROLLING_ELEMENT", (
+        must("called by its envelope lines",          B["called"],             (0, 0.5, 1),       3, ROLLING),
+        look("depth of modulation, 1: its limit",     B["depth"],              (0.5, 1, 2),       2, GUESS),
+        look("over the shaft's harmonics beside it",  B["over shaft"],         (0.7, 1.2, 2.5),   3, GUESS),
+        look("lines of its family that are clear",    B["family"],             (0, 1, 3),         1, RANDALL),
+        look("growth or impulses above 1 kHz, 1: limit", m.high_abnormal,      (0.3, 1, 2),       2, ROLLING),
+    )),
+    Rule("BEARING_CAGE", (
+        must("depth of modulation, 1: its limit",     C["depth"],              (0.5, 1, 2),       3, ROLLING),
+        must("its depth over a rolling element's",    B["cage"],               (0.7, 1.2, 2.5),   3, GUESS),
+        look("over the shaft's harmonics beside it",  C["over shaft"],         (0.7, 1.2, 2.5),   3, GUESS),
+        look("lines of its family that are clear",    C["family"],             (0, 1, 3),         1, RANDALL),
+        look("growth or impulses above 1 kHz, 1: limit", m.high_abnormal,      (0.3, 1, 2),       2, ROLLING),
+    )),
+    Rule("BEARING_NOT_LOCALISED", (
+        must("abnormal, and no defect's lines",       not_localised,           (0, 0.5, 1),       3, ROLLING),
+        must("growth or impulses above 1 kHz, 1: limit", m.high_abnormal,      (0.3, 1, 2),       3, ROLLING),
+        look("excess kurtosis of the envelope",       m.impulsive,             (0.5, 1.5, 3),     3, ANTONI, GUESS),
+        look("velocity off the shaft's lines (pump)", m.off_orders_of_pump,    (2.5, 1, None),    3, GUESS),
+    ), unless=("BEARING_OUTER_RACE", "BEARING_INNER_RACE", "BEARING_ROLLING_ELEMENT", "BEARING_CAGE", "GEAR_WEAR",
+               "CAVITATION", "LUBRICATION"), caution="by exclusion: something strikes, and no line says what"),
+    Rule("GEAR_WEAR", (
+        must("mesh raised, or struck once a turn",    m.mesh_raised_or_struck, (0.4, 1, 2.5),     3, ZONE),
+        look("sidebands over mesh",                   m.sidebands_over_mesh,   (0.25, 0.5, 1),    3, ISO, GUESS),
+        look("share of the velocity's power",         m.mesh_share,            (0.05, 0.2, 0.5),  2, GUESS),
+        look("strikes once a turn: depth",            m.once_a_turn,           (None, 0.2, 0.5),  1, RANDALL, GUESS),
+    ), caution="sound gears change with load too"),
+    Rule("BLADE_PASS", (
+        must("blade pass raised, 1: its limit",       m.blade_raised,          (0.4, 1, 2.5),     3, ZONE),
+        look("share of the velocity's power",         m.blade_share,           (0.1, 0.3, 0.6),   3, CHARTS, GUESS),
+        look("over the neighbouring harmonics",       m.blade_over_neighbours, (1, 2, 4),         2, GUESS),
+        look("hump in the noise under it",            m.hump_under_blades,     (6, 3, None),      3, GUESS),
+    ), caution="operation away from the best efficiency point raises it without a defect"),
+    Rule("CAVITATION", (
+        must("growth or impulses above 1 kHz, 1: limit", m.high_abnormal,      (0.3, 1, 2),       3, ROLLING),
+        look("velocity off the shaft's lines, 1: limit", m.off_orders_raised,  (0.4, 1, 2.5),     6, ZONE),
+        look("its share of the velocity's power",     m.off_orders,            (0.2, 0.5, 0.8),   2, CHARTS, GUESS),
+        look("deepest defect modulation, 1: limit",   m.defect_margin,         (1, 0.7, None),    4, ROLLING),
+        look("excess kurtosis of the envelope",       m.impulsive,             (0.5, 1, 2),       2, ANTONI, GUESS),
+    ), types=("Pump",), caution="suction pressure tells it from turbulence"),
+    Rule("RESONANCE", (
+        must("hump in the noise",                     m.hump,                  (1.5, 3, 6),       3, GUESS),
+        must("a line of the shaft in it, 1: its limit", m.line_in_hump,        (0.4, 1, 2.5),     3, ZONE),
+        look("larger over smaller radial velocity",   m.radial_velocity_unlike, (1, 2, 4),        1, CHARTS, GUESS),
+    ), caution="one capture at one speed cannot prove it: a bump test or a run-up can"),
+    Rule("ELECTRICAL", (
+        must("2× mains raised, 1: its limit",         m.mains_raised,          (0.4, 1, 2.5),     3, ZONE),
+        look("over the nearest harmonic of the shaft", m.mains_over_shaft,     (0.5, 1, 3),       3, ISO, GUESS),
+        look("share of the velocity's power",         m.mains_share,           (0.05, 0.2, 0.5),  2, GUESS),
+        look("sidebands at pole pass, over the noise", m.pole_pass,            (None, 3, 6),      1, ISO, GUESS),
+    ), caution="it vanishes at once when the power is cut: that test decides"),
+    Rule("LUBRICATION", (
+        must("above 2 kHz over normal",               m.high_raised,           (1, 2, 5),         3, "6 dB", GUESS),
+        look("excess kurtosis of the envelope",       m.impulsive,             (3, 1.5, 0.5),     4, ANTONI, GUESS),
+        look("deepest defect modulation, 1: limit",   m.defect_margin,         (1, 0.7, 0.4),     2, ROLLING),
+        look("velocity, 1: its limit",                m.velocity_raised,       (1.5, 1, 0.6),     2, GUESS),
+    ), caution="greasing and listening decides"),
+)
+# fmt: on
 
 
 def judge(rule: Rule, symptoms: Symptoms) -> Judged | Unknown:
@@ -315,12 +219,12 @@ def judge(rule: Rule, symptoms: Symptoms) -> Judged | Unknown:
 
 
 def _judge(rule: Rule, symptoms: Symptoms, axis: Axis) -> Judged | Unknown:
-    total, ruled_out = 0.0, False
+    total = 0.0
     supports: list[str] = []
     contradicts: list[str] = []
     lines: list[Line] = []
     unknown: list[str] = []
-    for criterion in rule.criteria:
+    for criterion in sorted(rule.criteria, key=lambda criterion: not criterion.required):
         found = criterion.measure(symptoms, axis)
         if isinstance(found, str):
             if criterion.required:
@@ -328,16 +232,18 @@ def _judge(rule: Rule, symptoms: Symptoms, axis: Axis) -> Judged | Unknown:
             unknown.append(found)
             continue
         says = criterion.says(found.value)
-        ruled_out = ruled_out or (criterion.required and says < 0)
+        if criterion.required and says < 0:
+            return Judged(None, axis.axis)
         total += criterion.weight * says
         lines.extend(found.lines)
-        (supports if says >= 0 else contradicts).append(found.text)
-    score = total / sum(criterion.weight for criterion in rule.criteria)
+        if says or criterion.required:
+            (contradicts if says < 0 else supports).append(found.text)
+    score = total / sum(criterion.weight for criterion in rule.criteria if criterion.supports is not None)
     return Judged(
-        None if ruled_out else min(rule.ceiling, score),
+        score,
         axis.axis,
-        tuple(supports),
-        tuple(contradicts),
+        tuple(dict.fromkeys(supports)),
+        tuple(dict.fromkeys(contradicts)),
         tuple(dict.fromkeys(lines)),
         tuple(dict.fromkeys(unknown)),
     )

@@ -7,15 +7,17 @@ with the reason instead, as a plain sentence.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import isfinite, pi, sqrt
+from math import ceil, isfinite, pi, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from telltale.core import envelope
+from telltale.core.envelope import Kurtogram
 from telltale.core.findings import Line
 from telltale.core.plant import Machine
-from telltale.core.rolling import CLASS_NAMES, DEPTH, RollingEvidence
+from telltale.core.rolling import CLASS_NAMES, KURTOSIS_EXCESS, Comb, RollingEvidence
 from telltale.core.spectrum import MM_S2_PER_G, Lines
 
 Array = NDArray[Any]
@@ -23,28 +25,33 @@ Array = NDArray[Any]
 SPEED_TOLERANCE = 0.01  # of a line at a multiple of the speed: speeds are measured to 1 % or better (practice)
 MAINS_TOLERANCE = 0.002  # of the mains: grids keep well within the 1 % of EN 50160 (guess)
 RESOLVED_BINS = 3.0  # lines this far apart have Hann lobes (4 bins wide) that meet below half their height
+APART = 0.7  # of that, between a line that is known to be there and one that is asked for (guess)
 CLEAR_OF_NOISE = 4.0  # a line this far above the floor is one: 12 dB; noise alone reaches 3 (guess)
 NOT_NEGLIGIBLE = 0.1  # of the largest harmonic, from which a harmonic counts (guess)
 
 # Without a history of the machine an amplitude is judged against the boundary of zones B and C of ISO 10816-1 class III
 # and of ISO 20816-3 group 1, rigid: above that of smaller machines, so that none is called faulty that a standard calls
-# sound.
+# sound. A single line is judged against the half of its power.
 ABSOLUTE_MM_S = 4.5
-ABSOLUTE_MAINS_MM_S = 1.8  # of the line at 2× mains: 0.1 in/s peak, as practice has it (guess)
 # With one: practice alerts at 2 to 3 times normal; and ISO 20816-1 finds a change significant from a quarter of the
 # boundary of zones B and C, here of class II (2.8 mm/s).
 GROWN = 2.0
 SIGNIFICANT_MM_S = 0.25 * 2.8
 
+NORMAL_OF_ORDER: Mapping[float, str] = {1: "order_1_mm_s", 2: "order_2_mm_s", 3: "order_3_mm_s"}
 HALF_ORDERS = (0.5, 1.5, 2.5)
 HARMONICS = tuple(range(1, 11))
 HIGH_BANDS = ("band_2000_5000_g", "band_5000_10000_g", "band_10000_20000_g")  # where friction and bubbles are heard
-DEFECT_DEPTH = DEPTH  # of a modulation, from which a race is named
+LISTEN_FROM_HZ = 1000.0  # lines of shafts and meshes, which also make envelopes swing, are below (practice)
+STRUCK = 0.4  # depth of modulation of strikes that stand out: about that from which a race is named
+HIGH_GROWN = 2.0  # 6 dB
+IMPULSIVE = KURTOSIS_EXCESS  # of the envelope of a band
 
 # A resonance amplifies the noise around it too. Structures of machines have a damping of 1 to 5 %: their peak is 2 to
 # 10 % of its frequency wide (practice).
 HUMP_LOW_HZ, HUMP_TOP_HZ = 10.0, 1000.0
 HUMP_WIDTH = 0.1  # either side of its middle
+HUMP_BINS = 16  # that it is wide at least, so that the lobe of one line (4 bins) is no hump
 HUMP_SECONDS = 1.0  # so that the lowest stretches hold enough bins for a median (guess)
 
 
@@ -64,19 +71,23 @@ class Axis:
     """One axis of a capture, measured.
 
     direction : horizontal, vertical, axial, or "" where it is not known.
-    velocity : its lines.   orders : order → its velocity line: half and whole ones up to 10, as far as the record can
-    show them; empty without a speed.   row, normal : its routine indicators, and what is usual for them here (may be
-    empty).
+    samples : in g.   velocity : its lines.   orders : order → its velocity line: half and whole ones up to 10, as far
+    as the record can show them; empty where there are none, and `no_orders` says why.
+    row, normal : its routine indicators, and what is usual for them here (may be empty).
+    impulsive : where the record is impulsive above the lines of the shaft.
     """
 
     axis: str
     direction: str
-    seconds: float
+    samples: Array
+    fs_hz: float
     velocity: Lines
     orders: Mapping[float, Line]
+    no_orders: str
     row: Mapping[str, float | None]
     normal: Mapping[str, float]
-    rolling: RollingEvidence | None
+    rolling: RollingEvidence
+    impulsive: Kurtogram
 
     def level(self, name: str) -> float | None:
         """A routine indicator; None where it is not known."""
@@ -84,9 +95,40 @@ class Axis:
         return None if value is None or not isfinite(value) else float(value)
 
     @property
+    def seconds(self) -> float:
+        return len(self.samples) / self.fs_hz
+
+    @property
     def resolution_hz(self) -> float:
         """How far apart two lines must be to be told apart."""
         return RESOLVED_BINS / self.seconds
+
+    @property
+    def of_growth(self) -> bool:
+        """Whether what is usual for the shaft's lines is known, so that only what has grown need be explained."""
+        return all(name in self.normal for name in ("velocity_rms_mm_s", *NORMAL_OF_ORDER.values()))
+
+    @property
+    def velocity_mm_s(self) -> float | None:
+        """RMS of the velocity, or of what has grown of it."""
+        value = self.level("velocity_rms_mm_s")
+        return None if value is None else self.grown(value, "velocity_rms_mm_s")
+
+    def order_mm_s(self, *orders: float) -> float:
+        """RMS of these lines of the shaft together, or of what has grown of them."""
+        return sqrt(
+            sum(self.grown(self.orders[order].amplitude, NORMAL_OF_ORDER.get(order, "")) ** 2 for order in orders)
+        )
+
+    @property
+    def whose(self) -> str:
+        """For the end of a sentence about `velocity_mm_s` or `order_mm_s`."""
+        return f"on {self.axis}, in what has grown" if self.of_growth else f"on {self.axis}"
+
+    def grown(self, value: float, name: str) -> float:
+        """What is left of a level when what is usual for the indicator is taken off, as powers."""
+        usual = self.normal.get(name, 0.0) if self.of_growth else 0.0
+        return sqrt(max(0.0, value**2 - usual**2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,19 +156,20 @@ Measure = Callable[[Symptoms, Axis], Measured | Unknown]
 
 NO_SPEED = "no shaft speed is known or could be found"
 NO_AXIAL = "no axial direction is known"
+NO_VELOCITY = "the velocity from 10 to 1000 Hz is not known"
 
 
 # How high an amplitude is
 
 
-def _raised(line: Line, normal: float | None, absolute: float = ABSOLUTE_MM_S) -> Measured:
-    """A velocity line over its limit; 1 is on it."""
+def _raised(axis: Axis, line: Line, normal: float | None) -> Measured:
+    """A velocity line over its limit; 1 is on it. Without a history the whole velocity must be over its own, too."""
     if normal is None:
-        return Measured(
-            line.amplitude / absolute,
-            f"{line.name} is {line.amplitude:.2f} mm/s on {line.axis}, limit {absolute:g} mm/s for want of a history",
-            (line,),
-        )
+        limit, velocity = ABSOLUTE_MM_S / sqrt(2), axis.level("velocity_rms_mm_s")
+        whole = line.amplitude if velocity is None else velocity
+        text = f"{line.name} is {line.amplitude:.2f} mm/s on {line.axis}, of {whole:.2f} mm/s in all"
+        limits = f"{limit:.2f} of {ABSOLUTE_MM_S:.2f} for want of a history"
+        return Measured(min(line.amplitude / limit, whole / ABSOLUTE_MM_S), f"{text}, limits {limits}", (line,))
     limit = max(GROWN * normal, normal + SIGNIFICANT_MM_S)
     return Measured(
         line.amplitude / limit,
@@ -166,96 +209,100 @@ def _ratio(numerator: float, denominator: float) -> float:
 
 def order_1_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if not axis.orders:
-        return NO_SPEED
-    return _raised(axis.orders[1], _usual(axis, "order_1_mm_s"))
+        return axis.no_orders
+    return _raised(axis, axis.orders[1], _usual(axis, "order_1_mm_s"))
 
 
 def order_1_share(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
-    return _share(axis, axis.orders.get(1), NO_SPEED)
+    if not axis.orders:
+        return axis.no_orders
+    velocity = axis.velocity_mm_s
+    if velocity is None:
+        return NO_VELOCITY
+    share = min(1.0, _ratio(axis.order_mm_s(1), velocity) ** 2)
+    return Measured(share, f"1× holds {share:.0%} of the velocity's power {axis.whose}", (axis.orders[1],))
 
 
-def _share(axis: Axis, line: Line | None, missing: Unknown) -> Measured | Unknown:
+def _share(axis: Axis, line: Line) -> Measured | Unknown:
     velocity = axis.level("velocity_rms_mm_s")
-    if line is None:
-        return missing
     if velocity is None or velocity <= 0:
-        return "the velocity from 10 to 1000 Hz is not known"
+        return NO_VELOCITY
     share = min(1.0, (line.amplitude / velocity) ** 2)
     return Measured(share, f"{line.name} holds {share:.0%} of the velocity's power on {axis.axis}", (line,))
 
 
 def harmonics_over_1(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if not axis.orders:
-        return NO_SPEED
+        return axis.no_orders
+    ratio = _ratio(axis.order_mm_s(2, 3), axis.order_mm_s(1))
     lines = (axis.orders[2], axis.orders[3])
-    ratio = _ratio(_together("2× and 3×", lines).amplitude, axis.orders[1].amplitude)
-    return Measured(ratio, f"2× and 3× together are {ratio:.2f} of 1× on {axis.axis}", lines)
+    return Measured(ratio, f"2× and 3× together are {ratio:.2f} of 1× {axis.whose}", lines)
 
 
 def order_2_over_1(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if not axis.orders:
-        return NO_SPEED
-    ratio = _ratio(axis.orders[2].amplitude, axis.orders[1].amplitude)
-    return Measured(ratio, f"2× is {ratio:.2f} of 1× on {axis.axis}", (axis.orders[1], axis.orders[2]))
+        return axis.no_orders
+    ratio = _ratio(axis.order_mm_s(2), axis.order_mm_s(1))
+    return Measured(ratio, f"2× is {ratio:.2f} of 1× {axis.whose}", (axis.orders[1], axis.orders[2]))
 
 
 def axial_over_radial_1(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
-    return _axial_over_radial(symptoms, (1,))
+    return _axial_over_radial(symptoms, 1)
 
 
 def axial_over_radial_1_2(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
-    return _axial_over_radial(symptoms, (1, 2))
+    return _axial_over_radial(symptoms, 1, 2)
 
 
-def _axial_over_radial(symptoms: Symptoms, orders: tuple[int, ...]) -> Measured | Unknown:
-    axial = symptoms.axial()
-    if axial is None or len(symptoms.axes) < 2:
+def _axial_over_radial(symptoms: Symptoms, *orders: int) -> Measured | Unknown:
+    axial, radial = symptoms.axial(), symptoms.radial()
+    if axial is None or not radial:
         return NO_AXIAL
-    if not axial.orders:
-        return NO_SPEED
+    for axis in (axial, *radial):
+        if not axis.orders:
+            return axis.no_orders
+    along = axial.order_mm_s(*orders)
+    across = max(axis.order_mm_s(*orders) for axis in radial)
+    ratio = _ratio(along, across)
     name = " and ".join(f"{order}×" for order in orders)
-    along = _together(name, tuple(axial.orders[order] for order in orders))
-    across = max(
-        (_together(name, tuple(axis.orders[order] for order in orders)) for axis in symptoms.radial()),
-        key=lambda line: line.amplitude,
-    )
-    ratio = _ratio(along.amplitude, across.amplitude)
-    text = f"axial {name} is {along.amplitude:.2f} mm/s, {ratio:.2f} of the radial {across.amplitude:.2f} mm/s"
-    return Measured(ratio, text, (along, across))
+    text = f"axial {name} is {along:.2f} mm/s, {ratio:.2f} of the radial {across:.2f} mm/s {axial.whose}"
+    return Measured(ratio, text, tuple(axial.orders[order] for order in orders))
 
 
 def radial_unlike(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     """1x of the larger radial direction over the smaller."""
-    if not symptoms.directions_known or len(symptoms.radial()) < 2:
+    radial = symptoms.radial()
+    if not symptoms.directions_known or len(radial) < 2:
         return "two radial directions are not known"
-    if not axis.orders:
-        return NO_SPEED
-    small, large = sorted((radial.orders[1] for radial in symptoms.radial()), key=lambda line: line.amplitude)[-2:]
-    ratio = _ratio(large.amplitude, small.amplitude)
-    text = (
-        f"1× is {large.amplitude:.2f} mm/s on {large.axis} and {small.amplitude:.2f} on {small.axis}, {ratio:.1f} to 1"
-    )
-    return Measured(ratio, text, (large, small))
+    for one in radial:
+        if not one.orders:
+            return one.no_orders
+    small, large = sorted(radial, key=lambda one: one.order_mm_s(1))[-2:]
+    # what has grown can be next to nothing in one direction: a ratio to less than the noise means nothing
+    least = max(small.order_mm_s(1), small.orders[1].floor)
+    ratio = _ratio(large.order_mm_s(1), least)
+    text = f"1× is {large.order_mm_s(1):.2f} mm/s on {large.axis} and {least:.2f} {small.whose}: {ratio:.1f} to 1"
+    return Measured(ratio, text, (large.orders[1], small.orders[1]))
 
 
 def misalignment_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     """The most raised of 2x and, along the shaft, 1x."""
     if not axis.orders:
-        return NO_SPEED
-    found = [_raised(axis.orders[2], _usual(axis, "order_2_mm_s"))]
+        return axis.no_orders
+    found = [_raised(axis, axis.orders[2], _usual(axis, "order_2_mm_s"))]
     axial = symptoms.axial()
     if axial is not None:
-        found.append(_raised(axial.orders[1], _usual(axial, "order_1_mm_s")))
-        found.append(_raised(axial.orders[2], _usual(axial, "order_2_mm_s")))
+        found.append(_raised(axial, axial.orders[1], _usual(axial, "order_1_mm_s")))
+        found.append(_raised(axial, axial.orders[2], _usual(axial, "order_2_mm_s")))
     return max(found, key=lambda measured: measured.value)
 
 
 def order_4_10_over_2(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if not axis.orders:
-        return NO_SPEED
-    high = _together("4× to 10×", _shaft_lines(symptoms, axis, 4))
-    ratio = _ratio(high.amplitude, axis.orders[2].amplitude)
-    return Measured(ratio, f"4× to 10× together are {ratio:.2f} of 2× on {axis.axis}", (axis.orders[2],))
+        return axis.no_orders
+    high = axis.grown(_together("4× to 10×", _shaft_lines(symptoms, axis, 4)).amplitude, "order_4_10_mm_s")
+    ratio = _ratio(high, axis.order_mm_s(2))
+    return Measured(ratio, f"4× to 10× together are {ratio:.2f} of 2× {axis.whose}", (axis.orders[2],))
 
 
 def _shaft_lines(symptoms: Symptoms, axis: Axis, first: int) -> tuple[Line, ...]:
@@ -268,14 +315,14 @@ def _shaft_lines(symptoms: Symptoms, axis: Axis, first: int) -> tuple[Line, ...]
 
 def high_orders_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if not axis.orders:
-        return NO_SPEED
+        return axis.no_orders
     line = _together("3× to 10×", _shaft_lines(symptoms, axis, 3))
-    return _raised(line, _usual(axis, "order_3_mm_s", "order_4_10_mm_s"))
+    return _raised(axis, line, _usual(axis, "order_3_mm_s", "order_4_10_mm_s"))
 
 
 def harmonics_counted(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if not axis.orders:
-        return NO_SPEED
+        return axis.no_orders
     lines = _shaft_lines(symptoms, axis, 1)
     largest = max(line.amplitude for line in lines)
     clear = [line for line in lines if line.ratio >= CLEAR_OF_NOISE and line.amplitude >= NOT_NEGLIGIBLE * largest]
@@ -285,7 +332,7 @@ def harmonics_counted(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
 
 def half_orders_over_1(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if not axis.orders or symptoms.speed_hz is None:
-        return NO_SPEED
+        return axis.no_orders
     if any(order not in axis.orders for order in HALF_ORDERS):
         return f"a record of {axis.seconds:.2f} s cannot separate half orders of {symptoms.speed_hz:.1f} Hz"
     lines = tuple(axis.orders[order] for order in HALF_ORDERS)
@@ -312,12 +359,12 @@ def _over_normal(axis: Axis, name: str, words: str) -> Measured | Unknown:
 
 def blade_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     line = _blade_line(symptoms, axis)
-    return line if isinstance(line, str) else _raised(line, _usual(axis, "blade_pass_mm_s"))
+    return line if isinstance(line, str) else _raised(axis, line, _usual(axis, "blade_pass_mm_s"))
 
 
 def blade_share(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     line = _blade_line(symptoms, axis)
-    return line if isinstance(line, str) else _share(axis, line, NO_SPEED)
+    return line if isinstance(line, str) else _share(axis, line)
 
 
 def blade_over_neighbours(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -352,12 +399,12 @@ def _cannot_show(axis: Axis, name: str) -> Unknown:
 
 def mains_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     line = _mains_line(symptoms, axis)
-    return line if isinstance(line, str) else _raised(line, _usual(axis, "line_2_mm_s"), ABSOLUTE_MAINS_MM_S)
+    return line if isinstance(line, str) else _raised(axis, line, _usual(axis, "line_2_mm_s"))
 
 
 def mains_share(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     line = _mains_line(symptoms, axis)
-    return line if isinstance(line, str) else _share(axis, line, NO_SPEED)
+    return line if isinstance(line, str) else _share(axis, line)
 
 
 def mains_over_shaft(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -413,9 +460,17 @@ def mesh_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     whole = _together("gear mesh with its sidebands", (mesh.line, *mesh.sidebands))
     usual_g, usual_ratio = axis.normal.get("gear_mesh_g"), axis.normal.get("gear_sideband_ratio")
     if usual_g is None or usual_ratio is None:
-        return _raised(whole, axis.normal.get("velocity_rms_mm_s"))
+        return _raised(axis, whole, axis.normal.get("velocity_rms_mm_s"))
     per_g = MM_S2_PER_G / (2 * pi * mesh.line.hz)
-    return _raised(whole, usual_g * per_g * sqrt(1 + usual_ratio**2))
+    return _raised(axis, whole, usual_g * per_g * sqrt(1 + usual_ratio**2))
+
+
+def mesh_raised_or_struck(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
+    """The more telling of: mesh and sidebands raised; strikes once a turn, over the depth of a clear one."""
+    mesh, strikes = mesh_raised(symptoms, axis), once_a_turn(symptoms, axis)
+    if isinstance(mesh, str) or isinstance(strikes, str) or mesh.value >= strikes.value / STRUCK:
+        return mesh
+    return strikes._replace(value=strikes.value / STRUCK)
 
 
 def sidebands_over_mesh(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -431,7 +486,7 @@ def mesh_share(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     mesh = _mesh(symptoms, axis)
     if isinstance(mesh, str):
         return mesh
-    return _share(axis, _together("gear mesh with its sidebands", (mesh.line, *mesh.sidebands)), NO_SPEED)
+    return _share(axis, _together("gear mesh with its sidebands", (mesh.line, *mesh.sidebands)))
 
 
 def _mesh(symptoms: Symptoms, axis: Axis) -> Mesh | Unknown:
@@ -463,38 +518,80 @@ def high_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     return Measured(ratio, f"above 2 kHz it is {value:.3f} g on {axis.axis}, {ratio:.1f} times its normal {normal:.3f}")
 
 
-def envelope_impulsive(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
-    kurtosis = axis.level("env_kurtosis")
-    if kurtosis is None:
-        return "the envelope could not be taken"
-    return Measured(kurtosis, f"the envelope's kurtosis is {kurtosis:.1f} on {axis.axis} (noise has 2, impacts more)")
+def impulsive(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
+    """Excess kurtosis of the most impulsive band above LISTEN_FROM_HZ: 0 for noise."""
+    band = axis.impulsive.choice
+    if band is None:
+        return "the record is too short or too slowly sampled for bands above 1 kHz"
+    value = max(0.0, band.kurtosis) if axis.impulsive.significant else 0.0
+    text = f"from {band.low_hz:.0f} to {band.high_hz:.0f} Hz the envelope's excess kurtosis is {band.kurtosis:.1f}"
+    return Measured(value, f"{text} on {axis.axis}{'' if axis.impulsive.significant else ', which noise can have'}")
 
 
-def defect_depth(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
-    """The deepest modulation at a defect frequency, as a share of the depth from which a defect is named."""
-    if axis.rolling is None or not axis.rolling.combs:
-        return "without a speed and a bearing geometry, defect lines were not looked for"
-    comb = max(axis.rolling.combs.values(), key=lambda comb: comb.depth)
-    text = f"the deepest defect lines ({comb.fault}) modulate by {comb.depth:.2f} on {axis.axis}"
-    return Measured(comb.depth / DEFECT_DEPTH, text, comb.lines)
+def high_abnormal(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
+    """The larger of: growth above 2 kHz over HIGH_GROWN, excess kurtosis over IMPULSIVE. From 1 it is abnormal."""
+    grown, struck = high_raised(symptoms, axis), impulsive(symptoms, axis)
+    found = [
+        measured._replace(value=measured.value / limit)
+        for measured, limit in ((grown, HIGH_GROWN), (struck, IMPULSIVE))
+        if not isinstance(measured, str)
+    ]
+    return max(found, key=lambda measured: measured.value) if found else str(grown)
 
 
 def off_orders(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     """The share of the velocity's power that is on no line of the shaft."""
-    velocity = axis.level("velocity_rms_mm_s")
+    found = _off_orders_mm_s(symptoms, axis)
+    if isinstance(found, str):
+        return found
+    share = min(1.0, _ratio(found, axis.velocity_mm_s or 0.0) ** 2)
+    return Measured(share, f"{share:.0%} of the velocity's power is on no line of the shaft {axis.whose}")
+
+
+def off_orders_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
+    """The velocity that is on no line of the shaft, over its limit."""
+    found = _off_orders_mm_s(symptoms, axis)
+    if isinstance(found, str):
+        return found
+    limit = SIGNIFICANT_MM_S if axis.of_growth else ABSOLUTE_MM_S / sqrt(2)
+    text = f"{found:.2f} mm/s are on no line of the shaft {axis.whose}, limit {limit:.2f} mm/s"
+    return Measured(found / limit, text)
+
+
+def _off_orders_mm_s(symptoms: Symptoms, axis: Axis) -> float | Unknown:
+    velocity = axis.velocity_mm_s
     if not axis.orders:
+        return axis.no_orders
+    if velocity is None:
+        return NO_VELOCITY
+    high = axis.grown(_together("", _shaft_lines(symptoms, axis, 4)).amplitude, "order_4_10_mm_s")
+    blade = _blade_line(symptoms, axis)
+    blades = 0.0 if isinstance(blade, str) else axis.grown(blade.amplitude, "blade_pass_mm_s")
+    return sqrt(max(0.0, velocity**2 - axis.order_mm_s(1, 2, 3) ** 2 - high**2 - blades**2))
+
+
+def off_orders_of_pump(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
+    return off_orders_raised(symptoms, axis) if symptoms.machine.type == "Pump" else "the machine is no pump"
+
+
+def mains_apart(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
+    """1 where 2x of the shaft can be told from 2x mains; 0 where it cannot."""
+    mains_hz, speed_hz = symptoms.machine.line_hz, symptoms.speed_hz
+    if mains_hz is None:
+        return "no mains frequency is known"
+    if speed_hz is None:
         return NO_SPEED
-    if velocity is None or velocity <= 0:
-        return "the velocity from 10 to 1000 Hz is not known"
-    lines = [line for order, line in axis.orders.items() if order % 1 == 0]
-    share = max(0.0, 1 - sum(line.amplitude**2 for line in lines) / velocity**2)
-    return Measured(share, f"{share:.0%} of the velocity's power on {axis.axis} is on no harmonic of the shaft")
+    apart = abs(2 * mains_hz - 2 * speed_hz) >= axis.resolution_hz
+    text = (
+        f"2× shaft at {2 * speed_hz:.1f} Hz can{'' if apart else 'not'} be told from 2× mains at {2 * mains_hz:.0f} Hz"
+    )
+    return Measured(float(apart), f"{text} in a record of {axis.seconds:.2f} s")
 
 
 def velocity_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     velocity = axis.level("velocity_rms_mm_s")
     if velocity is None:
-        return "the velocity from 10 to 1000 Hz is not known"
+        return NO_VELOCITY
     normal = axis.normal.get("velocity_rms_mm_s")
     limit = ABSOLUTE_MM_S if normal is None else max(GROWN * normal, normal + SIGNIFICANT_MM_S)
     return Measured(velocity / limit, f"the velocity is {velocity:.2f} mm/s on {axis.axis}, limit {limit:.2f} mm/s")
@@ -507,6 +604,38 @@ def hump(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
         return found
     hz, ratio = found
     return Measured(ratio, f"around {hz:.0f} Hz the noise on {axis.axis} is {ratio:.1f} times that on either side")
+
+
+def hump_under_1(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
+    return _hump_under(axis, axis.orders.get(1))
+
+
+def hump_under_2(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
+    return _hump_under(axis, axis.orders.get(2))
+
+
+def hump_under_blades(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
+    line = _blade_line(symptoms, axis)
+    return line if isinstance(line, str) else _hump_under(axis, line)
+
+
+def _hump_under(axis: Axis, line: Line | None) -> Measured | Unknown:
+    found = _hump(axis)
+    if isinstance(found, str) or line is None:
+        return found if isinstance(found, str) else axis.no_orders
+    hz, ratio = found
+    if abs(line.hz - hz) > HUMP_WIDTH * hz:
+        return Measured(0.0, f"there is no hump in the noise under {line.name} on {axis.axis}")
+    return Measured(ratio, f"under {line.name} the noise on {axis.axis} is {ratio:.1f} times that on either side")
+
+
+def radial_velocity_unlike(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
+    radial = [one for one in symptoms.radial() if one.velocity_mm_s is not None]
+    if not symptoms.directions_known or len(radial) < 2:
+        return "two radial directions are not known"
+    small, large = sorted(one.velocity_mm_s or 0.0 for one in radial)[-2:]
+    ratio = _ratio(large, small)
+    return Measured(ratio, f"the radial velocities are {large:.2f} and {small:.2f} mm/s, {ratio:.1f} to 1")
 
 
 def line_in_hump(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -522,7 +651,7 @@ def line_in_hump(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     inside = [line for line in lines if abs(line.hz - hz) <= HUMP_WIDTH * hz]
     if not inside:
         return Measured(0.0, f"no line of the shaft lies within {HUMP_WIDTH:.0%} of {hz:.0f} Hz")
-    return _raised(max(inside, key=lambda line: line.amplitude), axis.normal.get("velocity_rms_mm_s"))
+    return _raised(axis, max(inside, key=lambda line: line.amplitude), axis.normal.get("velocity_rms_mm_s"))
 
 
 def _hump(axis: Axis) -> tuple[float, float] | Unknown:
@@ -533,7 +662,7 @@ def _hump(axis: Axis) -> tuple[float, float] | Unknown:
     lines = axis.velocity
     best = (0.0, 0.0)
     square = lines.bins**2
-    hz = HUMP_LOW_HZ
+    hz = max(HUMP_LOW_HZ, HUMP_BINS * lines.bin_hz / (2 * HUMP_WIDTH))
     while hz <= min(HUMP_TOP_HZ, lines.top_hz / 2):
         inside = _quiet(square, lines.bin_hz, hz * (1 - HUMP_WIDTH), hz * (1 + HUMP_WIDTH))
         below = _quiet(square, lines.bin_hz, hz * 0.5, hz * 0.7)
@@ -554,68 +683,98 @@ def _quiet(square: Array, bin_hz: float, low_hz: float, high_hz: float) -> float
 
 
 def bearing_called(symptoms: Symptoms, axis: Axis, *, call: str) -> Measured | Unknown:
-    """1 where the record calls this defect, 0 where not. `call` : a class of core.rolling, or "?": not localised."""
+    """1 where the record calls this defect, 0 where not. `call` : of core.rolling, or "?": abnormal, not localised."""
     rolling = axis.rolling
-    if rolling is None or rolling.call is None:
-        return "the record could not be judged for bearing defects" if rolling is None else rolling.reason
-    if call != "?" and call not in rolling.combs:
-        return _no_comb(symptoms)
-    return Measured(float(_called(axis) == call), f"{axis.axis}: {rolling.reason}", _comb_lines(axis, call))
+    if rolling.call is None:
+        return rolling.reason
+    comb = None if call == "?" else _comb(symptoms, axis, call)
+    if isinstance(comb, str):
+        return comb
+    called = "?" if rolling.call == "B" and not rolling.positive else rolling.call
+    return Measured(float(called == call), f"{axis.axis}: {rolling.reason}", () if comb is None else comb.lines)
 
 
-def bearing_depth(symptoms: Symptoms, axis: Axis, *, call: str) -> Measured | Unknown:
-    if axis.rolling is None or call not in axis.rolling.combs:
-        return _no_comb(symptoms)
-    comb = axis.rolling.combs[call]
-    text = f"{CLASS_NAMES[call]} lines at {comb.hz:.1f} Hz modulate by {comb.depth:.2f} on {axis.axis}"
-    return Measured(comb.depth / DEFECT_DEPTH, text, comb.lines)
-
-
-def bearing_next(symptoms: Symptoms, axis: Axis, *, call: str) -> Measured | Unknown:
-    """The depth of the next deepest class over that of this one."""
-    if axis.rolling is None or call not in axis.rolling.combs or len(axis.rolling.combs) < 2:
-        return _no_comb(symptoms)
-    combs = axis.rolling.combs
-    other = max((name for name in combs if name != call), key=lambda name: combs[name].depth)
-    ratio = _ratio(combs[other].depth, combs[call].depth)
-    return Measured(ratio, f"{CLASS_NAMES[other]} lines are {ratio:.2f} as deep on {axis.axis}", combs[other].lines)
+def bearing_margin(symptoms: Symptoms, axis: Axis, *, call: str) -> Measured | Unknown:
+    comb = _comb(symptoms, axis, call)
+    if isinstance(comb, str):
+        return comb
+    text = f"{CLASS_NAMES[call]} lines at {comb.hz:.1f} Hz modulate by {comb.depth:.2f}, {comb.margin:.1f} of the limit"
+    return Measured(comb.margin, f"{text}, on {axis.axis}", comb.lines)
 
 
 def bearing_family(symptoms: Symptoms, axis: Axis, *, call: str) -> Measured | Unknown:
-    if axis.rolling is None or call not in axis.rolling.combs:
-        return _no_comb(symptoms)
-    clear = tuple(line for line in axis.rolling.combs[call].lines if line.ratio >= CLEAR_OF_NOISE)
+    comb = _comb(symptoms, axis, call)
+    if isinstance(comb, str):
+        return comb
+    clear = tuple(line for line in comb.lines if line.ratio >= CLEAR_OF_NOISE)
     names = ", ".join(f"{line.name} {line.ratio:.0f} times" for line in clear) or "none"
-    return Measured(float(len(clear)), f"lines that stand clear of the envelope's noise on {axis.axis}: {names}", clear)
+    return Measured(float(len(clear)), f"lines clear of the envelope's noise on {axis.axis}: {names}", clear)
 
 
-def bearing_abnormal(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
-    if axis.rolling is None or axis.rolling.abnormality is None:
-        return "the growth over the healthy machine is not known"
-    text = (
-        axis.rolling.abnormal_because or f"the record is {axis.rolling.abnormality:.1f} of the limit of what is normal"
-    )
-    return Measured(axis.rolling.abnormality, f"{axis.axis}: {text}")
+def bearing_over_shaft(symptoms: Symptoms, axis: Axis, *, call: str) -> Measured | Unknown:
+    """The defect's fundamental over the harmonics of the shaft on either side of it, in the envelope of its band.
+
+    Whatever strikes once a turn has all harmonics of the shaft there, and some lie within the slip of any defect.
+    """
+    comb, speed_hz = _comb(symptoms, axis, call), symptoms.speed_hz
+    if isinstance(comb, str) or speed_hz is None:
+        return comb if isinstance(comb, str) else NO_SPEED
+    low_hz, high_hz = comb.band_hz
+    found = envelope.spectrum(axis.samples, fs_hz=axis.fs_hz, low_hz=max(low_hz, 1 / axis.seconds), high_hz=high_hz)
+    order = comb.hz / speed_hz
+    turns = [k for k in range(1, ceil(order) + 2) if abs(k - order) * speed_hz >= APART * axis.resolution_hz]
+    beside = sorted(turns, key=lambda k: abs(k - order))[:2]
+    line = found.line(comb.hz, slip=0.0, name=CLASS_NAMES[call])
+    others = [found.line(k * speed_hz, slip=0.0, name=f"{k}×") for k in beside]
+    if line is None or not any(others):
+        return f"a record of {axis.seconds:.2f} s cannot separate it from the harmonics of the shaft"
+    ratio = _ratio(line.amplitude, max(other.amplitude for other in others if other is not None))
+    names = " and ".join(f"{k}×" for k in beside)
+    return Measured(ratio, f"in the envelope it is {ratio:.1f} times the larger of {names} on {axis.axis}")
 
 
-def _called(axis: Axis) -> str:
-    """The class that is called on an axis; "?" where it is abnormal and not localised, "N" where it is not."""
-    rolling = axis.rolling
-    if rolling is None or rolling.call is None or rolling.call == "N":
-        return "N"
-    if rolling.call != "B":
-        return rolling.call
-    if rolling.positive:
-        return "B"
-    cage = rolling.combs.get("C")
-    return "C" if cage is not None and not cage.unresolved and cage.depth >= DEFECT_DEPTH else "?"
+def cage_over(symptoms: Symptoms, axis: Axis, *, call: str) -> Measured | Unknown:
+    """The depth of the cage's lines over this defect's: an outer race's are multiples of the cage's."""
+    own, cage = _comb(symptoms, axis, call), _comb(symptoms, axis, "C")
+    if isinstance(own, str) or isinstance(cage, str):
+        return own if isinstance(own, str) else str(cage)
+    ratio = _ratio(cage.margin, own.margin)
+    return Measured(ratio, f"the cage's lines at {cage.hz:.1f} Hz are {ratio:.2f} as deep on {axis.axis}", cage.lines)
 
 
-def _comb_lines(axis: Axis, call: str) -> tuple[Line, ...]:
-    return axis.rolling.combs[call].lines if axis.rolling is not None and call in axis.rolling.combs else ()
+def defect_margin(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
+    """The deepest lines of any defect; 1 is deep enough to name one."""
+    combs = [comb for comb in axis.rolling.combs.values() if not comb.unresolved]
+    if not combs:
+        return _no_comb(symptoms, axis)
+    comb = max(combs, key=lambda comb: comb.margin)
+    text = f"the deepest defect lines, {CLASS_NAMES[comb.fault]}, modulate by {comb.depth:.2f}"
+    return Measured(comb.margin, f"{text}, {comb.margin:.1f} of the limit, on {axis.axis}", comb.lines)
 
 
-def _no_comb(symptoms: Symptoms) -> Unknown:
+def once_a_turn(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
+    """How deep strikes once a turn modulate the most impulsive band: 1x to 3x together."""
+    band, speed_hz = axis.impulsive.best, symptoms.speed_hz
+    if band is None or speed_hz is None or not axis.impulsive.significant:
+        return NO_SPEED if speed_hz is None else "no band is impulsive"
+    found = envelope.spectrum(axis.samples, fs_hz=axis.fs_hz, low_hz=band[0], high_hz=band[1], axis=axis.axis)
+    lines = [found.line(k * speed_hz, slip=SPEED_TOLERANCE, name=f"{k}× in the envelope") for k in (1, 2, 3)]
+    shown = tuple(line for line in lines if line is not None and line.ratio >= CLEAR_OF_NOISE)
+    depth = sqrt(sum(found.depth(line) ** 2 for line in shown))
+    return Measured(depth, f"strikes once a turn make the envelope swing by {depth:.2f} on {axis.axis}", shown)
+
+
+def _comb(symptoms: Symptoms, axis: Axis, call: str) -> Comb | Unknown:
+    comb = axis.rolling.combs.get(call)
+    if comb is None:
+        return _no_comb(symptoms, axis)
+    return comb.unresolved or comb
+
+
+def _no_comb(symptoms: Symptoms, axis: Axis) -> Unknown:
     if symptoms.machine.bearing is None:
         return "no bearing geometry is known"
-    return NO_SPEED if symptoms.speed_hz is None else "the record is too short for the defect lines of its bearing"
+    if symptoms.speed_hz is None:
+        return NO_SPEED
+    unresolved = [comb.unresolved for comb in axis.rolling.combs.values() if comb.unresolved]
+    return unresolved[0] if unresolved else "the record is too short for the lines of its bearing"
