@@ -50,10 +50,14 @@ FLOOR_BINS = 8  # the fewest over which a floor is taken
 SLIP_REFINED = 0.008  # with a speed read from the record itself; measured: 0.1 to 0.5 % on 6203 and 6205
 SLIP_NOMINAL = 0.015  # with the speed that was stated (Randall and Antoni: 1-2 %)
 ELEMENT_SLIP = 1.5  # of that for rolling elements: their contact angle wanders
+MOST_TURNS = 320.0  # that are looked at: slip and a wandering speed smear the lines of more (measured up to 305)
 REFINE_TURNS = 100.0  # a record must hold for its speed to be refined: a search of ±3 % is then ±3 bins at 1×
 REFINE_WITHIN = 0.03
 REFINE_STEPS = 1201  # 0.005 % each: a bin at the 8th harmonic of 25 Hz in 10 s is ten times that
 SHAFT_HARMONICS = 8
+SHAFT_CLEAR = (
+    0.75  # nepers over the floor, mean of bands and harmonics; noise reaches 0.5 in a search, machines 0.9 to 5
+)
 SHAFT_GAIN = 6.0  # nepers above which a harmonic counts no more: none may decide alone
 
 # What can be told at all
@@ -189,13 +193,13 @@ def evidence(
     reference : a healthy record of this machine; its levels are scaled with the fourth power of the speed, because
     forces of inertia grow with its square.   axis : for the names of the lines.
 
-    Without a reference, only very impulsive records count as abnormal. The call is None for a record that is shorter
-    than SHORTEST, constant, or holds a NaN or an infinite sample, and where no race could be looked for and no
-    reference tells that the record is normal.
+    Of a longer record the first MOST_TURNS turns are judged. Without a reference, only very impulsive records count as
+    abnormal. The call is None for a record that is shorter than SHORTEST, constant, or holds a NaN or an infinite
+    sample, and where no race could be looked for and no reference tells that the record is normal.
     ValueError if `fs_hz` or `speed_hz` is not a positive number.
     """
     _check(fs_hz, speed_hz)
-    spectrum = _spectrum(x, fs_hz)
+    spectrum = _spectrum(x if speed_hz is None else x[: ceil(MOST_TURNS * fs_hz / speed_hz)], fs_hz)
     if spectrum is None:
         return RollingEvidence(
             None, False, f"{x.shape[-1]} samples, wanted at least {SHORTEST}, finite, and not constant"
@@ -314,7 +318,7 @@ def _kurtosis(spectrum: _Spectrum) -> list[tuple[float, float, float]]:
 
 
 def _speed(spectrum: _Spectrum, speed_hz: float) -> tuple[float, bool]:
-    """The speed whose harmonics stand out most in whitened envelopes, if the record is long enough to tell."""
+    """The speed whose harmonics stand out most in whitened envelopes, and whether they do; else the speed as stated."""
     shaft = speed_hz / spectrum.bin_hz
     if shaft < REFINE_TURNS:
         return speed_hz, False
@@ -323,10 +327,12 @@ def _speed(spectrum: _Spectrum, speed_hz: float) -> tuple[float, bool]:
     top = min(ceil((SHAFT_HARMONICS + 1) * shaft), square.shape[-1] // 2)
     power = _power(rfft(square - square.mean(axis=-1, keepdims=True))[:, :top])
     ratio = power / np.maximum(_floor(power, round(2 * shaft)), np.finfo(power.dtype).tiny)
-    gain = np.minimum(np.log(np.maximum(ratio, 1e-9)), SHAFT_GAIN).sum(axis=0)
+    gain = np.minimum(np.log(np.maximum(ratio, 1e-9)), SHAFT_GAIN).mean(axis=0)
     speeds = speed_hz * (1 + np.linspace(-REFINE_WITHIN, REFINE_WITHIN, REFINE_STEPS))
     at = np.rint(np.arange(1, SHAFT_HARMONICS + 1)[:, None] * (speeds / spectrum.bin_hz)).astype(np.intp)
-    return float(speeds[np.argmax(gain[np.minimum(at, top - 1)].sum(axis=0))]), True
+    clear = gain[np.minimum(at, top - 1)].mean(axis=0)
+    best = int(np.argmax(clear))
+    return (float(speeds[best]), True) if clear[best] >= SHAFT_CLEAR else (speed_hz, False)
 
 
 def _whitened(bins: Array, shaft: float) -> Array:
@@ -503,7 +509,12 @@ def _call(
 
 
 def _depth_text(combs: Mapping[str, Comb], names: Sequence[str]) -> str:
-    return ", ".join(f"{CLASS_NAMES[name]} {combs[name].depth:.2f} of {combs[name].needed:.2f}" for name in names)
+    return ", ".join(
+        f"{CLASS_NAMES[name]} {comb.depth:.2f} of {comb.needed:.2f}"
+        + (f" but {comb.steady_depth:.2f} of {STEADY_DEPTH} without sharp lines" if comb.depth >= comb.needed else "")
+        for name in names
+        for comb in [combs[name]]
+    )
 
 
 def _margin(comb: Comb) -> float:
