@@ -3,6 +3,7 @@
 Prefixes of the bucket:
   data/<table>/…         Parquet files as the functions write them; they become part of a table when committed
   lake/<table>/…         the Iceberg tables: metadata, and data files that a compaction wrote
+  evidence/<case>/…      pictures of what was seen when a case opened or worsened
   receipts/decided/…     what a function has decided to do with a batch, until it is done
   receipts/pending/…     what it did, until the lake has it; then receipts/committed/…
   commits/…              the plan of the commit under way
@@ -73,6 +74,11 @@ class Lake(Construct):
         self.bucket.grant_put(writer, "receipts/decided/*")
         self.bucket.grant_read(writer, "receipts/decided/*")
         self.bucket.grant_delete(writer, "receipts/decided/*")
+
+    def grant_evidence(self, witness: iam.IGrantable) -> None:
+        """Let `witness` look at waveforms, and keep pictures of what it saw."""
+        self.bucket.grant_read(witness, "data/waveforms/*")
+        self.bucket.grant_put(witness, "evidence/*")
 
     def grant_commit(self, committer: iam.IGrantable) -> None:
         """Let `committer` make tables, evolve them and add data files; it drops neither tables nor files."""
@@ -147,7 +153,7 @@ class NamedQuery:
 
 
 def _lifecycle(settings: Settings) -> list[s3.LifecycleRule]:
-    waveforms = [
+    rarely_read = [
         s3.Transition(
             storage_class=s3.StorageClass.INTELLIGENT_TIERING, transition_after=Duration.days(settings.tier_days)
         ),
@@ -158,8 +164,9 @@ def _lifecycle(settings: Settings) -> list[s3.LifecycleRule]:
         ),
     ]
     return [
-        s3.LifecycleRule(id="waveforms", prefix="data/waveforms/", transitions=waveforms),
-        s3.LifecycleRule(id="compacted-waveforms", prefix="lake/waveforms/data/", transitions=waveforms),
+        s3.LifecycleRule(id="waveforms", prefix="data/waveforms/", transitions=rarely_read),
+        s3.LifecycleRule(id="compacted-waveforms", prefix="lake/waveforms/data/", transitions=rarely_read),
+        s3.LifecycleRule(id="evidence", prefix="evidence/", transitions=rarely_read),
         _expire("receipts", "receipts/committed/", days=COMMITTED_DAYS),
         _expire("rule-errors", "rule-errors/", days=settings.errors_days),
         _expire("failed-batches", "aws/lambda/", days=settings.errors_days),

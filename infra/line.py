@@ -56,6 +56,7 @@ class Line(Stack):
             tables.states.grant_read_write_data(function)
         for function in (detect, orders):
             tables.cases.grant_read_write_data(function)
+        lake.grant_evidence(detect)
         lake.grant_commit(commit)
         tables.progress.grant_read_write_data(commit)
         tables.ledger.grant_read_write_data(orders)

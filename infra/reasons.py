@@ -44,6 +44,8 @@ LINE: Mapping[str, str] = {
             "aws/lambda",
             "commits",
             "data",
+            "data/waveforms",
+            "evidence",
             "lake",
             "receipts",
             "receipts/decided",

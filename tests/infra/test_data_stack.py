@@ -1,6 +1,7 @@
 """Promises of the stack that keeps data."""
 
 import pytest
+from telltale.adapters.pictures import PREFIX as PICTURES
 from telltale.core import schema
 
 from tests.infra.assembly import ROOT, Assembly, Json, Resource, stages_context
@@ -138,9 +139,16 @@ def rules(stage: Assembly) -> dict[str, Json]:
 
 
 @pytest.mark.parametrize(
-    ("rule", "prefix"), [("waveforms", f"data/{WAVEFORMS}/"), ("compacted-waveforms", f"lake/{WAVEFORMS}/data/")]
+    ("rule", "prefix"),
+    [
+        ("waveforms", f"data/{WAVEFORMS}/"),
+        ("compacted-waveforms", f"lake/{WAVEFORMS}/data/"),
+        ("evidence", PICTURES),
+    ],
 )
-def test_raw_waveforms_get_cheaper_with_age_and_stay_readable(production: Assembly, rule: str, prefix: str) -> None:
+def test_waveforms_and_pictures_of_them_get_cheaper_with_age_and_stay_readable(
+    production: Assembly, rule: str, prefix: str
+) -> None:
     waveforms = rules(production)[rule]
     stage = stages_context()["stages"]["production"]
 

@@ -22,6 +22,8 @@ WILDCARDS = {
     "LakeBucket/aws/lambda/*": BELOW,
     "LakeBucket/commits/*": BELOW,
     "LakeBucket/data/*": BELOW,
+    "LakeBucket/data/waveforms/*": BELOW,
+    "LakeBucket/evidence/*": BELOW,
     "LakeBucket/lake/*": BELOW,
     "LakeBucket/receipts/*": BELOW,
     "LakeBucket/receipts/decided/*": BELOW,
@@ -169,6 +171,12 @@ def test_only_the_committer_writes_tables_and_nobody_deletes_data(stage: Assembl
     assert who_may(stage, "glue:UpdateTable")["glue:table/LakeDatabase/*"] == {"CommitLake"}
     assert who_may(stage, "glue:DeleteTable") == {}
     assert set(who_may(stage, "s3:DeleteObject*")) == {"LakeBucket/receipts/decided/*", "LakeBucket/receipts/pending/*"}
+
+
+def test_only_detection_looks_at_waveforms_and_keeps_pictures_of_them(stage: Assembly) -> None:
+    assert who_may(stage, "s3:GetObject*")["LakeBucket/data/waveforms/*"] == {"DetectAnomalies"}
+    assert who_may(stage, "s3:PutObject")["LakeBucket/evidence/*"] == {"DetectAnomalies"}
+    assert "LakeBucket/evidence/*" not in who_may(stage, "s3:GetObject*")
 
 
 def test_the_role_that_reads_a_stream_may_set_a_batch_aside_as_lambda_asks(stage: Assembly) -> None:
