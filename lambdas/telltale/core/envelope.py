@@ -130,15 +130,15 @@ def analytic(x: Array, *, fs_hz: float, low_hz: float, high_hz: float) -> tuple[
     x : shape (..., n), time last; never modified. Its magnitude is the envelope: the amplitude of what rings in the
     band, peak. It is sampled at twice the band's width or a little more, so that its square has no aliases, and shifted
     down in frequency, which leaves the magnitude as it is. Equal to scipy.signal.hilbert of the record whose bins
-    outside the band are 0. ValueError if the band is not inside (0, fs_hz / 2] or narrower than two bins.
+    outside the band are 0 (0 Hz itself always is). ValueError if the band is not inside [0, fs_hz / 2] or narrower than
+    two bins.
     """
     n = x.shape[-1]
-    first, last = (round(edge * n / fs_hz) for edge in (low_hz, high_hz))
-    last = min(last, (n + 1) // 2)
-    if not (first > 0 and last - first >= 2 and high_hz <= fs_hz / 2 * (1 + 1e-9)):
-        raise ValueError(
-            f"band {low_hz}-{high_hz} Hz of {n} samples at {fs_hz} Hz, wanted two bins or more between 0 and half that"
-        )
+    if not (0 <= low_hz < high_hz <= fs_hz / 2 * (1 + 1e-9)):
+        raise ValueError(f"band {low_hz}-{high_hz} Hz at {fs_hz} Hz, wanted it between 0 and half the rate")
+    first, last = max(1, round(low_hz * n / fs_hz)), min(round(high_hz * n / fs_hz), (n + 1) // 2)
+    if last - first < 2:
+        raise ValueError(f"band {low_hz}-{high_hz} Hz of {n} samples at {fs_hz} Hz, wanted two bins of it or more")
     points = fast_length(2 * (last - first))
     band = rfft(centred(x))[..., first:last]
     return ifft(band, points) * (2 * points / n), fs_hz * points / n

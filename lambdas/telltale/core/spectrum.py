@@ -139,7 +139,8 @@ class Lines:
     """The lines of one record, made once and asked often: `velocity_lines`, `acceleration_lines` and the envelope's.
 
     power : mean square of the line that would be centred in each bin, in `unit`², before integration.
-    floor : local median of it: lines, which take less than half of the bins, are not in it.
+    floor : local median of it, which lines hardly lift as long as they take much less than half of the bins: 20 % in
+    amplitude for a comb in every thirtieth bin.
     integrations : 1 for velocity lines, whose power and floor are in g².
     A line's amplitude is the root of the power of the strongest bin and its two neighbours (`HANN_LINE_POWER`), true to
     1 % wherever between two bins it lies; its frequency is interpolated from the larger neighbour, exact for a steady
