@@ -451,10 +451,16 @@ class _Reader:
         return {key: value for key, value in read.items() if value is not None}
 
     def bearing(self, node: yaml.Node) -> Bearing | None:
-        """A bearing by its catalogue name, or by its geometry."""
+        """A bearing by its designation, or by its geometry."""
         if isinstance(node, yaml.ScalarNode):
-            name = self.choice(node, bearings.CATALOGUE, "a bearing of the catalogue, or its geometry")
-            return None if name is None else bearings.CATALOGUE[name]
+            designation = self.text(node)
+            try:
+                return None if designation is None else bearings.find(designation)
+            except LookupError as error:
+                self.problem(
+                    node, f'found "{designation}", wanted a bearing of the catalogue, or its geometry: {error}'
+                )
+                return None
         given = self.keys(node, (*BEARING_BOUNDS, "name"), "a bearing's name or its geometry")
         name = self.text(given.pop("name", None))
         missing = [key for key in ("elements", "element_diameter_mm", "pitch_diameter_mm") if key not in given]

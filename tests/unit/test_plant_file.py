@@ -154,7 +154,7 @@ WRONG = {
     "a misspelt key": ("p: {bearng: 6205-2RS}", '9:19: found the key "bearng"', 'did you mean "bearing"?'),
     "a misspelt type": ("p: {type: moter}", '9:25: found "moter"', 'did you mean "Motor"?'),
     "an unknown machine class": ("p: {machine_class: iso10816-1/V}", '9:34: found "iso10816-1/V"', "iso10816-1/II"),
-    "an unknown bearing": ("p: {bearing: 6205}", '9:28: found "6205"', 'did you mean "6205-2RS"?'),
+    "an unknown bearing": ("p: {bearing: 6305}", '9:28: found "6305"', "near it are 6310"),
     "an incomplete bearing": ("p: {bearing: {elements: 9}}", "9:28: the bearing needs", "pitch_diameter_mm"),
     "an impossible bearing": (
         "p: {bearing: {elements: 9, element_diameter_mm: 40, pitch_diameter_mm: 39}}",
