@@ -39,7 +39,7 @@ COMMANDS = {
 }
 
 
-READS_THE_LAKE = {"query", "quarantine", "reconcile"}
+READS_THE_LAKE = {"diagnose", "query", "quarantine", "reconcile"}
 NO_WRITING = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 

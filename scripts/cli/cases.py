@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     deployment = current()
     cases = list(Cases(deployment.client("dynamodb"), deployment.outputs["CasesTable"]).all())
     if args.action == "show":
-        case = _find(cases, args.id)
+        case = find(cases, args.id)
         if args.picture:
             _fetch(deployment, case, args.picture)
         print(_as_json(case) if args.json else "\n".join(_lines(case)))
@@ -60,7 +60,8 @@ def _entry(case: Case) -> RenderableType:
     return listing.entry(change.severity, case.position, facts, change.reason)
 
 
-def _find(cases: list[Case], beginning: str) -> Case:
+def find(cases: list[Case], beginning: str) -> Case:
+    """The case whose id begins so; Problem if there is none, or several."""
     wanted = "case-" + beginning.lower().removeprefix("case-")
     found = [case for case in cases if case.change.case_id.startswith(wanted)]
     if not found:

