@@ -147,7 +147,7 @@ def _not_noise(score: float, spectra: int, tries: int) -> float:
 @dataclass(frozen=True, eq=False)
 class _Comb:
     hz: Array
-    contrast: Array  # (speeds, EXPLAINING), mean over axes, capped
+    contrast: Array  # (EXPLAINING, speeds), mean over axes, capped
     score: Array
 
 
@@ -155,15 +155,14 @@ def _comb(axes: Array, fs_hz: float, low_hz: float, high_hz: float) -> _Comb:
     n = axes.shape[-1]
     power, step_hz = _power(axes, fs_hz)
     hz = np.arange(low_hz, high_hz, fs_hz / n / (PAD * EXPLAINING))
-    at = np.outer(hz, np.arange(1, 2 * EXPLAINING + 2) / 2) / step_hz
-    known = at < power.shape[-1] - 1.5
-    found = power[:, np.where(known, np.rint(at), 0).astype(np.intp)]
-    log_found = np.log(found)
-    between = (log_found[..., 0:-1:2] + log_found[..., 2::2]) / 2
-    contrast = np.clip(log_found[..., 1::2] - between, -CONTRAST_CAP, CONTRAST_CAP)
-    contrast = np.where(known[:, 2::2], contrast, 0).mean(axis=0)
-    explained = _explained(power, found, known, hz, step_hz, fs_hz / n, low_hz)
-    return _Comb(hz, contrast, contrast[:, :HARMONICS].mean(axis=-1) + explained)
+    at = np.rint(np.outer(np.arange(1, 2 * EXPLAINING + 2) / 2, hz) / step_hz).astype(np.intp)
+    known = at < power.shape[-1] - 1
+    at[~known] = 0
+    found = np.log(power)[:, at]
+    contrast = np.clip(found[:, 1::2] - (found[:, 0:-1:2] + found[:, 2::2]) / 2, -CONTRAST_CAP, CONTRAST_CAP)
+    contrast = np.where(known[2::2], contrast, 0).mean(axis=0)
+    explained = _explained(power, at[1::2], step_hz, fs_hz / n, low_hz)
+    return _Comb(hz, contrast, contrast[:HARMONICS].mean(axis=0) + explained)
 
 
 def _slow(axes: Array, fs_hz: float, top_hz: float) -> tuple[Array, float]:
@@ -183,16 +182,12 @@ def _power(axes: Array, fs_hz: float) -> tuple[Array, float]:
     return power + 1e-12 * power.max(axis=-1, keepdims=True), fs_hz / padded.shape[-1]
 
 
-def _explained(
-    power: Array, found: Array, known: Array, hz: Array, step_hz: float, bin_hz: float, low_hz: float
-) -> Array:
+def _explained(power: Array, harmonics: Array, step_hz: float, bin_hz: float, low_hz: float) -> Array:
     """Logarithm of the share of the displacement's power that lies in the harmonics of each speed, mean over axes."""
     grid = np.arange(power.shape[-1]) * step_hz
     moved = np.where(grid >= 0.9 * low_hz, power / np.maximum(grid, step_hz) ** 4, 0)
     lobe = 1.5 * bin_hz / step_hz  # a line's power over that of its highest place, in places of the grid
-    orders = np.arange(1, EXPLAINING + 1)
-    lines = np.where(known[:, 1::2], found[..., 1::2] / np.outer(hz, orders) ** 4, 0).sum(axis=-1) * lobe
-    share = lines / moved.sum(axis=-1, keepdims=True)
+    share = moved[:, harmonics].sum(axis=1) * lobe / moved.sum(axis=-1, keepdims=True)
     return np.log(np.clip(share, 1e-4, 1)).mean(axis=0)
 
 
@@ -201,7 +196,7 @@ def _without_half_orders(comb: _Comb, best: int) -> int:
     double = int(np.argmin(np.abs(comb.hz - 2 * comb.hz[best])))
     if abs(comb.hz[double] / (2 * comb.hz[best]) - 1) > SAME / 4:
         return best
-    all_there = comb.contrast[best].min() > HALF_ORDERS and comb.contrast[double, :HARMONICS].min() > HALF_ORDERS
+    all_there = comb.contrast[:, best].min() > HALF_ORDERS and comb.contrast[:HARMONICS, double].min() > HALF_ORDERS
     return double if all_there else best
 
 
