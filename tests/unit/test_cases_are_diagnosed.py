@@ -142,6 +142,23 @@ def test_the_speed_of_the_capture_goes_before_the_nominal_one(line: Line) -> Non
     assert case_of(line).evidence["diagnosis"]["speed_source"] == "measured"
 
 
+def test_what_is_usual_here_is_told_to_the_diagnosis(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learned from the rows before, at this position; the row itself counts as it came on the stream."""
+    told: list[dict[str, Any]] = []
+
+    def listens(*_: Any, **named: Any) -> Diagnosis:
+        told.append(named)
+        return Diagnosis(CANNOT_TELL, 0.0, "only listening")
+
+    line.registry.put(replace(PUMP, settings={"warmup": 3.0}))
+    monkeypatch.setattr(examiner, "diagnose", listens)
+    line.feed([row(n, 1.0) for n in range(5)] + bad(line, range(5, 9)))
+
+    assert told[-1]["rows"]["x"]["velocity_rms_mm_s"] == 9.0
+    assert told[-1]["normal"]["x"]["velocity_rms_mm_s"] == pytest.approx(1.0)
+    assert told[-1]["machine"] == PUMP.machine
+
+
 def test_an_axis_that_came_in_a_message_of_its_own_is_looked_at_too(line: Line) -> None:
     rows = [row(n, 9.0, waveforms=file_of(line, n, shaking("x"), shaking("z"))) for n in range(4)]
 

@@ -27,6 +27,7 @@ from telltale.core.detect import CaseChange, Control, Row, State, Verdict
 from telltale.core.errors import Reason, Rejected
 from telltale.core.findings import Diagnosis
 from telltale.core.plant import Position
+from telltale.core.settings import settings_of
 
 TABLES = (schema.VERDICTS, schema.DIAGNOSES, schema.CASES, schema.LABELS, schema.QUARANTINE)
 # Captures that are looked at in one decision; the records after them are left to the next one. With their pictures they
@@ -108,6 +109,16 @@ class Known:
         return replace(self, last_t_ms=last_t_ms, last_received_ms=row.received_ms, sensor=row.sensor, gateway=gateway)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A row, the message it came in, and the position with its state before."""
+
+    message: Message
+    row: Row
+    position: Position
+    before: State
+
+
 class Bench:
     """One stretch of records being judged: takes them one after the other, gathers what comes of them.
 
@@ -170,11 +181,12 @@ class Bench:
         if isinstance(message.item, Row):
             known = known.heard(message.item, message.gateway)
             self._keep_verdicts(message.item, position, verdicts)
+            seen = Seen(message, message.item, position, before.state)
             if changes:
-                changes = self._explained(changes, message, message.item, position)
-            elif _is_due(verdicts, message, message.item, position):
+                changes = [self._explained(change, seen) for change in changes]
+            elif _is_due(verdicts, seen):
                 case_id = state.open_case.case_id if state.open_case else None
-                self._examine(message, message.item, position, trigger="rota", case_id=case_id)
+                self._examine(seen, trigger="rota", case_id=case_id)
         else:
             changes = [replace(change, fault=self._said(change.case_id)[0]) for change in changes]
         self._known[position.id] = known
@@ -188,29 +200,22 @@ class Bench:
         for verdict in verdicts:
             self._rows[schema.VERDICTS.name].append({**ids, **asdict(verdict), "code_version": VERSION})
 
-    def _explained(
-        self, changes: Sequence[CaseChange], message: Message, row: Row, position: Position
-    ) -> list[CaseChange]:
-        """The changes that a row made, with what its waveforms say."""
-        explained = []
-        for change in changes:
-            made = self._examine(message, row, position, trigger="case", case_id=change.case_id)
-            earlier = self._said(change.case_id) if change.change == "updated" else UNEXPLAINED
-            fault, evidence = _with_diagnosis(change, made, earlier)
-            change = replace(change, fault=fault, evidence=evidence)
-            if evidence.get("picture") == pictures.picture_key(change):
-                self._pictures.append(pictures.order(change, message, row, position))
-            explained.append(change)
-            self._explanations[change.case_id] = fault, evidence
-        return explained
+    def _explained(self, change: CaseChange, seen: Seen) -> CaseChange:
+        """A change that a row made, with what its waveforms say."""
+        made = self._examine(seen, trigger="case", case_id=change.case_id)
+        earlier = self._said(change.case_id) if change.change == "updated" else UNEXPLAINED
+        fault, evidence = self._explanations[change.case_id] = _with_diagnosis(change, made, earlier)
+        change = replace(change, fault=fault, evidence=evidence)
+        if evidence.get("picture") == pictures.picture_key(change):
+            self._pictures.append(pictures.order(change, seen.message, seen.row, seen.position))
+        return change
 
-    def _examine(
-        self, message: Message, row: Row, position: Position, *, trigger: str, case_id: str | None
-    ) -> Examined:
-        made = self._examiner.examine(message, row, position)
-        self.examined += message.waveforms is not None
+    def _examine(self, seen: Seen, *, trigger: str, case_id: str | None) -> Examined:
+        normal = detect.normals(seen.before, settings=settings_of(seen.position.settings))
+        made = self._examiner.examine(seen.message, seen.row, seen.position, normal=normal)
+        self.examined += seen.message.waveforms is not None
         if made.diagnosis is not None:
-            diagnosis = _diagnosis_row(position, row, made.diagnosis, made.evidence)
+            diagnosis = _diagnosis_row(seen.position, seen.row, made.diagnosis, made.evidence)
             self._rows[schema.DIAGNOSES.name].append({**diagnosis, "trigger": trigger, "case_id": case_id})
         return made
 
@@ -288,10 +293,11 @@ def _write(position: str, known: Known, rev: int, batch_id: str) -> StateWrite:
     )
 
 
-def _is_due(verdicts: Sequence[Verdict], message: Message, row: Row, position: Position) -> bool:
+def _is_due(verdicts: Sequence[Verdict], seen: Seen) -> bool:
     """Whether it is this row's turn to be looked at though nothing happened; not of a machine that stands still."""
     runs = any(verdict.verdict != "MACHINE_OFF" for verdict in verdicts)
-    return runs and message.waveforms is not None and rota.is_due(position.id, row.t_ms, interval_s=position.interval_s)
+    due = rota.is_due(seen.position.id, seen.row.t_ms, interval_s=seen.position.interval_s)
+    return due and runs and seen.message.waveforms is not None
 
 
 def _with_diagnosis(change: CaseChange, made: Examined, earlier: Explanation) -> Explanation:

@@ -46,7 +46,7 @@ def order(change: CaseChange, message: Message, row: Row, position: Position) ->
         "diagnosis": dict(change.evidence["diagnosis"]),
         "title": f"{position.id} · {when:%Y-%m-%d %H:%M} UTC",
         "trend": [[oldest_ms + step_ms * n, score] for n, score in enumerate(scores)],
-        "trend_label": f"{change.channel} {change.rule}: share of the limit, by the expected interval",
+        "trend_label": f"{change.channel} {change.rule} (times the limit)",
     }
 
 
