@@ -15,6 +15,7 @@ from telltale.core import drawing, envelope, spectrum
 from telltale.core.bearings import FaultOrders, fault_orders
 from telltale.core.capture import Waveform
 from telltale.core.drawing import Anchor, Drawing, Point, Polyline, Rect, Shape, Text
+from telltale.core.features import envelope_band_hz
 from telltale.core.findings import CANNOT_TELL, FAULTS, NO_FAULT_FOUND, SENSOR_FAULT, Diagnosis, Line
 from telltale.core.plant import Machine
 from telltale.core.plot import (
@@ -46,6 +47,8 @@ LARGE, MEDIUM = 34.0, 28.0  # font sizes of the verdict
 GAP = 18.0
 LEGEND = 30.0  # height of the last line
 PALE = "#8c8c8c"
+INDENT = 22.0  # of the verdict, behind its bar
+REASON_LINES = 4
 
 # The colour of the bar beside the verdict, of Okabe and Ito's palette; the words say the same.
 FAULTY, CALM, OPEN, SENSOR = STRONG, "#009e73", "#555555", "#0072b2"
@@ -66,15 +69,14 @@ SIDEBANDS_SHOWN = 6  # on either side of a gear mesh whose sidebands would run t
 DISTINCT_PX = 9.0  # from one sideband to the next, to be seen as lines
 SHORTEST = 64  # samples below which no spectrum is drawn (a guess)
 FEWEST = 8  # points that a spectrum has at least (a guess)
-ENVELOPE_TOP_OF_NYQUIST = 0.8  # anti-alias filters fall off above
-ENVELOPE_BAND_HZ = (2000.0, 10000.0)  # where none was chosen: above most lines of machines (practice)
 ENVELOPE_TOP_HZ = 500.0  # of its spectrum, where nothing is known of the machine (a guess)
 ENVELOPE_TOP_BPFI = 2.1  # of its spectrum otherwise, at least: every fundamental and its first harmonic
 
-MATCH = (
-    0.025  # a line that was found is the calculated one this near to it: slip of 2 %, and half a percent of geometry
-)
+# A line that was found is the calculated one this near to it. Bearings slip by 2 % and geometry is half a percent off;
+# the shaft's own lines are as far off as its speed, which may be a nominal one (a guess).
+MATCH = {"envelope": 0.025, "velocity": 0.01, "acceleration": 0.01}
 CLEAR = 2.0  # times its floor that a line must reach to be drawn as support: in noise the strongest does (a guess)
+NEGLIGIBLE = 0.1  # of the largest, below which a line supports nothing (a guess)
 
 # The line that a defect of the bearing shows at.
 NAMED = {
@@ -179,7 +181,20 @@ def _verdict(verdict: str) -> tuple[str, str]:
 
 
 def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
+    """With a capital, unless it begins with a sign or the name of an axis."""
+    return words[:1].upper() + words[1:] if words[1:2].isalpha() else words
+
+
+def _reason(reason: str) -> str:
+    """As many of its clauses as there is room for, but at least one."""
+    clauses = drawing.one_line(reason).split("; ")
+    width = RIGHT - MARGIN - INDENT
+    while len(clauses) > 1:
+        rows = drawing.wrapped("; ".join(clauses), size=SMALL, width=width, lines=REASON_LINES + 1)
+        if len(rows) <= REASON_LINES:
+            break
+        clauses.pop()
+    return _capital("; ".join(clauses))
 
 
 def _facts(record: _Record, diagnosis: Diagnosis, machine: Machine) -> str:
@@ -193,21 +208,25 @@ def _facts(record: _Record, diagnosis: Diagnosis, machine: Machine) -> str:
 
 def _described(diagnosis: Diagnosis, marks: Sequence[Mark]) -> str:
     """The picture in words, for those who hear it."""
-    words = f"{_capital(_verdict(diagnosis.verdict)[0])}, confidence {diagnosis.confidence:.0%}. {diagnosis.reason}"
-    seen = ", ".join(f"{mark.label.split(' ')[0]} at {mark.x:.1f} Hz" for mark in marks if mark.strong)
-    return drawing.one_line(f"{words} Marked: {seen}." if seen else words)
+    sure = _sure(diagnosis)
+    words = _capital(_verdict(diagnosis.verdict)[0]) + (f", {sure}" if sure else "") + f". {_capital(diagnosis.reason)}"
+    seen = ", ".join(f"{_name(mark)} at {mark.x:.1f} Hz" for mark in marks if mark.strong)
+    return drawing.one_line(words.rstrip(".") + "." + (f" Marked: {seen}." if seen else ""))
+
+
+def _sure(diagnosis: Diagnosis) -> str:
+    return f"confidence {diagnosis.confidence:.0%}" if isfinite(diagnosis.confidence) else ""
 
 
 def _head(diagnosis: Diagnosis, title: str, facts: str) -> tuple[list[Shape], float]:
     """What stands above the panels, and where it ends."""
     words, color = _verdict(diagnosis.verdict)
-    sure = f"confidence {diagnosis.confidence:.0%}" if isfinite(diagnosis.confidence) else ""
     what, begin = _paragraph(title, MARGIN, sizes=(NORMAL, SMALL), lines=2, bold=True)
     more, begin = _paragraph(facts, begin, sizes=(NORMAL, SMALL), lines=2, color=GREY)
     begin += 10
-    name, y = _paragraph(_capital(words), begin, sizes=(LARGE, MEDIUM), lines=2, bold=True, indent=22)
-    trust, y = _paragraph(sure, y, sizes=(NORMAL,), lines=1, bold=True, indent=22)
-    why, y = _paragraph(_capital(diagnosis.reason), y, sizes=(NORMAL, SMALL), lines=4, indent=22)
+    name, y = _paragraph(_capital(words), begin, sizes=(LARGE, MEDIUM), lines=2, bold=True, indent=INDENT)
+    trust, y = _paragraph(_sure(diagnosis), y, sizes=(NORMAL,), lines=1, bold=True, indent=INDENT)
+    why, y = _paragraph(_reason(diagnosis.reason), y, sizes=(NORMAL, SMALL), lines=REASON_LINES, indent=INDENT)
     return [*what, *more, Rect(MARGIN, begin, 10, y - begin, fill=color), *name, *trust, *why], y + GAP
 
 
@@ -248,30 +267,51 @@ def _legend(panels: Iterable[Panel], y: float) -> list[Shape]:
 
 
 def _supporting(diagnosis: Diagnosis, axis: str, kind: str) -> list[Line]:
-    """The lines of one kind of spectrum that the verdict rests on: of its finding, in this axis, clear of the noise."""
-    return [
+    """The lines of one kind of spectrum that the verdict rests on: of its finding, in this axis, clear of the noise.
+
+    A finding also names lines that speak for it by being small: harmonics of an imbalance. These are left out.
+    """
+    found = [
         line
         for finding in diagnosis.findings
         if finding.fault == diagnosis.verdict
         for line in finding.lines
         if (line.axis, line.spectrum) == (axis, kind) and line.amplitude > 0 and line.ratio >= CLEAR
     ]
+    largest = max((line.amplitude for line in found), default=0.0)
+    return [line for line in found if line.amplitude >= NEGLIGIBLE * largest]
 
 
 def _emphasised(places: Sequence[Mark], lines: Sequence[Line]) -> tuple[Mark, ...]:
     """The calculated places; where a supporting line was found, it takes the place's name, and stands where it is."""
     marks = list(places)
     for line in lines:
-        near = [mark for mark in marks if abs(mark.x - line.hz) <= MATCH * line.hz]
-        place = min(near, key=lambda mark: (mark.rank, abs(mark.x - line.hz)), default=Mark(line.hz, line.name))
+        place = _place(marks, line)
         if place in marks:
             marks.remove(place)
         if not place.strong:
-            label = f"{place.label} {line.hz:.1f} Hz" if place.rank == 0 else place.label
-            marks.append(replace(place, x=line.hz, label=label, strong=True))
-        else:
-            marks.append(place)
+            label = f"{place.label}{_at(line.hz)}" if place.rank == 0 else place.label
+            place = replace(place, x=line.hz, label=label, strong=True)
+        marks.append(place)
     return tuple(marks)
+
+
+def _place(marks: Sequence[Mark], line: Line) -> Mark:
+    """The calculated place of a line: of its name, else the most important near it, else a new one."""
+    reach = MATCH.get(line.spectrum, 0.0) * line.hz
+    near = [mark for mark in marks if abs(mark.x - line.hz) <= reach]
+    own = line.name.replace(" ", "")
+    best = sorted(near, key=lambda mark: (mark.label.replace(" ", "") != own, mark.rank, abs(mark.x - line.hz)))
+    return best[0] if best else Mark(line.hz, drawing.one_line(line.name))
+
+
+def _at(hz: float) -> str:
+    return f" {hz:.1f} Hz"
+
+
+def _name(mark: Mark) -> str:
+    """Without the frequency that the first line of a fault is shown with."""
+    return mark.label.removesuffix(_at(mark.x))
 
 
 def _inside(marks: Iterable[Mark], span: tuple[float, float]) -> tuple[Mark, ...]:
@@ -385,7 +425,7 @@ def _period(record: _Record, diagnosis: Diagnosis, machine: Machine) -> tuple[st
     lines = _supporting(diagnosis, record.axis, "envelope")
     for mark in _emphasised(_bearing_marks(record, diagnosis, machine), lines):
         if mark.strong and mark.rank == 0:
-            return f"1/{mark.label.split(' ')[0]}", mark.x
+            return f"1/{_name(mark)}", mark.x
     return ("1 turn", record.speed_hz) if record.speed_hz else None
 
 
@@ -505,12 +545,9 @@ def _envelope_top(places: Sequence[Mark], lines: Sequence[Line], record: _Record
 
 
 def _band(record: _Record, diagnosis: Diagnosis, machine: Machine) -> tuple[float, float]:
-    """The band of the envelope: the one diagnosed with, else the machine's own, else what practice takes."""
+    """The band of the envelope: the one diagnosed with, else the machine's own, else the default of its features."""
     chosen = diagnosis.bands_hz.get(record.axis) or machine.envelope_band_hz
-    if chosen:
-        return chosen
-    top = min(ENVELOPE_BAND_HZ[1], ENVELOPE_TOP_OF_NYQUIST * record.fs_hz / 2)
-    return min(ENVELOPE_BAND_HZ[0], top / 2), top
+    return chosen or envelope_band_hz(record.fs_hz)
 
 
 # Trend

@@ -18,7 +18,7 @@ WIDTH = 720
 MARGIN = 20.0
 LEFT, RIGHT = 92.0, WIDTH - MARGIN  # of every plot
 SMALL, NORMAL = 18.0, 20.0  # font sizes
-HEADING, ROW, TICK_ROW = 30.0, 23.0, 26.0  # heights
+HEADING, ROW, TICK_ROW = 30.0, 23.0, 29.0  # heights
 TALLEST = 300.0  # of a panel: where others are missing, the sheet is shorter
 
 # Of Okabe and Ito's palette, whose colours every kind of colour blindness can tell apart.
@@ -158,16 +158,16 @@ def tick_texts(ticks: Sequence[float]) -> list[str]:
 
 
 def short(value: float) -> str:
-    """Three digits, and no exponent where it can be avoided."""
-    digits = f"{value:.3g}"
-    if "e" not in digits and abs(value) >= 100:
-        return f"{value:.0f}"
-    return _signed(digits.replace("e-0", "e-").replace("e+0", "e"))
+    """Three digits, all of them before the point, and no exponent from a ten-thousandth to a million."""
+    if 100 <= abs(value) < 1e6:
+        return _signed(f"{value:.0f}")
+    return _signed(f"{value:.3g}")
 
 
 def _signed(digits: str) -> str:
-    mantissa, sign, exponent = digits.partition("e")
-    return mantissa.replace("-", "–") + sign + exponent.replace("+0", "").replace("-0", "-")
+    """With a minus as wide as a digit, and the shortest exponent."""
+    mantissa, _, exponent = digits.partition("e")
+    return mantissa.replace("-", "–") + (f"e{int(exponent)}" if exponent else "")
 
 
 def _range(panel: Panel) -> tuple[float, float]:
@@ -183,7 +183,7 @@ def _y_axis(axes: Axes) -> Iterator[Shape]:
     for tick, text in zip(ticks, tick_texts(ticks), strict=True):
         y = axes.at_y(tick)
         yield Polyline(((left, y), (right, y)), GRID)
-        yield Text(left - 8, y + 0.35 * SMALL, text, SMALL, INK, "end")
+        yield Text(left - 8, y + 0.33 * SMALL, text, SMALL, INK, "end")
 
 
 def _x_axis(axes: Axes, panel: Panel) -> Iterator[Shape]:
@@ -197,7 +197,7 @@ def _x_axis(axes: Axes, panel: Panel) -> Iterator[Shape]:
         begin = x - drawing.text_width(text, size=SMALL) / 2
         whole = f"{text} {panel.unit}" if place == len(ticks) - 1 else text
         begin = min(begin, WIDTH - 6 - drawing.text_width(whole, size=SMALL))
-        label = Text(begin, bottom + 22, whole, SMALL)
+        label = Text(begin, bottom + 25, whole, SMALL)
         yield Polyline(((x, bottom), (x, bottom + 5)), INK)
         if begin >= end:
             yield label
@@ -313,13 +313,15 @@ def _dashed(mark: Mark, axes: Axes) -> Shape:
 
 
 def _bar(mark: Mark, panel: Panel, axes: Axes) -> tuple[Shape, Shape]:
-    """The curve's peak at the mark, drawn again and thick, under a triangle."""
+    """The curve's peak at the mark, drawn again and thick, under a triangle. It may be a point off: bins are coarse."""
     left, top, right, bottom = axes.box
     pixel = (panel.span[1] - panel.span[0]) / (right - left)
     reach = 1.5 * max(pixel, float(panel.x[1] - panel.x[0]))
-    near = panel.y[(panel.x >= mark.x - reach) & (panel.x <= mark.x + reach)]
-    x, peak = axes.at_x(mark.x), axes.at_y(float(near.max())) if len(near) else bottom
-    return Polyline(((x, bottom), (x, min(peak, bottom - 2))), STRONG, 4.0), triangle(x, max(top + 10, peak - 4))
+    near = np.flatnonzero((panel.x >= mark.x - reach) & (panel.x <= mark.x + reach))
+    peak = near[np.argmax(panel.y[near])] if len(near) else None
+    x = axes.at_x(mark.x if peak is None else float(panel.x[peak]))
+    y = bottom - 2 if peak is None else min(axes.at_y(float(panel.y[peak])), bottom - 2)
+    return Polyline(((x, bottom), (x, y)), STRONG, 4.0), triangle(x, max(top + 10, y - 4))
 
 
 def triangle(x: float, y: float) -> Polyline:
