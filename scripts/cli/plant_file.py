@@ -457,9 +457,7 @@ class _Reader:
             try:
                 return None if designation is None else bearings.find(designation)
             except LookupError as error:
-                self.problem(
-                    node, f'found "{designation}", wanted a bearing of the catalogue, or its geometry: {error}'
-                )
+                self.problem(node, f'found "{designation}", wanted a bearing by designation or geometry: {error}')
                 return None
         given = self.keys(node, (*BEARING_BOUNDS, "name"), "a bearing's name or its geometry")
         name = self.text(given.pop("name", None))
