@@ -37,7 +37,8 @@ RACES = ("OR", "IR")
 SHORTEST = 64  # samples below which there are no bands worth the name
 
 # Bands, and the lines in them
-PARTS = (8, 4, 2)  # of the Nyquist frequency that a band is wide, the first that will do; the next begins in its middle
+PARTS = (8, 4, 2)  # of the Nyquist frequency that a band is wide, the first that serves; half overlapping
+NARROW_BINS = 2000  # a band of the narrowest kind must hold: noise in fewer reaches a depth of 0.1
 WIDE = 4  # the same, where the level and the speed are looked for
 LOWEST_ORDER = 2.0  # bands begin above the shaft's own strongest lines
 BAND_ORDERS = 12.0  # a band is used if it is wider than this times the speed: two strikes of a race and their decay
@@ -375,9 +376,13 @@ def _combs(spectrum: _Spectrum, speed_hz: float, orders: FaultOrders, slip: floa
 
 
 def _bands_for_lines(spectrum: _Spectrum, shaft: float) -> list[tuple[int, int]]:
-    """Bands wide enough for the lines of a defect; none if the sampling rate is too low for the speed."""
+    """Bands wide enough for the lines of a defect; none if the sampling rate is too low for the speed.
+
+    Narrow bands find a resonance better, wide ones hold more of a short record against its noise.
+    """
     lowest = ceil(LOWEST_ORDER * shaft)
-    for parts in PARTS:
+    parts_that_serve = PARTS if spectrum.n // 2 >= NARROW_BINS * PARTS[0] else PARTS[1:]
+    for parts in parts_that_serve:
         bands = [(max(low, lowest), high) for low, high in _bands(spectrum, parts=parts)]
         wide = [(low, high) for low, high in bands if high - low > BAND_ORDERS * shaft]
         if wide:
