@@ -105,13 +105,26 @@ def test_a_persistent_warning_opens_one_case_with_its_evidence() -> None:
 
     [opened] = machine.changes
     assert (opened.change, opened.severity, opened.state, opened.revision) == ("opened", "WARNING", "WARNING", 1)
-    assert opened.reason == "x: 3.3 mm/s, at or above the warning limit 2.8 (ISO 10816-1:1995 class II, B/C), zone C"
+    assert opened.reason == (
+        "x: 3.3 mm/s, at or above the warning limit 2.8 (ISO 10816-1:1995 class II, B/C), zone C, 3.8 below C/D"
+    )
     assert opened.case_id == machine.case_id
     assert opened.t_ms == opened.opened_ms == machine.hour * HOUR_MS
     evidence = json.loads(json.dumps(opened.evidence))
     assert evidence["capture_ids"] == ["c5"]
     assert evidence["verdicts"][0]["margin"] == pytest.approx(-0.5)
     assert evidence["last_scores"]["x zone"] == pytest.approx([1 / 2.8, 3 / 2.8, 3.1 / 2.8, 3.2 / 2.8, 3.3 / 2.8])
+
+
+def test_once_its_velocity_is_learned_a_quiet_machine_is_warned_of_within_zone_b() -> None:
+    machine = Machine(CLASSED).hears_all("velocity_rms_mm_s", [0.8] * 100 + [1.6] * 6)
+
+    [opened] = machine.changes
+    assert opened.rule == "zone"
+    assert "(ISO 10816-1:1995 class II, baseline 0.8 + 25 % of B/C), zone B" in opened.reason
+    [verdict] = opened.evidence["verdicts"]
+    assert (verdict["limit"], verdict["usual"]) == pytest.approx((1.5, 0.8))
+    assert verdict["next_boundary"] == "B/C"
 
 
 def test_twenty_repeats_of_an_alarm_are_one_case() -> None:

@@ -170,6 +170,7 @@ def test_a_simulated_range_that_got_too_small_is_saturation(kind: Kind) -> None:
     for row in simulated(kind, developed(FaultKind.SATURATION), hours=3, n=4096):
         found = faults(row, directions=DIRECTIONS)
         assert {one.kind for one in found} == {"SATURATION"}
+        assert {one.kind for one in faults(row, directions=DIRECTIONS, normal=usual_of_a_pump())} == {"SATURATION"}
         assert {one.axis for one in found} >= {"x", "y"}
 
 

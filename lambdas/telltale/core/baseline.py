@@ -196,6 +196,15 @@ def normals(baseline: Sequence[Normal], references: References, *, settings: Set
     return found
 
 
+def steadiness(baseline: Sequence[Normal], name: str, *, settings: Settings) -> tuple[float, float] | None:
+    """What is usual for an indicator, and how far it goes by itself (`sigmas` spreads); None while it is learned."""
+    normal = dict(zip(INDICATORS, baseline, strict=True))[name]
+    if normal.rows < settings.warmup:
+        return None
+    reach = normal.location + settings.sigmas * max(normal.spread, SMALLEST_SPREAD)
+    return exp(min(normal.location, LARGEST_LN)), exp(min(reach, LARGEST_LN))
+
+
 def anew(baseline: Baseline, names: Collection[str]) -> Baseline:
     """The baseline with these indicators to be learned from the start."""
     return tuple(Normal() if name in names else normal for name, normal in zip(INDICATORS, baseline, strict=True))

@@ -197,7 +197,9 @@ def _rule(name: str, rule: str, channel: Channel, frame: _Frame) -> tuple[Monito
         return _by_baseline(name, channel, baseline.judge(channel.baseline, frame.axis(name), settings=settings), frame)
     if rule == "temperature":
         return _by_limit(name, rule, channel, limits.judge_temperature(row.temperature_c, position=position), frame)
-    found = limits.judge_velocity(frame.axis(name), position=position, speed_rpm=frame.speed_rpm)
+    known = baseline.steadiness(channel.baseline, limits.VELOCITY, settings=settings)
+    usual = limits.Usual(*known) if known else None
+    found = limits.judge_velocity(frame.axis(name), position=position, speed_rpm=frame.speed_rpm, usual=usual)
     return _by_limit(name, rule, channel, found, frame)
 
 
@@ -224,7 +226,7 @@ def _by_limit(
         reason=found.reason + _why_quiet(monitor),
         samples=len(monitor.scores),
     )
-    return monitor, Finding(verdict)
+    return monitor, Finding(verdict, found.detail())
 
 
 def _by_baseline(

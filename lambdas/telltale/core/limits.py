@@ -2,16 +2,27 @@
 
 A value on a boundary belongs to the worse zone. Severity is judged axis by axis, never on a vector sum.
 A limit that a person set overrides the machine class; the zone that ISO would give is reported all the same.
+Once it is known what is usual on an axis, its warning follows ISO's rule for it: the usual value and a quarter of B/C.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isfinite
+from typing import Any, NamedTuple
 
 from telltale.core.plant import Position
 
 SLOW_RPM = 600.0  # below it the shaft's own vibration lies under 10 Hz, outside the usual band (ISO 20816-3)
+# ISO 20816-1, ISO 10816-3: a change of a quarter of B/C is significant, up or down, whatever the zone. The warning is
+# to lie that far above the baseline, and not above 1.25 times B/C.
+SIGNIFICANT = 0.25
+HIGHEST_WARNING = 1.25  # of B/C
 USER = "user"
+BASELINE_RULE = "baseline + 25 % of B/C"
+HIGHEST_RULE = "1.25 × B/C, for a baseline above B/C"
+UNSTEADY_RULE = "its own spread above the baseline, B/C at most"
+BOUNDARIES = ("A/B", "B/C", "C/D")
+VELOCITY, SLOW_VELOCITY = "velocity_rms_mm_s", "velocity_2_rms_mm_s"
 
 _CLASSES = "reprinted in the MMF VM25 and Monarch Examiner manuals"
 _GROUPS = "reprinted in the Fluke 805 FC manual and in Beckhoff TF3600's documentation"
@@ -38,7 +49,25 @@ class Profile:
 
     def zone(self, value_mm_s: float) -> str:
         """A newly commissioned, B unrestricted, C for a limited time, D damaging; the worse one on a boundary."""
-        return "ABCD"[(value_mm_s >= self.a_b) + (value_mm_s >= self.b_c) + (value_mm_s >= self.c_d)]
+        return "ABCD"[sum(value_mm_s >= boundary for boundary in self.boundaries)]
+
+    @property
+    def boundaries(self) -> tuple[float, float, float]:
+        return self.a_b, self.b_c, self.c_d
+
+    def next_boundary(self, value_mm_s: float) -> tuple[str, float] | None:
+        """The first boundary above the value, by name; None in zone D."""
+        ahead = [(name, one) for name, one in zip(BOUNDARIES, self.boundaries, strict=True) if value_mm_s < one]
+        return ahead[0] if ahead else None
+
+    def warning(self, usual: "Usual") -> float:
+        """ISO's warning limit, in mm/s; where the machine goes further by itself, that, but not beyond B/C for it.
+
+        ISO presumes a machine that runs steadily. Without the second half, load that wanders by a quarter opened a
+        case on most simulated healthy machines within half a year.
+        """
+        rule = min(usual.value + SIGNIFICANT * self.b_c, HIGHEST_WARNING * self.b_c)
+        return max(rule, min(usual.reach, self.b_c))
 
 
 _TABLE = (
@@ -142,6 +171,13 @@ _TABLE = (
 PROFILES: Mapping[str, Profile] = {row[0]: Profile(*row) for row in _TABLE}
 
 
+class Usual(NamedTuple):
+    """What is usual of the velocity here, and how far it goes by itself while nothing is wrong; mm/s."""
+
+    value: float
+    reach: float
+
+
 class UnknownProfile(ValueError):
     """A machine class that is not on the list; the message names the list."""
 
@@ -162,7 +198,10 @@ class NotAssessable:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A value against a warning and an alarm limit, all in `unit`. `alarm` is infinite where only a warning is set."""
+    """A value against a warning and an alarm limit, all in `unit`. `alarm` is infinite where only a warning is set.
+
+    iso : the profile of the machine class, where one is set and judges this value.   usual : what is usual here.
+    """
 
     feature: str
     value: float
@@ -171,7 +210,8 @@ class Judgement:
     alarm: float
     warning_source: str
     alarm_source: str
-    zone: str | None = None
+    iso: Profile | None = None
+    usual: float | None = None
 
     @property
     def verdict(self) -> str:
@@ -199,38 +239,119 @@ class Judgement:
         return self.alarm / self.warning
 
     @property
+    def zone(self) -> str | None:
+        return self.iso.zone(self.value) if self.iso else None
+
+    @property
+    def iso_zone_would_be(self) -> str | None:
+        """The zone that the machine class would give, where a person's limit decides instead."""
+        return self.zone if self.source == USER else None
+
+    @property
+    def change(self) -> float | None:
+        """How far the value is from what is usual here, if that is significant; negative: less."""
+        if self.iso is None or self.usual is None:
+            return None
+        change = self.value - self.usual
+        return change if abs(change) > SIGNIFICANT * self.iso.b_c else None
+
+    @property
     def reason(self) -> str:
         relation = "below" if self.verdict == "HEALTHY" else "at or above"
         kind = "alarm" if self.verdict == "ALARM" else "warning"
-        zone = f", zone {self.zone}" if self.zone else ""
-        return f"{self.value:.3g} {self.unit}, {relation} the {kind} limit {self.limit:.3g} ({self.source}){zone}"
+        source = self.source if self.usual is None else self.source.replace("baseline", f"baseline {self.usual:.3g}", 1)
+        limit = f"{self.value:.3g} {self.unit}, {relation} the {kind} limit {self.limit:.3g} ({source})"
+        return limit + self._zone_in_words() + self._change_in_words()
+
+    def detail(self) -> dict[str, Any]:
+        """What else a case keeps of it."""
+        ahead = self.iso.next_boundary(self.value) if self.iso else None
+        known = {
+            "iso_zone_would_be": self.iso_zone_would_be,
+            "next_boundary": ahead and ahead[0],
+            "margin_to_next_boundary": ahead and ahead[1] - self.value,
+            "usual": self.usual,
+            "significant_change": self.change,
+            "standard": self.iso and self.iso.standard,
+            "verified": self.iso and self.iso.verified,
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+    def _zone_in_words(self) -> str:
+        if self.iso is None:
+            return ""
+        would_be = f"{self.iso.standard} would give " if self.iso_zone_would_be else ""
+        ahead = self.iso.next_boundary(self.value)
+        margin = f", {ahead[1] - self.value:.2g} below {ahead[0]}" if ahead else ""
+        return f", {would_be}zone {self.zone}{margin}"
+
+    def _change_in_words(self) -> str:
+        change = self.change
+        if change is None or self.iso is None:
+            return ""
+        way = "more" if change > 0 else "less"
+        return f"; {abs(change):.2g} {way} than the usual {self.usual:.3g}, a significant change: over 25 % of B/C"
 
 
 def judge_velocity(
-    axis: Mapping[str, float | None], *, position: Position, speed_rpm: float | None
+    axis: Mapping[str, float | None],
+    *,
+    position: Position,
+    speed_rpm: float | None,
+    usual: Usual | None = None,
 ) -> Judgement | NotAssessable:
     """Velocity RMS of one axis against the person's limits, or else its machine class.
 
-    axis : that axis's indicators. speed_rpm : measured or nominal, None where not known.
+    axis : that axis's indicators.   speed_rpm : measured or nominal, None where not known.
+    usual : of the velocity from 10 Hz; with it the class's warning is ISO's "baseline and 25 % of B/C".
     Raises UnknownProfile for a machine class that is not on the list.
     """
     own = position.limits.velocity_warning_mm_s, position.limits.velocity_alarm_mm_s
     iso = profile(position.machine_class) if position.machine_class is not None else None
     if iso is None and own == (None, None):
         return NotAssessable("no machine class and no velocity limit is set for this position")
-    feature = "velocity_rms_mm_s"
+    feature = VELOCITY
     if speed_rpm is not None and speed_rpm < SLOW_RPM:
-        if axis.get("velocity_2_rms_mm_s") is not None and (iso is None or iso.slow_band):
-            feature = "velocity_2_rms_mm_s"
+        if axis.get(SLOW_VELOCITY) is not None and (iso is None or iso.slow_band):
+            feature = SLOW_VELOCITY
         elif own == (None, None):
             return NotAssessable(_why_not_slow(speed_rpm, iso))
         else:
             iso = None  # the person's limit is for what is measured; a zone would need the wider band
     value = axis.get(feature)
     if value is None or not isfinite(value):
-        return NotAssessable("no velocity RMS in this capture")
-    zones = (iso.b_c, iso.c_d, f"{iso.standard}, B/C", f"{iso.standard}, C/D") if iso else None
-    return _judge(feature, value, "mm/s", own, zones, iso.zone(value) if iso else None)
+        return NotAssessable(_why_no_velocity(axis))
+    usual = usual if feature == VELOCITY else None
+    found = _judge(feature, value, "mm/s", own, _zones(iso, usual) if iso else None)
+    if isinstance(found, NotAssessable) or iso is None:
+        return found
+    found = replace(found, iso=iso, usual=usual.value if usual else None)
+    if speed_rpm is None and found.verdict == "HEALTHY" and own == (None, None):
+        return _if_it_is_not_slow(found, iso, axis.get(SLOW_VELOCITY))
+    return found
+
+
+def _zones(iso: Profile, usual: Usual | None) -> tuple[float, float, str, str]:
+    """Warning and alarm of a class, and where each is from."""
+    alarm = f"{iso.standard}, C/D"
+    if usual is None:
+        return iso.b_c, iso.c_d, f"{iso.standard}, B/C", alarm
+    warning = iso.warning(usual)
+    if warning == HIGHEST_WARNING * iso.b_c:
+        rule = HIGHEST_RULE
+    else:
+        rule = BASELINE_RULE if warning == usual.value + SIGNIFICANT * iso.b_c else UNSTEADY_RULE
+    return warning, iso.c_d, f"{iso.standard}, {rule}", alarm
+
+
+def _if_it_is_not_slow(found: Judgement, iso: Profile, slow_mm_s: float | None) -> Judgement | NotAssessable:
+    """The judgement, unless the speed, which nobody knows, would decide it."""
+    if not iso.slow_band or slow_mm_s is None or not slow_mm_s >= found.warning:
+        return found
+    return NotAssessable(
+        f"speed unknown: {found.value:.3g} mm/s from 10 Hz, zone {iso.zone(found.value)}, but {slow_mm_s:.3g} mm/s "
+        f"from 2 Hz, zone {iso.zone(slow_mm_s)}, which counts for shafts below {SLOW_RPM:.0f} r/min"
+    )
 
 
 def judge_temperature(value_c: float | None, *, position: Position) -> Judgement | NotAssessable:
@@ -240,7 +361,7 @@ def judge_temperature(value_c: float | None, *, position: Position) -> Judgement
         return NotAssessable("no temperature limit is set for this position")
     if value_c is None or not isfinite(value_c):
         return NotAssessable("no temperature in this capture")
-    return _judge("temperature_c", value_c, "°C", own, None, None)
+    return _judge("temperature_c", value_c, "°C", own, None)
 
 
 def _why_not_slow(speed_rpm: float, iso: Profile | None) -> str:
@@ -249,13 +370,40 @@ def _why_not_slow(speed_rpm: float, iso: Profile | None) -> str:
     return f"{speed_rpm:.0f} r/min: below {SLOW_RPM:.0f} r/min velocity from 2 Hz is needed, and not in this capture"
 
 
+def _why_no_velocity(axis: Mapping[str, float | None]) -> str:
+    """A record that has a level and no velocity was too short or too slowly sampled: its bands tell which."""
+    if axis.get("rms_g") is None:
+        return "no velocity RMS in this capture"
+    short, narrow = axis.get("band_10_50_g") is None, axis.get("band_500_1000_g") is None
+    if narrow:
+        return "band too narrow: velocity from 10 to 1000 Hz needs a sampling rate of 2000 Hz or more"
+    if short:
+        return "band too narrow: velocity from 10 Hz needs a record of 0.1 s or more"
+    return "no velocity RMS in this capture"
+
+
+def table() -> list[tuple[str, ...]]:
+    """Every profile as docs/limits.md lists it: id, standard, machines, A/B, B/C, C/D, from 2 Hz, verified, source."""
+    return [
+        (
+            one.id,
+            one.standard,
+            one.machines,
+            *(f"{boundary:g}" for boundary in one.boundaries),
+            "yes" if one.slow_band else "no",
+            "yes" if one.verified else "no",
+            one.source,
+        )
+        for one in PROFILES.values()
+    ]
+
+
 def _judge(
     feature: str,
     value: float,
     unit: str,
     own: tuple[float | None, float | None],
     zones: tuple[float, float, str, str] | None,
-    zone: str | None,
 ) -> Judgement | NotAssessable:
     warning, alarm, warning_source, alarm_source = zones or (inf, inf, USER, USER)
     if own[0] is not None:
@@ -267,4 +415,4 @@ def _judge(
     if warning <= 0:
         return NotAssessable(f"a limit of {warning:g} {unit}: wanted above 0, for a score is a share of it")
     alarm = max(alarm, warning)  # a warning set above the class's alarm: what reaches it is past both
-    return Judgement(feature, value, unit, warning, alarm, warning_source, alarm_source, zone)
+    return Judgement(feature, value, unit, warning, alarm, warning_source, alarm_source)

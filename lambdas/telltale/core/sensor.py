@@ -38,6 +38,7 @@ REPEATED_SHARE = 0.25
 REPEATED_FROM_COUNTS = 16.0
 REPEATED_GROWTH = 10.0  # times what is usual here; a guess, far from what a change of level explains (below)
 REPEATED_SHARE_BY_NORMAL = 0.05  # a guess: one sample in twenty
+CUT_OFF = 1.5  # times as many samples on the extremes as repeat: noise that is cut off seldom stays there for two
 SAME_LEVEL = 0.5  # repeats go as 1 / RMS: a record this near its usual level has at most twice the usual repeats
 
 # A noise density of 75 ug/rtHz over 10 kHz is 7.5 mg RMS (ST IIS3DWB data sheet): a living MEMS sensor moves counts
@@ -164,13 +165,13 @@ def _flat_line(axis: Axis) -> str | None:
 
 def _dropped_samples(axis: Axis, usual: Mapping[str, float]) -> str | None:
     repeated, rms = _value(axis, "repeated_share"), _value(axis, "rms_g")
-    if repeated is None or not rms:
+    if repeated is None or not rms or _cut_off(axis, repeated):
         return None
     known, level = usual.get("repeated_share"), usual.get("rms_g")
     if known is not None and level is not None and rms >= SAME_LEVEL * level:
         if repeated >= max(REPEATED_GROWTH * known, REPEATED_SHARE_BY_NORMAL):
             return f"{repeated:.1%} of the samples repeat the one before, usual here are {known:.2%}"
-    elif repeated >= REPEATED_SHARE and _counts(axis) >= REPEATED_FROM_COUNTS and not _mostly_clipped(axis):
+    elif repeated >= REPEATED_SHARE and _counts(axis) >= REPEATED_FROM_COUNTS:
         return (
             f"{repeated:.1%} of the samples repeat the one before, a record of this level has "
             f"fewer than {REPEATED_SHARE:.0%}"
@@ -178,10 +179,10 @@ def _dropped_samples(axis: Axis, usual: Mapping[str, float]) -> str | None:
     return None
 
 
-def _mostly_clipped(axis: Axis) -> bool:
-    """What repeats lies on the extremes of a record without peaks: cut off, not held."""
-    crest = _value(axis, "crest")
-    return crest is not None and crest < SINE_CREST and (_value(axis, "clipped_share") or 0.0) >= REPEATED_SHARE
+def _cut_off(axis: Axis, repeated: float) -> bool:
+    """What repeats lies on the extremes: cut off, not held. Held samples repeat wherever they lie."""
+    clipped, crest = _value(axis, "clipped_share") or 0.0, _value(axis, "crest")
+    return clipped >= CUT_OFF * repeated or (crest is not None and crest < SINE_CREST and clipped >= repeated)
 
 
 def _saturation(axis: Axis) -> str | None:
