@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from telltale.core.bearings import CATALOGUE, fault_orders
+from telltale.core.bearings import fault_orders, find
 from telltale.core.plant import OWN_BANDS, UNKNOWN_MACHINE, Bearing, Machine, Position
 
 from cli.arguments import at_least_one, positive
@@ -24,7 +24,9 @@ GEOMETRY = "ELEMENTS,ELEMENT_MM,PITCH_MM[,ANGLE]"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is known of the machine; what is not given comes from the file or the position, or is not known."""
     machine = parser.add_argument_group("the machine")
-    machine.add_argument("--rpm", type=positive, metavar="R/MIN", help="speed of the shaft, where the file is silent")
+    machine.add_argument(
+        "--rpm", type=positive, metavar="R/MIN", help="speed of the shaft; it wins over what the file says"
+    )
     machine.add_argument("--type", choices=TYPES, help="what it is")
     machine.add_argument(
         "--bearing", type=bearing, metavar="NAME", help=f"of the catalogue, such as 6205, or {GEOMETRY}"
@@ -51,19 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def bearing(text: str) -> Bearing:
-    """A bearing by name, by the beginning of one ("6205"), or by its geometry ("9,7.94,39.04")."""
+    """A bearing by its designation ("6205", "SKF 6205-2RS/C3") or by its geometry ("9,7.94,39.04")."""
     if "," in text:
         return _geometry(text)
-    by_lower = {name.lower(): one for name, one in CATALOGUE.items()}
-    if text.lower() in by_lower:
-        return by_lower[text.lower()]
-    begins = [name for name in CATALOGUE if text and re.match(re.escape(text.lower()) + r"\b", name.lower())]
-    if len(begins) == 1:
-        return CATALOGUE[begins[0]]
-    there = (
-        f"one of {', '.join(begins)}" if begins else f"a name of the catalogue{did_you_mean(text or '?', CATALOGUE)}"
-    )
-    raise argparse.ArgumentTypeError(f'found "{text}", wanted {there} or {GEOMETRY}')
+    try:
+        return find(text)
+    except LookupError as error:
+        raise argparse.ArgumentTypeError(f"{error}: {GEOMETRY}") from error
 
 
 def _geometry(text: str) -> Bearing:

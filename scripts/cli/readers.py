@@ -8,6 +8,7 @@ import csv
 import io
 import re
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -30,15 +31,23 @@ class NoRecording(Problem):
     """The file is none of the recordings that can be read."""
 
 
+# What numpy and the zip archive below it raise over damaged bytes.
+DAMAGED = (
+    *(ValueError, EOFError, KeyError, SyntaxError, MemoryError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
+)
+
+
 def arrays(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of an .npz file by name."""
+    raw = path.read_bytes()
     try:
-        with path.open("rb") as file, np.load(file) as data:
-            if isinstance(data, np.ndarray):
-                raise NoRecording(f"{path.name}: found one array without a name (.npy), wanted an archive (.npz)")
+        data = np.load(io.BytesIO(raw))
+        if not isinstance(data, np.ndarray):
             return {name: data[name] for name in data.files}
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError) as error:
+    except DAMAGED as error:
         raise NoRecording(f"{path.name}: damaged, or no archive of arrays: {_one_line(error)}") from error
+    raise NoRecording(f"{path.name}: found one array without a name (.npy), wanted an archive of them (.npz)")
 
 
 def _one_line(error: object) -> str:
@@ -67,14 +76,15 @@ class Layout:
 
 def table(path: Path) -> pa.Table:
     """The columns of a Parquet or CSV file; of a CSV without a header they are called "1", "2", …"""
+    raw = path.read_bytes()
     try:
-        return _csv(path) if path.suffix.lower() == ".csv" else pa.parquet.read_table(path)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        return _csv(path, raw) if path.suffix.lower() == ".csv" else pa.parquet.read_table(pa.BufferReader(raw))
+    except (pa.ArrowException, OSError) as error:  # Arrow calls some of what is wrong with bytes an OSError
         raise NoRecording(f"{path.name}: not a table, or cut off: {_one_line(error)}") from error
 
 
-def _csv(path: Path) -> pa.Table:
-    text = _text(path)
+def _csv(path: Path, raw: bytes) -> pa.Table:
+    text = _text(path, raw)
     if not text.strip():
         raise NoRecording(f"{path.name}: the file is empty, wanted a table")
     layout = csv_layout(text.splitlines()[:SAMPLED_LINES])
@@ -95,8 +105,7 @@ def _csv(path: Path) -> pa.Table:
     )
 
 
-def _text(path: Path) -> str:
-    raw = path.read_bytes()
+def _text(path: Path, raw: bytes) -> str:
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return raw.decode("utf-16", errors="replace")
     for encoding in ENCODINGS:

@@ -180,7 +180,7 @@ def test_a_position_of_the_plant_says_what_the_file_and_the_command_do_not(
     ("arguments", "status", "told"),
     [
         (["--channel", "DF"], 1, 'found no channel "DF"; there are DE, FE'),
-        (["--bearing", "6025"], 2, 'found "6025"'),
+        (["--bearing", "6025"], 2, 'bearing "6025" is not in the catalogue; near it are 6205'),
         (["--bearing", "9,50,39"], 2, "wanted ELEMENTS,ELEMENT_MM,PITCH_MM[,ANGLE]"),
         (["--bearing", "9,7.94"], 2, "wanted ELEMENTS,ELEMENT_MM,PITCH_MM[,ANGLE]"),
         (["--band", "2000-1000"], 2, "wanted two frequencies in Hz such as 2000-8000"),

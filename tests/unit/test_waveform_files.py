@@ -324,6 +324,11 @@ def whole_npz(folder: Path) -> bytes:
     return npz(folder / "whole.npz", x=SINE_G, fs=FS_HZ).read_bytes()
 
 
+def array_file(folder: Path) -> bytes:
+    np.save(folder / "x.npy", SINE_G)
+    return (folder / "x.npy").read_bytes()
+
+
 def raw(name: str, body: Callable[[Path], bytes]) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         (folder / name).write_bytes(body(folder))
@@ -344,6 +349,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a folder": (lambda f: f, "found no ending"),
     "empty npz": (raw("f.npz", lambda f: b""), "f.npz: damaged, or no archive"),
     "cut npz": (raw("f.npz", lambda f: whole_npz(f)[:5000]), "f.npz: damaged, or no archive"),
+    "npy called npz": (raw("f.npz", lambda f: array_file(f)), "found one array without a name (.npy)"),
     "npz of words": (lambda f: npz(f / "f.npz", a=np.array(["a", "b"])), "found the arrays a, wanted samples"),
     "npz of objects": (lambda f: npz(f / "f.npz", a=np.array([{}, {}])), "f.npz: damaged, or no archive"),
     "npz without a rate": (
@@ -403,6 +409,36 @@ def test_a_file_that_cannot_be_read_says_in_a_line_what_is_wrong(kind: str, tmp_
 
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", ["npz", "wav", "csv", "parquet"])
+@given(st.data())
+def test_damaged_bytes_are_a_recording_or_a_line_of_why_not(
+    ending: str, tmp_path_factory: Any, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    columns = {"t_s": T_S[:100], "x_g": SINE_G[:100]}
+    makers: dict[str, Callable[[Path], Path]] = {
+        "npz": lambda f: npz(f / "f.npz", x=SINE_G[:100], fs=FS_HZ),
+        "wav": lambda f: wav(f / "f.wav", np.zeros((100, 1), "<i2")),
+        "csv": csv_file("t_s,x_g", list(columns.values())),
+        "parquet": parquet_file(**columns),
+    }
+    path = makers[ending](folder)
+    whole = bytearray(path.read_bytes())
+    for place, value in data.draw(st.dictionaries(st.integers(0, len(whole) - 1), st.integers(0, 255))).items():
+        whole[place] = value
+    path.write_bytes(bytes(whole[: data.draw(st.integers(0, len(whole)) | st.just(len(whole)))]))
+
+    told, records = "", list[Record]()
+    try:
+        records = read(path, Options())
+    except Problem as problem:
+        told = str(problem)
+
+    assert records or told.startswith(path.name)
+    assert "\n" not in told
+    assert all(np.isfinite(wave.samples).all() for record in records for wave in record.channels.values())
 
 
 @given(hnp.arrays(np.int32, st.integers(1, 40), elements=st.integers(-(2**23), 2**23 - 1)))
