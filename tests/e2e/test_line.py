@@ -75,6 +75,41 @@ def test_the_case_shows_limit_margin_and_samples_behind_it(line: Telltale) -> No
     assert f"{case['order_ref']}" in shown
 
 
+def test_the_case_names_the_failing_part_and_says_why(line: Telltale) -> None:
+    [case] = line.status()["cases"]
+
+    shown = json.loads(line.say("cases", "show", case["pk"], "--json"))
+
+    assert shown["fault"] == "BEARING_OUTER_RACE"
+    diagnosis = shown["evidence"]["diagnosis"]
+    [found] = [finding for finding in diagnosis["findings"] if finding["fault"] == shown["fault"]]
+    assert diagnosis["confidence"] >= 0.5
+    assert found["supports"]
+    assert "Diagnosis: bearing, outer race" in line.say("orders", "show", case["order_ref"])
+
+
+@pytest.mark.parametrize("form", ["svg", "png"])
+def test_the_case_has_a_picture_of_what_was_seen(line: Telltale, tmp_path: Path, form: str) -> None:
+    [case] = line.status()["cases"]
+    file = tmp_path / f"seen.{form}"
+
+    line.say("cases", "show", case["pk"], "--picture", str(file))
+
+    body = file.read_bytes()
+    assert body.startswith(b"\x89PNG" if form == "png" else b"<svg")
+    assert form == "png" or b"BPFO" in body
+
+
+def test_healthy_machines_are_diagnosed_on_the_rota_and_found_so(line: Telltale) -> None:
+    line.commit()
+
+    rows = line.query("select position, trigger, fault from diagnoses")
+
+    assert {row["fault"] for row in rows if row["trigger"] == "case"} == {"BEARING_OUTER_RACE"}
+    assert len({row["position"] for row in rows if row["trigger"] == "rota"}) > 1
+    assert {row["fault"] for row in rows if row["position"] != FAILING} == {None}
+
+
 def test_a_capture_in_three_messages_is_stored_axis_by_axis_as_it_comes(line: Telltale) -> None:
     t_ms = now_ms()
     samples = np.arange(26_667, dtype=np.int16)
