@@ -35,6 +35,7 @@ from telltale.core.diagnosis import diagnose
 from telltale.core.features import STANDARD_GRAVITY_M_S2, axes_features
 from telltale.core.findings import CANNOT_TELL, FAULTS, NO_FAULT_FOUND, SENSOR_FAULT, Diagnosis, Finding
 from telltale.core.plant import Machine
+from telltale.core.schema import FEATURES
 
 from cli import machine, waveforms
 from cli.deployment import current
@@ -54,15 +55,29 @@ VERDICTS = {
     NO_FAULT_FOUND: ("no fault found", "green"),
     SENSOR_FAULT: ("sensor fault", "magenta"),
 }
+# Forces of inertia, and acceleration with them, grow with the square of the speed, as for the reference of core.rolling;
+# velocity is acceleration over speed, displacement that over speed again.
+GROWTH: Mapping[str | None, int] = {"g": 2, "g/√Hz": 2, "mm/s": 1}
+STILL = {"mean_g", "drift_g", "count_g"}  # of the sensor, whatever the speed
+UNITS = {column.name: column.unit for column in FEATURES if column.name not in STILL}
 NO_LEVELS = "its levels are not known, so that whatever rests on mm/s or g means nothing"
 
 
 @dataclass(frozen=True)
 class Healthy:
-    """What a healthy recording of the machine says is normal there, by axis."""
+    """What a healthy recording of the machine says is normal there, by axis, and the speed that is for, if for one."""
 
     normal: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     reference: Mapping[str, rolling.Reference] = field(default_factory=dict)
+    rpm: float | None = None
+
+    def normal_at(self, rpm: float | None) -> Mapping[str, Mapping[str, float]]:
+        """What is normal at another speed: levels grow with it as in GROWTH, ratios do not."""
+        faster = 1.0 if rpm is None or self.rpm is None else rpm / self.rpm
+        return {
+            axis: {name: value * faster ** GROWTH.get(UNITS.get(name), 0) for name, value in row.items()}
+            for axis, row in self.normal.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -131,7 +146,7 @@ def diagnosed(record: Record, of: Machine, speed: tuple[float | None, str], heal
         machine=of,
         speed_hz=None if rpm is None else rpm / 60,
         speed_source=SOURCES[who],
-        normal=healthy.normal or None,
+        normal=healthy.normal_at(rpm) or None,
         reference=healthy.reference or None,
     )
     return Diagnosed(record, of, speed, found)
@@ -152,7 +167,7 @@ def _healthy(records: list[Record], known: machine.Known) -> Healthy:
         wave.axis: {name: value for name, value in row.items() if value is not None}
         for wave, row in zip(waves, rows, strict=True)
     }
-    return Healthy(normal, references)
+    return Healthy(normal, references, rpm)
 
 
 def _g(wave: Waveform) -> Any:

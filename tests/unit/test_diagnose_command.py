@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from cli import __main__ as command
 from cli.deployment import ROOT
-from cli.diagnose import COLUMNS, finite
+from cli.diagnose import COLUMNS, Healthy, finite
 from numpy.typing import NDArray
 from telltale.core import rolling
 from telltale.core.bearings import CATALOGUE, fault_orders
@@ -142,6 +142,15 @@ def test_a_healthy_recording_says_what_is_normal(
         reference={"x": rolling.reference(healthy.samples, fs_hz=FS_HZ, speed_hz=RPM / 60)},
     )
     assert json.loads(out)["diagnosis"] == plain(said.as_dict())
+
+
+def test_what_is_normal_grows_with_the_speed() -> None:
+    row = {"rms_g": 1.0, "velocity_rms_mm_s": 1.0, "displacement_rms_um": 1.0, "crest": 3.0, "count_g": 0.001}
+
+    faster = Healthy({"x": row}, rpm=800).normal_at(1200)["x"]
+
+    assert faster == pytest.approx(row | {"rms_g": 2.25, "velocity_rms_mm_s": 1.5})
+    assert Healthy({"x": row}).normal_at(1200) == Healthy({"x": row}, rpm=800).normal_at(None) == {"x": row}
 
 
 def test_a_reference_without_the_channel_is_refused(
