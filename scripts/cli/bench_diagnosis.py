@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from telltale.core import rolling
-from telltale.core.bearings import CATALOGUE, FaultOrders, fault_orders
+from telltale.core.bearings import FaultOrders, fault_orders, find
 from telltale.core.plant import Bearing
 
 from cli.problem import Problem
@@ -177,12 +177,12 @@ def bearing_of(text: str) -> Bearing | None:
     geometry = GEOMETRY.search(text)
     if geometry is not None:
         return Bearing(int(geometry[1]), float(geometry[2]), float(geometry[3]))  # only ratios count: any unit will do
-    words = text.split()
-    designation = words[0] if words else ""
-    if designation in CATALOGUE:
-        return CATALOGUE[designation]
-    basic = designation.split("-")[0]  # what follows tells seals and clearance, not geometry
-    return next((bearing for name, bearing in CATALOGUE.items() if basic and name.split("-")[0] == basic), None)
+    for designation in (text, text.partition(" ")[0]):
+        try:
+            return find(designation)
+        except LookupError:
+            pass
+    return None
 
 
 # Judging
