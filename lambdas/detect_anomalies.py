@@ -53,6 +53,9 @@ def _count(receipt: Receipt) -> None:
         change = effect["change"]
         metrics.add_metric(f"Cases{change['change'].capitalize()}", MetricUnit.Count, 1)
         log.info("case %s", change["change"], extra={"case_id": change["case_id"], "position": effect["position"]})
+        if "diagnosis" in change["evidence"]:
+            made = "verdict" in change["evidence"]["diagnosis"]
+            metrics.add_metric("CasesDiagnosed" if made else "CasesNotDiagnosed", MetricUnit.Count, 1)
 
 
 @cache

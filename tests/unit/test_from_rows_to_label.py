@@ -4,7 +4,7 @@ import base64
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import detect_anomalies
@@ -13,19 +13,25 @@ import pyarrow.parquet as pq
 import pytest
 import stale_sensors
 import work_orders
+from telltale.adapters import wire
 from telltale.adapters.cases import Cases
 from telltale.adapters.cmms.logbook import Logbook
 from telltale.adapters.cmms.port import Status
 from telltale.adapters.ledger import Ledger, Stage
 from telltale.adapters.registry import Registry
+from telltale.core.capture import Capture
 from telltale.core.closure import closure
+from telltale.core.plant import Limits
 
 from tests.aws_line import POSITION, START_MS, Aws, aws, plant, records
 from tests.contracts.cmms_server import Cmms as Server
 from tests.contracts.cmms_server import serving
+from tests.unit.test_cases_are_diagnosed import PUMP as DIAGNOSED
+from tests.unit.test_cases_are_diagnosed import shaking
 from tests.unit.test_detection import HEALTHY_THEN_BAD
 
 HOUR = 3_600_000
+PUMP = replace(DIAGNOSED, limits=Limits(velocity_warning_mm_s=0.5, velocity_alarm_mm_s=1.0))
 FOUND = closure(failure_mode="imbalance", failure_cause="wear", action_taken="adjust", note="fan blade")
 ENVIRONMENT = {
     "LAKE_BUCKET": "lake",
@@ -184,6 +190,34 @@ def test_what_a_sensor_sends_is_what_detection_judges(works: Plant) -> None:
     [entry] = works.logbook.entries()
     assert entry.request.position == POSITION
     assert "9" in entry.request.title
+
+
+def test_a_failing_bearing_is_named_from_its_waveforms_in_the_order_with_a_picture(
+    works: Plant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the sensor's samples to what the technician reads, through every function."""
+    Registry(works.aws.dynamodb, "registry").put(PUMP)
+
+    works.captures([json.loads(wire.encode_json(shaken(n))) for n in range(4)])
+    works.rows(works.acts())
+    works.queue()
+
+    [case] = works.cases.all()
+    assert (case.change.change, case.change.fault) == ("opened", "BEARING_OUTER_RACE")
+    [entry] = works.logbook.entries()
+    assert "bearing, outer race" in entry.request.title
+    assert "Diagnosis: bearing, outer race, " in entry.request.description
+    assert "Check next: lubrication" in entry.request.description
+    drawn = works.aws.s3.get_object(Bucket="lake", Key=case.change.evidence["picture"])["Body"].read()
+    assert b"BPFO" in drawn
+    assert '"CasesDiagnosed"' in capsys.readouterr().out
+
+
+def shaken(n: int) -> Capture:
+    """What the pump's sensor measures in the n-th hour."""
+    t_ms = START_MS + n * HOUR
+    waves = tuple(shaking(axis) for axis in "xyz")
+    return Capture(f"s-1@{t_ms}", "xyzs", "s-1", t_ms, waveforms=waves, velocity_rms_mm_s={}, speed_rpm=1480.0)
 
 
 def test_a_lost_event_loses_nothing(works: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
