@@ -51,6 +51,9 @@ def picture(now: Overview, *, before: Overview | None = None) -> RenderableType:
     parts: list[RenderableType] = [_counts(now, before), _positions(now)]
     if now.silent:
         parts.append(Text("silent: " + ", ".join(now.silent), style="yellow"))
+    faulty = [f"{item['pk']}: {item['sensor_fault']}" for item in now.positions if "sensor_fault" in item]
+    if faulty:
+        parts.append(Text("sensor fault: " + "; ".join(faulty), style="yellow"))
     open_cases = [case for case in now.cases if case["change"] != "resolved"]
     parts += [_case(case) for case in open_cases[-CASES_SHOWN:]]
     return Group(*parts)

@@ -121,6 +121,25 @@ def test_a_lasting_alarm_becomes_one_case_an_event_and_a_state(line: Line) -> No
     assert "State Changed" in kinds
 
 
+def test_a_faulty_sensor_is_told_once_and_again_when_it_is_sound(line: Line) -> None:
+    def felt(n: int, clipped_share: float) -> bytes:
+        health = {"rms_g": 1.0, "crest": 3.0, "repeated_share": 0.0, "clipped_share": clipped_share}
+        return row(n, 9.0, axes={"x": {**health, "velocity_rms_mm_s": 9.0}})
+
+    bad, good = [felt(n, 0.4) for n in range(6)], [felt(n, 0.0) for n in range(6, 9)]
+    line.feed(bad)
+    state = line.aws.dynamodb.get_item(TableName="states", Key={"pk": {"S": POSITION}})["Item"]
+    line.feed([*bad, *good], first=7)
+
+    assert list(line.cases.all()) == []
+    assert state["sensor_fault"]["S"] == "saturation on x"
+    told = sorted((one for one in line.aws.heard() if one["kind"].startswith("Sensor ")), key=lambda one: one["t_ms"])
+    assert [event["kind"] for event in told] == ["Sensor Faulty", "Sensor Recovered"]
+    [fault] = told[0]["faults"]
+    assert (told[0]["sensor"], fault["axis"], fault["kind"]) == ("s-1", "x", "SATURATION")
+    assert "40.0% of the samples" in fault["reason"]
+
+
 def test_every_row_leaves_verdicts_that_name_their_limit_or_why_there_is_none(line: Line) -> None:
     line.feed(HEALTHY_THEN_BAD)
 

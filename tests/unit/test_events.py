@@ -16,6 +16,7 @@ from telltale.core.closure import ACTIONS_TAKEN, FAILURE_CAUSES, FAILURE_MODES
 from telltale.core.detect import CaseChange
 from telltale.core.errors import Reason, RetryLater
 from telltale.core.findings import FAULTS, VERDICTS
+from telltale.core.sensor import KINDS
 
 EVENTS = Path(__file__).resolve().parents[2] / "docs" / "events"
 SCHEMAS = [json.loads(path.read_text()) for path in EVENTS.glob("*.schema.json")]
@@ -58,6 +59,14 @@ EXAMPLES = [
         "Sensor Stale", "s-1", position=POSITION, gateway="g-1", last_received_ms=1, interval_s=3600
     ),
     events.sensor_presence("Sensor Back", "s-1", position=POSITION, gateway=None, last_received_ms=9, interval_s=60),
+    events.sensor_health(
+        "Sensor Faulty",
+        "s-1",
+        position=POSITION,
+        t_ms=1,
+        faults=[{"axis": "x", "kind": "SATURATION", "reason": "saturation: 20 %"}],
+    ),
+    events.sensor_health("Sensor Recovered", "s-1", position=POSITION, t_ms=9),
     events.gateway_presence("Gateway Disconnected", "g-1", site="plant", sensors=["s-1"], last_received_ms=1),
     events.gateway_presence("Gateway Connected", "g-1", site="plant", sensors=["s-1"], last_received_ms=9),
 ]
@@ -102,6 +111,8 @@ def test_the_documented_lists_are_the_ones_the_code_knows() -> None:
     assert tuple(codes["action_taken"]["enum"]) == ACTIONS_TAKEN
     assert tuple(by_title["A case changed"]["fault"]["enum"]) == tuple(FAULTS)
     assert tuple(by_title["A case changed"]["diagnosis"]["properties"]["verdict"]["enum"]) == VERDICTS
+    [faults] = [one["faults"]["items"]["properties"] for one in by_title.values() if "faults" in one]
+    assert tuple(faults["kind"]["enum"]) == tuple(KINDS)
     assert by_title["A record was quarantined"]["reason"]["enum"] == [reason.value for reason in Reason]
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 from telltale import VERSION
 from telltale.adapters import parquet, pictures
 from telltale.adapters.cases import Cases
-from telltale.adapters.events import Event, Events, capture_rejected, case_changed, state_changed
+from telltale.adapters.events import Event, Events, capture_rejected, case_changed, sensor_health, state_changed
 from telltale.adapters.examiner import Examined, Examiner
 from telltale.adapters.feature_stream import Message, decode
 from telltale.adapters.kinesis import Record
@@ -26,7 +26,9 @@ from telltale.core.closure import closure_from
 from telltale.core.detect import CaseChange, Control, Row, State, Verdict
 from telltale.core.errors import Reason, Rejected
 from telltale.core.findings import Diagnosis
+from telltale.core.judgement import SENSOR
 from telltale.core.plant import Position
+from telltale.core.sensor import KINDS
 from telltale.core.settings import settings_of
 
 TABLES = (schema.VERDICTS, schema.DIAGNOSES, schema.CASES, schema.LABELS, schema.QUARANTINE)
@@ -181,6 +183,7 @@ class Bench:
         if isinstance(message.item, Row):
             known = known.heard(message.item, message.gateway)
             self._keep_verdicts(message.item, position, verdicts)
+            self._events += _sensor_health(position, before.state, state, message.item, verdicts)
             seen = Seen(message, message.item, position, before.state)
             if changes:
                 changes = [self._explained(change, seen) for change in changes]
@@ -279,6 +282,22 @@ def _state_changed(position: Position, before: State, after: State, t_ms: int) -
     return state_changed(position.id, before.state, after.state, t_ms=t_ms, case_id=case.case_id if case else None)
 
 
+def _sensor_health(
+    position: Position, before: State, after: State, row: Row, verdicts: Sequence[Verdict]
+) -> list[Event]:
+    """The event of a sensor that became faulty, or is sound again on all axes; mostly none."""
+    if bool(before.sensor_faults) == bool(after.sensor_faults):
+        return []
+    reasons = {verdict.channel: verdict.reason or "" for verdict in verdicts if verdict.rule == SENSOR}
+    faults = [
+        {"axis": axis, "kind": kind, "reason": reasons[axis]}
+        for axis, kind in after.sensor_faults.items()
+        if axis in reasons
+    ]
+    kind = "Sensor Faulty" if after.sensor_faults else "Sensor Recovered"
+    return [sensor_health(kind, row.sensor, position=position.id, t_ms=row.t_ms, faults=faults)]
+
+
 def _write(position: str, known: Known, rev: int, batch_id: str) -> StateWrite:
     return StateWrite(
         position=position,
@@ -290,6 +309,7 @@ def _write(position: str, known: Known, rev: int, batch_id: str) -> StateWrite:
         sensor=known.sensor,
         gateway=known.gateway,
         batch=batch_id,
+        sensor_fault=", ".join(f"{KINDS[kind]} on {axis}" for axis, kind in known.state.sensor_faults.items()) or None,
     )
 
 

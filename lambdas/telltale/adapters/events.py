@@ -125,6 +125,21 @@ def state_changed(position: str, previous: str, state: str, *, t_ms: int, case_i
     )
 
 
+def sensor_health(
+    kind: str, sensor: str, *, position: str, t_ms: int, faults: Sequence[Mapping[str, str]] = ()
+) -> Event:
+    """Sensor Faulty, with the `axis`, `kind` and `reason` of each fault, or Sensor Recovered; of the row at `t_ms`."""
+    return _event(
+        kind,
+        f"{sensor}@{t_ms}:{kind}",
+        sensor=sensor,
+        position=position,
+        site=position.split("/")[0],
+        t_ms=t_ms,
+        faults=[dict(fault) for fault in faults] or None,
+    )
+
+
 def capture_rejected(
     quarantine_id: str,
     *,

@@ -39,7 +39,7 @@ class Held:
 
 @dataclass(frozen=True)
 class StateWrite:
-    """The next item of one position, made by batch `batch`."""
+    """The next item of one position, made by batch `batch`. `sensor_fault` : in words; None: its sensor is sound."""
 
     position: str
     rev: int
@@ -50,6 +50,7 @@ class StateWrite:
     sensor: str | None
     gateway: str | None
     batch: str
+    sensor_fault: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "core": base64.b64encode(self.core).decode()}
@@ -113,6 +114,7 @@ def _item(write: StateWrite) -> Any:
         "sensor": write.sensor,
         "gateway": write.gateway,
         "batch": write.batch,
+        "sensor_fault": write.sensor_fault,
     }
     numbers = {"rev": write.rev, "last_t_ms": write.last_t_ms, "last_received_ms": write.last_received_ms}
     return {
