@@ -55,7 +55,7 @@ VERDICTS = {
     NO_FAULT_FOUND: ("no fault found", "green"),
     SENSOR_FAULT: ("sensor fault", "magenta"),
 }
-# Forces of inertia, and acceleration with them, grow with the square of the speed (core.rolling takes its reference so);
+# Forces of inertia, and acceleration with them, grow with the square of the speed, as core.rolling takes its reference;
 # velocity is acceleration over speed, displacement that over speed again.
 GROWTH: Mapping[str | None, int] = {"g": 2, "g/√Hz": 2, "mm/s": 1}
 STILL = {"mean_g", "drift_g", "count_g"}  # of the sensor, whatever the speed
