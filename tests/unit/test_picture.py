@@ -193,6 +193,38 @@ def test_a_line_that_was_not_calculated_is_shown_under_the_name_it_was_given() -
     assert "hump" in texts(drawn(waveform(running()), found))
 
 
+def test_a_gear_mesh_is_shown_from_near_enough_to_name_its_sidebands() -> None:
+    gearbox = Machine("Gearbox", teeth=23)
+    mesh = 23 * SPEED_HZ
+    found = [line(f"mesh{k:+d}×", "velocity", mesh + k * SPEED_HZ, amplitude=2.0 if k else 3.0) for k in range(-2, 3)]
+
+    drawing = drawn(waveform(running()), diagnosis("GEAR_WEAR", *found), machine=gearbox)
+
+    assert len(bars_x(drawing)) == 5
+    assert {f"mesh {mesh:.1f} Hz", "–2×", "–1×", "+1×", "+2×"} <= set(texts(drawing))
+
+
+def test_a_rolling_element_strikes_at_twice_its_own_speed() -> None:
+    strikes = 2 * fault_orders(BEARING).bsf * SPEED_HZ
+    found = diagnosis("BEARING_ROLLING_ELEMENT", line("rolling element 1×", "envelope", strikes))
+
+    said = texts(drawn(waveform(struck(hz=strikes)), found))
+
+    assert {f"2×BSF {strikes:.1f} Hz", f"1/2×BSF = {1000 / strikes:.2f} ms"} <= set(said)
+
+
+def test_the_lines_of_a_bearing_do_not_speak_for_another_fault() -> None:
+    found = diagnosis("CAVITATION", line("outer race 1×", "envelope", BPFO_HZ))
+
+    assert bars_x(drawn(waveform(running()), found)) == []
+
+
+def test_a_confidence_of_nothing_is_not_said() -> None:
+    said = texts(drawn(waveform(running()), replace(diagnosis(CANNOT_TELL), confidence=0.0)))
+
+    assert not any("confidence" in text for text in said)
+
+
 def test_lines_close_to_each_other_are_told_apart_by_their_names() -> None:
     found = diagnosis("ELECTRICAL", line("2× mains", "velocity", 100.0), speed_hz=49.8)
 

@@ -66,7 +66,7 @@ ORDERS_SHOWN = 10  # of the shaft: rotor faults show in the first ten (ISO 13373
 TURNS_SHOWN = 8  # of the shaft in the waveform: enough to count impacts and to see them swell and fade (a guess)
 SECONDS_SHOWN = 0.25  # of it where no speed is known: 8 turns at 1920 r/min
 SIDEBANDS_SHOWN = 6  # on either side of a gear mesh whose sidebands would run together otherwise (a guess)
-DISTINCT_PX = 9.0  # from one sideband to the next, to be seen as lines
+DISTINCT_PX = 40.0  # from one sideband to the next, to be seen as lines and named
 SHORTEST = 64  # samples below which no spectrum is drawn (a guess)
 FEWEST = 8  # points that a spectrum has at least (a guess)
 ENVELOPE_TOP_HZ = 500.0  # of its spectrum, where nothing is known of the machine (a guess)
@@ -215,7 +215,9 @@ def _described(diagnosis: Diagnosis, marks: Sequence[Mark]) -> str:
 
 
 def _sure(diagnosis: Diagnosis) -> str:
-    return f"confidence {diagnosis.confidence:.0%}" if isfinite(diagnosis.confidence) else ""
+    """How sure; nothing where nothing is known."""
+    known = isfinite(diagnosis.confidence) and diagnosis.confidence > 0
+    return f"confidence {diagnosis.confidence:.0%}" if known else ""
 
 
 def _head(diagnosis: Diagnosis, title: str, facts: str) -> tuple[list[Shape], float]:
@@ -269,8 +271,11 @@ def _legend(panels: Iterable[Panel], y: float) -> list[Shape]:
 def _supporting(diagnosis: Diagnosis, axis: str, kind: str) -> list[Line]:
     """The lines of one kind of spectrum that the verdict rests on: of its finding, in this axis, clear of the noise.
 
-    A finding also names lines that speak for it by being small: harmonics of an imbalance. These are left out.
+    A finding also names lines that speak for it by being small: harmonics of an imbalance, a bearing's lines where it
+    cavitates. These are left out.
     """
+    if kind == "envelope" and not diagnosis.verdict.startswith("BEARING"):
+        return []
     found = [
         line
         for finding in diagnosis.findings
@@ -300,7 +305,7 @@ def _place(marks: Sequence[Mark], line: Line) -> Mark:
     """The calculated place of a line: of its name, else the most important near it, else a new one."""
     reach = MATCH.get(line.spectrum, 0.0) * line.hz
     near = [mark for mark in marks if abs(mark.x - line.hz) <= reach]
-    own = line.name.replace(" ", "")
+    own = line.name.replace(" ", "")  # "2× mains" is our "2×mains"
     best = sorted(near, key=lambda mark: (mark.label.replace(" ", "") != own, mark.rank, abs(mark.x - line.hz)))
     return best[0] if best else Mark(line.hz, drawing.one_line(line.name))
 
@@ -355,8 +360,9 @@ def _bearing_marks(record: _Record, diagnosis: Diagnosis, machine: Machine) -> l
     for name, order in zip(("BPFO", "BPFI", "BSF", "FTF"), orders, strict=True):
         count = 2 if name == "BSF" else 1
         count = count if name != named else 3 * count
+        strikes = 2 if name == "BSF" else 1
         marks += [
-            Mark(k * order * speed, f"{k}×{name}".removeprefix("1×"), (0 if k == 1 else 1) if name == named else 2)
+            Mark(k * order * speed, f"{k}×{name}".removeprefix("1×"), min(1, abs(k - strikes)) if name == named else 2)
             for k in range(1, count + 1)
         ]
     return shaft + marks + _bearing_sidebands(named, orders, speed)
@@ -458,22 +464,26 @@ def _spectrum_panel(record: _Record, diagnosis: Diagnosis, machine: Machine) -> 
         return Panel("Spectrum", missing=record.problem)
     if high or (acceleration and not velocity):
         return _acceleration_panel(record, machine, acceleration, high=high)
-    return _velocity_panel(record, machine, velocity)
+    return _velocity_panel(record, machine, velocity, gear=diagnosis.verdict == "GEAR_WEAR")
 
 
-def _velocity_panel(record: _Record, machine: Machine, lines: Sequence[Line]) -> Panel:
+def _velocity_panel(record: _Record, machine: Machine, lines: Sequence[Line], *, gear: bool) -> Panel:
     places = _shaft_marks(record.speed_hz, machine)
     slow = record.speed_hz is not None and record.speed_hz < SLOW_SHAFT_HZ
     low = SLOW_FROM_HZ if slow else FROM_HZ
     wanted = [1.1 * mark.x for mark in places if mark.rank <= 2] + [1.1 * line.hz for line in lines]
     wanted += [(ORDERS_SHOWN + 0.5) * record.speed_hz if record.speed_hz else VELOCITY_TOP_HZ]
     top = min(max(wanted), VELOCITY_TOP_HZ, record.fs_hz / 2)
+    begin = 0.0
+    if gear and lines:
+        begin, top = _around(lines, record.speed_hz, record.fs_hz / 2)
+        places = _mesh_marks(record.speed_hz, machine)
     hz, peak = spectrum.amplitude(record.x, fs_hz=record.fs_hz)
     inside = (hz >= low) & (hz <= top)
     if np.count_nonzero(inside) < FEWEST:
         return Panel("Velocity spectrum", missing=_too_short(hz[1], top))
     velocity = peak[inside] / sqrt(2) * spectrum.MM_S2_PER_G / (2 * pi * hz[inside])
-    return _spectral("Velocity spectrum", "mm/s", hz[inside], velocity, (0.0, top), _emphasised(places, lines))
+    return _spectral("Velocity spectrum", "mm/s", hz[inside], velocity, (begin, top), _emphasised(places, lines))
 
 
 def _acceleration_panel(record: _Record, machine: Machine, lines: Sequence[Line], *, high: bool) -> Panel:

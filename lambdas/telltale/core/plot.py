@@ -27,7 +27,7 @@ INK, CURVE, GREY, GRID, STRONG = "#000000", "#222222", "#555555", "#dddddd", "#d
 CURVE_STEP = 1.5  # pixels from one point of a curve to the next, where it has more: the width of its line
 MARK_ROWS = 2  # of names above a plot
 SAME_PLACE = 1.5  # pixels within which two marks are one
-AIR = 4.0  # between names
+AIR = 7.0  # between names; half of it between a name and a line that leads to another
 MINOR = 4  # the rank from which a mark is only a companion of another
 
 
@@ -276,7 +276,7 @@ def _places(mark: Mark, others: Sequence[float], axes: Axes) -> list[tuple[float
 
     def cost(place: tuple[float, int]) -> tuple[bool, float, bool]:
         middle, row = place
-        ambiguous = row == 0 and any(abs(x - middle) < half + AIR for x in others)
+        ambiguous = row == 0 and any(abs(x - middle) < half + AIR / 2 for x in others)
         return ambiguous, abs(middle - axes.at_x(mark.x)), (row == 0) == high
 
     shifted = (axes.at_x(mark.x) + shift * half for shift in (0.0, -0.5, 0.5, -0.9, 0.9))
@@ -297,7 +297,8 @@ def _label_boxes(mark: Mark, middle: float, row: int, axes: Axes) -> tuple[Box, 
 
 
 def _meet(a: Box, b: Box) -> bool:
-    return a[0] - AIR < b[2] and b[0] - AIR < a[2] and a[1] < b[3] and b[1] < a[3]
+    air = AIR if a[0] < a[2] and b[0] < b[2] else AIR / 2
+    return a[0] - air < b[2] and b[0] - air < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _name(mark: Mark, middle: float, row: int, axes: Axes) -> tuple[Shape, Shape]:
