@@ -16,6 +16,7 @@ from telltale.core.plot import (
     Mark,
     Panel,
     drawn,
+    level_ticks,
     nice_step,
     nice_ticks,
     short,
@@ -64,6 +65,17 @@ def test_ticks_lie_inside_and_are_evenly_spaced(spans: float, span: float, most:
     assert all(low - 1e-6 * span <= tick <= low + span * (1 + 1e-6) for tick in ticks)
     steps = [b - a for a, b in pairwise(ticks)]
     assert steps == pytest.approx(steps[:1] * len(steps), rel=1e-6)
+
+
+@given(st.floats(1e-9, 1e9), st.booleans(), st.integers(2, 12))
+def test_a_level_can_be_read_however_few_ticks_there_may_be(high: float, signed: bool, most: int) -> None:
+    ticks = level_ticks(-high if signed else 0.0, high, most=most)
+
+    assert len(ticks) <= most + 1
+    assert 0.0 in ticks
+    assert max(ticks) >= 0.4 * high
+    assert max(ticks) <= high * (1 + 1e-6)
+    assert min(ticks) == (-max(ticks) if signed else 0.0)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ MARGIN = 20.0
 LEFT, RIGHT = 92.0, WIDTH - MARGIN  # of every plot
 SMALL, NORMAL = 18.0, 20.0  # font sizes
 HEADING, ROW, TICK_ROW = 30.0, 23.0, 29.0  # heights
+TICK_EVERY = 36.0  # pixels: twice the height of a number
 TALLEST = 300.0  # of a panel: where others are missing, the sheet is shorter
 
 # Of Okabe and Ito's palette, whose colours every kind of colour blindness can tell apart.
@@ -148,6 +149,16 @@ def nice_ticks(low: float, high: float, *, most: int) -> list[float]:
     return [k * step for k in range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)]
 
 
+def level_ticks(low: float, high: float, *, most: int) -> list[float]:
+    """Round numbers in [low, high], of which 0 is one and low is 0 or -high; another at least, however few may be."""
+    ticks = nice_ticks(low, high, most=most)
+    if len(ticks) >= (3 if low < 0 else 2):
+        return ticks
+    power = 10.0 ** floor(log10(high) + 1e-9)
+    largest = floor(high / power + 1e-9) * power
+    return [-largest, 0.0, largest] if low < 0 else [0.0, largest]
+
+
 def tick_texts(ticks: Sequence[float]) -> list[str]:
     """The ticks as text, all with as many decimals as their distance asks for."""
     step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
@@ -179,7 +190,7 @@ def _range(panel: Panel) -> tuple[float, float]:
 
 def _y_axis(axes: Axes) -> Iterator[Shape]:
     left, top, right, bottom = axes.box
-    ticks = nice_ticks(*axes.y, most=max(2, int((bottom - top) / 36)))
+    ticks = level_ticks(*axes.y, most=max(2, int((bottom - top) / TICK_EVERY)))
     for tick, text in zip(ticks, tick_texts(ticks), strict=True):
         y = axes.at_y(tick)
         yield Polyline(((left, y), (right, y)), GRID)
