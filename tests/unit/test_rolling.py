@@ -137,12 +137,14 @@ def test_noise_is_called_a_race_in_one_record_of_a_hundred_at_most_however_short
     assert sum(call in ("OR", "IR") for call in calls) <= 2
 
 
-def test_few_bins_of_noise_are_no_race() -> None:
-    """600 samples: noise modulates bands of 75 bins by up to 0.5."""
-    records = (noise(0.1, seed=seed)[:600] for seed in range(200))
-    calls = [rolling.evidence(x, fs_hz=FS_HZ, speed_hz=200.0, orders=ORDERS).call for x in records]
+def test_a_depth_that_few_bins_of_noise_reach_is_not_enough() -> None:
+    """400 samples: noise in bands of 50 bins modulates by what would be enough in a long record."""
+    records = (noise(0.1, seed=seed)[:400] for seed in range(200))
+    found = [rolling.evidence(x, fs_hz=FS_HZ, speed_hz=260.0, orders=ORDERS).combs.values() for x in records]
+    told = [comb for combs in found for comb in combs if not comb.unresolved]
 
-    assert sum(call in ("OR", "IR") for call in calls) <= 2
+    assert max(comb.depth for comb in told) > rolling.DEPTH
+    assert max(comb.margin for comb in told) < 1
 
 
 @pytest.mark.parametrize("orders", [[1.0], [5.0], [1.0, 2.0, 3.0]], ids=str)
