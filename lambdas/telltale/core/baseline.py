@@ -7,7 +7,7 @@ References are indicators that are not judged: what is usual for them is learned
 diagnosis and sensor health to compare with. Five bytes each.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, isfinite, log
 from statistics import median
@@ -47,6 +47,8 @@ REFERENCES: Mapping[str, str] = {
     "repeated_share": "",
     "mean_g": "g",
 }
+KNOWN = (*INDICATORS, *REFERENCES)
+_PLACES = {name: place for place, name in enumerate(KNOWN)}
 OFFSETS = ("mean_g",)  # of either sign: learned as they are, not in logarithms
 MOST_REFERENCE_ROWS = 255  # rows a reference can count; a layout constant of the packed state
 REFERENCE_STEP = 0.7  # ln units: no single row counts for more than a doubling. A guess
@@ -175,7 +177,7 @@ def learn(baseline: Sequence[Normal], axis: Mapping[str, float | None], *, setti
 def refer(references: References, axis: Mapping[str, float | None], *, settings: Settings) -> References:
     """The references after one healthy row. After the warm-up they stay: what may drift is judged elsewhere."""
     wanted = _reference_rows(settings)
-    if all(usual.rows >= wanted for usual in references):
+    if min(rows for _, rows in references) >= wanted:
         return references
     return tuple(
         usual if usual.rows >= wanted else _refer(usual, name, axis.get(name))
@@ -183,22 +185,28 @@ def refer(references: References, axis: Mapping[str, float | None], *, settings:
     )
 
 
-def normals(baseline: Sequence[Normal], references: References, *, settings: Settings) -> dict[str, float]:
-    """What is usual here for each indicator and reference whose warm-up is over, in its unit."""
-    found = {
-        name: exp(min(normal.location, LARGEST_LN))
-        for name, normal in zip(INDICATORS, baseline, strict=True)
-        if normal.rows >= settings.warmup
-    }
-    for name, usual in zip(REFERENCES, references, strict=True):
-        if usual.rows >= _reference_rows(settings):
-            found[name] = usual.level if name in OFFSETS else exp(min(usual.level, LARGEST_LN))
+def normals(
+    baseline: Sequence[Normal], references: References, *, settings: Settings, names: Iterable[str] = KNOWN
+) -> dict[str, float]:
+    """What is usual here for each of `names` whose warm-up is over, in its unit."""
+    found = {}
+    wanted = _reference_rows(settings)
+    for name in names:
+        place = _PLACES[name]
+        if place < len(INDICATORS):
+            normal = baseline[place]
+            if normal.rows >= settings.warmup:
+                found[name] = exp(min(normal.location, LARGEST_LN))
+        else:
+            usual = references[place - len(INDICATORS)]
+            if usual.rows >= wanted:
+                found[name] = usual.level if name in OFFSETS else exp(min(usual.level, LARGEST_LN))
     return found
 
 
 def steadiness(baseline: Sequence[Normal], name: str, *, settings: Settings) -> tuple[float, float] | None:
     """What is usual for an indicator, and how far it goes by itself (`sigmas` spreads); None while it is learned."""
-    normal = dict(zip(INDICATORS, baseline, strict=True))[name]
+    normal = baseline[_PLACES[name]]
     if normal.rows < settings.warmup:
         return None
     reach = normal.location + settings.sigmas * max(normal.spread, SMALLEST_SPREAD)

@@ -150,7 +150,8 @@ def _for_this_band(channel: Channel, axis: Mapping[str, float | None]) -> Channe
 
 def _sensor_fault(name: str, channel: Channel, frame: _Frame) -> SensorFault | None:
     """What is wrong with the sensor of one axis; the plainest if there are several."""
-    usual = _normals(channel, frame.settings) if frame.settings.sensor_normal else {}
+    names = sensor.COMPARED if frame.settings.sensor_normal else ()
+    usual = baseline.normals(channel.baseline, channel.references, settings=frame.settings, names=names)
     speed_hz = None if frame.speed_rpm is None else frame.speed_rpm / 60
     found = sensor.axis_faults(name, frame.axis(name), normal=usual, speed_hz=speed_hz)
     found += tuple(fault for fault in frame.axis_map if fault.axis == name)
@@ -171,7 +172,7 @@ def _judge_sensor(name: str, channel: Channel, fault: SensorFault | None, frame:
     watch = channel.sensor
     if verdict in ("SENSOR_FAULT", "HEALTHY"):
         watch = sensor.watched(watch, fault.kind if fault else None, settings=frame.settings)
-        channel = replace(channel, sensor=watch)
+        channel = channel if watch == channel.sensor else replace(channel, sensor=watch)
     return channel, Finding(
         Verdict(name, SENSOR, verdict, watch.level, reason=reason, samples=len(watch.faulty) or None)
     )
@@ -226,7 +227,7 @@ def _by_limit(
         reason=found.reason + _why_quiet(monitor),
         samples=len(monitor.scores),
     )
-    return monitor, Finding(verdict, found.detail())
+    return monitor, Finding(verdict, found.detail() if monitor.alerts else {})
 
 
 def _by_baseline(

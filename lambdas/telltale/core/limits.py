@@ -6,7 +6,7 @@ Once it is known what is usual on an axis, its warning follows ISO's rule for it
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any, NamedTuple
 
@@ -322,11 +322,8 @@ def judge_velocity(
     if value is None or not isfinite(value):
         return NotAssessable(_why_no_velocity(axis))
     usual = usual if feature == VELOCITY else None
-    found = _judge(feature, value, "mm/s", own, _zones(iso, usual) if iso else None)
-    if isinstance(found, NotAssessable) or iso is None:
-        return found
-    found = replace(found, iso=iso, usual=usual.value if usual else None)
-    if speed_rpm is None and found.verdict == "HEALTHY" and own == (None, None):
+    found = _judge(feature, value, "mm/s", own, iso, usual)
+    if isinstance(found, Judgement) and iso is not None and speed_rpm is None and own == (None, None):
         return _if_it_is_not_slow(found, iso, axis.get(SLOW_VELOCITY))
     return found
 
@@ -346,7 +343,7 @@ def _zones(iso: Profile, usual: Usual | None) -> tuple[float, float, str, str]:
 
 def _if_it_is_not_slow(found: Judgement, iso: Profile, slow_mm_s: float | None) -> Judgement | NotAssessable:
     """The judgement, unless the speed, which nobody knows, would decide it."""
-    if not iso.slow_band or slow_mm_s is None or not slow_mm_s >= found.warning:
+    if not iso.slow_band or slow_mm_s is None or not found.value < found.warning <= slow_mm_s:
         return found
     return NotAssessable(
         f"speed unknown: {found.value:.3g} mm/s from 10 Hz, zone {iso.zone(found.value)}, but {slow_mm_s:.3g} mm/s "
@@ -361,7 +358,7 @@ def judge_temperature(value_c: float | None, *, position: Position) -> Judgement
         return NotAssessable("no temperature limit is set for this position")
     if value_c is None or not isfinite(value_c):
         return NotAssessable("no temperature in this capture")
-    return _judge("temperature_c", value_c, "°C", own, None)
+    return _judge("temperature_c", value_c, "°C", own)
 
 
 def _why_not_slow(speed_rpm: float, iso: Profile | None) -> str:
@@ -403,9 +400,10 @@ def _judge(
     value: float,
     unit: str,
     own: tuple[float | None, float | None],
-    zones: tuple[float, float, str, str] | None,
+    iso: Profile | None = None,
+    usual: Usual | None = None,
 ) -> Judgement | NotAssessable:
-    warning, alarm, warning_source, alarm_source = zones or (inf, inf, USER, USER)
+    warning, alarm, warning_source, alarm_source = _zones(iso, usual) if iso else (inf, inf, USER, USER)
     if own[0] is not None:
         warning, warning_source = own[0], USER
     if own[1] is not None:
@@ -415,4 +413,5 @@ def _judge(
     if warning <= 0:
         return NotAssessable(f"a limit of {warning:g} {unit}: wanted above 0, for a score is a share of it")
     alarm = max(alarm, warning)  # a warning set above the class's alarm: what reaches it is past both
-    return Judgement(feature, value, unit, warning, alarm, warning_source, alarm_source)
+    sources = warning_source, alarm_source
+    return Judgement(feature, value, unit, warning, alarm, *sources, iso=iso, usual=usual.value if usual else None)

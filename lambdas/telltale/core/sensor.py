@@ -66,6 +66,7 @@ LOST_BANDS_ROCKING = 0.7
 ROCKING_MM_S = 1.8
 VELOCITY_STAYS = 0.8  # of the usual velocity: the machine runs as ever
 HIGH_BANDS = ("band_5000_10000_g", "env_rms_g")
+COMPARED = ("mean_g", "rms_g", "repeated_share", "velocity_rms_mm_s", *HIGH_BANDS)  # with what is usual here
 
 GRAVITY_G = (0.85, 1.15)  # the length of the offset vector of a sensor that measures DC: 1 g, and offsets of 0.1 g
 CARRIES_GRAVITY_G = 0.8  # an axis within 37 degrees of plumb
