@@ -1,12 +1,13 @@
 -- Worst positions now
 -- One row per position: the worst of its latest judgements of the last seven days, worst position first.
--- The score is the deviation as a share of the limit: at 1 the value is on the limit.
+-- The score is the deviation as a share of the limit: at 1 the value is on the limit. Of the machine only: a sensor's
+-- health is in faulty_sensors.
 WITH latest AS (
     SELECT
         *,
         row_number() OVER (PARTITION BY position, channel, rule ORDER BY t DESC) AS age
     FROM verdicts
-    WHERE t >= current_timestamp - interval '7' day
+    WHERE t >= current_timestamp - interval '7' day AND rule <> 'sensor'
 ),
 graded AS (
     SELECT

@@ -82,6 +82,7 @@ def test_worst_positions_come_first_each_by_its_worst_latest_judgement() -> None
         verdict("p/bad", 1 * HOUR, persistent="WARNING", score=2.0),
         verdict("p/bad", 1 * HOUR, channel="temperature", persistent="ALARM", score=1.2, value=96.0, limit=80.0),
         verdict("p/off", 1 * HOUR, verdict="MACHINE_OFF", persistent="UNKNOWN"),
+        verdict("p/off", 1 * HOUR, rule="sensor"),  # sound, and says nothing of the machine
         verdict("p/long_ago", 8 * DAY, persistent="ALARM", score=9.0),
     ]
 
@@ -92,6 +93,26 @@ def test_worst_positions_come_first_each_by_its_worst_latest_judgement() -> None
         ("p/recovered", "HEALTHY", "x", 0.3, None, None),
         ("p/off", "UNKNOWN", "x", None, None, None),
     ]
+
+
+def test_a_faulty_sensor_shows_since_when_and_one_that_recovered_does_not() -> None:
+    def health(position: str, age: timedelta, persistent: str, channel: str = "x") -> Row:
+        return verdict(position, age, rule="sensor", persistent=persistent, channel=channel, reason=f"{channel} {age}")
+
+    verdicts = [
+        health("p/1", 5 * HOUR, "SENSOR_FAULT"),
+        health("p/1", 4 * HOUR, "HEALTHY"),
+        health("p/1", 3 * HOUR, "SENSOR_FAULT"),
+        health("p/1", 1 * HOUR, "SENSOR_FAULT"),
+        health("p/1", 1 * HOUR, "HEALTHY", channel="y"),
+        health("p/2", 2 * HOUR, "SENSOR_FAULT"),
+        health("p/2", 1 * HOUR, "HEALTHY"),
+        verdict("p/3", 1 * HOUR, persistent="ALARM"),
+    ]
+
+    rows = ask("faulty_sensors", verdicts=verdicts)
+
+    assert picked(rows, "position", "channel", "since", "reason") == [("p/1", "x", NOW - 3 * HOUR, "x 1:00:00")]
 
 
 def test_the_trend_shows_the_worst_position_of_the_week_with_each_values_limit() -> None:
