@@ -136,6 +136,46 @@ def test_it_is_told_to_those_who_cannot_see_it() -> None:
     assert f"BPFO at {BPFO_HZ:.1f} Hz, 2×BPFO at {2 * BPFO_HZ:.1f} Hz" in drawing.description
 
 
+# Levels
+
+BIN_HZ = FS_HZ / N
+
+
+def highest(drawing: Drawing, panel: int) -> float:
+    """The highest point of the curve of a panel, read from the numbers beside it."""
+    curve = [s for s in drawing.shapes if isinstance(s, Polyline) and s.color == "#222222"][panel]
+    upper, lower = min(y for _, y in curve.points), max(y for _, y in curve.points)
+    numbers = [
+        (shape.y - 0.33 * shape.size, float(shape.text))
+        for shape in drawing.shapes
+        if isinstance(shape, Text) and shape.x == LEFT - 8 and upper - 40 < shape.y < lower + 20
+    ]
+    (y0, v0), (y1, v1) = numbers[:2]
+    return v0 + (upper - y0) / (y1 - y0) * (v1 - v0)
+
+
+def test_a_line_of_2_mm_s_rms_is_as_high_as_2() -> None:
+    hz = 10 * BIN_HZ
+    t = np.arange(N) / FS_HZ
+    x = sqrt(2) * 2 * 2 * pi * hz / 9806.65 * np.sin(2 * pi * hz * t)
+
+    assert highest(drawn(waveform(x), diagnosis(speed_hz=hz)), 1) == pytest.approx(2.0, rel=0.01)
+
+
+def test_a_line_of_half_a_g_rms_is_as_high_as_half() -> None:
+    hz = 1000 * BIN_HZ
+    x = sqrt(2) * 0.5 * np.sin(2 * pi * hz * np.arange(N) / FS_HZ)
+
+    assert highest(drawn(waveform(x), diagnosis("CAVITATION")), 1) == pytest.approx(0.5, rel=0.01)
+
+
+def test_a_carrier_that_swings_by_a_tenth_of_a_g_rms_has_a_line_as_high_in_its_envelope() -> None:
+    swing_hz, t = 30 * BIN_HZ, np.arange(N) / FS_HZ
+    x = (1 + 0.1 * sqrt(2) * np.sin(2 * pi * swing_hz * t)) * np.sin(2 * pi * 1000 * BIN_HZ * t)
+
+    assert highest(drawn(waveform(x), diagnosis()), 2) == pytest.approx(0.1, rel=0.02)
+
+
 # What is marked
 
 
@@ -146,6 +186,17 @@ def test_lines_that_support_the_verdict_are_thick_and_stand_where_they_were_foun
     expected = [LEFT + k * BPFO_HZ / top_hz * (RIGHT - LEFT) for k in (1, 2, 3)]
     assert bars_x(drawing) == pytest.approx(expected, abs=1.0)
     assert {f"BPFO {BPFO_HZ:.1f} Hz", "2×BPFO", "3×BPFO"} <= set(texts(drawing))
+
+
+def test_a_line_that_slipped_stands_where_it_was_found() -> None:
+    found_hz = 0.985 * BPFO_HZ
+    found = diagnosis("BEARING_OUTER_RACE", line("outer race 1×", "envelope", found_hz))
+
+    drawing = drawn(waveform(struck(n=65_536, hz=found_hz)), found)
+
+    top_hz = 1.08 * 3 * BPFO_HZ
+    assert bars_x(drawing) == pytest.approx([LEFT + found_hz / top_hz * (RIGHT - LEFT)], abs=1.0)
+    assert f"BPFO {found_hz:.1f} Hz" in texts(drawing)
 
 
 def test_places_of_other_faults_are_marked_but_not_emphasised() -> None:
@@ -258,6 +309,10 @@ def test_the_trend_ends_with_this_capture_and_shows_its_limit() -> None:
     dashed = [s for s in drawing.shapes if isinstance(s, Polyline) and s.dash and s.color == STRONG]
     assert len(dashed) == 1
     assert {"–30", "0 days", "limit"} <= set(texts(drawing))
+
+
+def test_a_trend_that_comes_in_disorder_is_put_in_order() -> None:
+    assert drawn(waveform(running()), diagnosis(), trend=TREND[::-1]) == drawn(waveform(running()), diagnosis())
 
 
 # What cannot be drawn
