@@ -111,6 +111,18 @@ def test_a_spectrum_goes_into_the_array_that_is_given() -> None:
 
 
 @pytest.mark.usefixtures("either")
+def test_a_complex_spectrum_may_take_the_place_of_its_record() -> None:
+    z = noise(6, 64).astype(np.complex64)
+    there, back = fft.fft(z), fft.ifft(z)
+
+    np.testing.assert_array_equal(fft.fft(z.copy(), out=np.empty_like(z)), there)
+    for transform, wanted in ((fft.fft, there), (fft.ifft, back)):
+        place = z.copy()
+        assert transform(place, out=place) is place
+        np.testing.assert_array_equal(place, wanted)
+
+
+@pytest.mark.usefixtures("either")
 @pytest.mark.parametrize("rows", [0, 1, 3, 4, 5, 17])
 def test_a_row_does_not_depend_on_how_many_are_beside_it(rows: int) -> None:
     x = noise(17, 4096)

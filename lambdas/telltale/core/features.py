@@ -72,8 +72,11 @@ FLOOR_SPAN = 0.5  # the noise floor of a line is the median over its frequency +
 FLOOR_POINTS = 64  # taken at this many places (in short records several fall on one bin)
 HANN_LINE_POWER = 1.5  # power of a line summed over its Hann lobe, relative to its centre
 
-# Rows are taken together so that what one step leaves in the caches is there for the next (measured: README of ADR 9).
-CHUNK_SAMPLES = 200_000  # the passes over samples
+# Rows are taken together so that what one step leaves in the caches is there for the next (sizes: measured).
+REGISTER = 8  # float32 that a vector register of 256 bits holds: the FFT takes that many records at once, or half
+CACHE_LINE = 64  # bytes
+BYTE = 255  # the largest number in a byte
+CHUNK_SAMPLES = 300_000  # the passes over samples
 BATCH_SAMPLES = 1_300_000  # the steps after them, which are short
 
 _LINES = FaultOrders._fields
@@ -99,9 +102,9 @@ class _Known(NamedTuple):
 
 
 class _Spectra(NamedTuple):
-    """Powers of a batch, squared real and imaginary parts side by side, and what makes them mean squares."""
+    """Power spectra of a batch, shape (rows, n // 2 + 1), and the factor that makes their sums mean squares."""
 
-    parts: Array  # (rows, 2 (n // 2 + 1))
+    power: Array
     factor: float
     n: int
     fs_hz: float
@@ -164,7 +167,7 @@ def features(
     )
     found = np.full((len(_NAMES), len(speed)), np.nan)
     rows, scale = samples.reshape(len(speed), n), _each(scale_g, shape)
-    for part in _parts(len(rows), BATCH_SAMPLES // n) if n >= 2 else ():
+    for part in _parts(len(rows), _rows(BATCH_SAMPLES, n)) if n >= 2 else ():
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # these give NaN, as promised
             indicators = _indicators(rows[part], fs_hz, known.of(part))
         for values, name in zip(found, _NAMES, strict=True):
@@ -259,39 +262,101 @@ def _parts(rows: int, step: int) -> Iterator[slice]:
 
 def _indicators(rows: Array, fs_hz: float, known: _Known) -> dict[str, Array]:
     """Every indicator of (rows, n) samples, each of shape (rows,), levels in counts."""
-    sums, spectra, envelope = _passes(rows, fs_hz, known)
+    count, n = rows.shape
+    room = _take_room(count, n, np.result_type(rows.dtype, np.float32))
+    spectra, envelope = _passes(rows, fs_hz, known, room)
     bands = _band_indicators(spectra, known)
-    return (
-        _time_indicators(sums, rows.shape[-1], fs_hz)
+    found = (
+        _time_indicators(dict(zip(_SUMS, room.sums[:, :count], strict=True)), n, fs_hz)
         | bands
         | _shape_indicators(spectra)
         | _order_indicators(spectra, known, bands["velocity_rms_mm_s"])
         | envelope
-        | {"count_g": np.full(len(rows), 1.0 if rows.dtype.kind in "iu" else np.nan)}
+        | {"count_g": np.full(count, 1.0 if rows.dtype.kind in "iu" else np.nan)}
     )
+    _free[:] = [room] if n <= BATCH_SAMPLES else []
+    return found
 
 
-def _passes(rows: Array, fs_hz: float, known: _Known) -> tuple[dict[str, Array], _Spectra, dict[str, Array]]:
-    """What takes the time: the passes over all samples, the FFT, and the envelope of its band."""
-    n = rows.shape[-1]
-    work = np.result_type(rows.dtype, np.float32)
-    window, spectrum = _hann(n, work), np.empty((len(rows), n // 2 + 1), np.result_type(work, np.complex64))
-    sums = []
-    for part in _parts(len(rows), CHUNK_SAMPLES // n):
-        x, of_part = _sums(rows[part], work)
-        sums.append(of_part)
+def _passes(rows: Array, fs_hz: float, known: _Known, room: "_Room") -> tuple[_Spectra, dict[str, Array]]:
+    """What takes the time: the passes over all samples, the FFT, and the envelope of its band. Sums are in `room`."""
+    count, n = rows.shape
+    work = room.x.dtype
+    window, envelopes = _hann(n, work), list(_envelopes(known.envelope_band_hz, n, fs_hz, work))
+    for part in _parts(count, len(room.x)):
+        here = slice(part.stop - part.start)
+        x = room.x[here]
+        _sum(room.sums[:, part], rows[part], x, room.scratch[here], room.masks[:, here])
         x *= window
-        fft.rfft(x, out=spectrum[part])
-    envelope = _envelope_indicators(spectrum, n, fs_hz, known)
-    spectra = _Spectra(_squared(spectrum), 2 / (n * float(window @ window)), n, fs_hz)
-    return {name: np.concatenate([of_part[name] for of_part in sums]) for name in sums[0]}, spectra, envelope
+        spectrum = fft.rfft(x, out=room.spectrum[here])
+        for envelope in envelopes:
+            envelope.take(spectrum, part)
+        _power(spectrum, room.power[part])
+    spectra = _Spectra(room.power[:count], 2 / (n * float(window @ window)), n, fs_hz)
+    return spectra, _envelope_indicators(envelopes, known.defects_hz * (n / fs_hz))
 
 
-def _squared(values: Array) -> Array:
-    """Real and imaginary parts side by side, squared, in the place of the complex values."""
-    parts: Array = values.view(values.real.dtype)
+class _Room(NamedTuple):
+    """Working memory of one batch of up to so many records of one length: nothing in it outlives the batch.
+
+    `scratch`, `masks` and `spectrum` are the same memory, which is used for one after the other: what is small stays in
+    the caches.
+    """
+
+    x: Array  # (chunk, n)
+    scratch: Array  # (chunk, n)
+    masks: Array  # (4, chunk, _tallied(n)), bools
+    spectrum: Array  # (chunk, n // 2 + 1)
+    power: Array  # (batch, n // 2 + 1)
+    sums: Array  # (len(_SUMS), batch)
+
+    @staticmethod
+    def of(count: int, n: int, work: np.dtype[Any]) -> "_Room":
+        chunk, batch, half = min(count, _rows(CHUNK_SAMPLES, n)), count, n // 2 + 1
+        # Rows a power of two apart would fall on the same lines of a cache: the pitch is an odd number of lines.
+        pitch = (-(-n * work.itemsize // CACHE_LINE) | 1) * CACHE_LINE // work.itemsize
+        masks = (4, chunk, _tallied(n))
+        shared = np.empty(max(chunk * (pitch + 2) * work.itemsize, int(np.prod(masks))), np.uint8)
+        return _Room(
+            x=np.empty((chunk, pitch), work)[:, :n],
+            scratch=_carved(shared, (chunk, pitch), work)[:, :n],
+            masks=_carved(shared, masks, np.dtype(np.bool_)),
+            spectrum=_carved(shared, (chunk, half), np.result_type(work, np.complex64)),
+            power=np.empty((batch, half), work),
+            sums=np.empty((len(_SUMS), batch)),
+        )
+
+
+def _carved(memory: Array, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
+    """An array in the first bytes of `memory`."""
+    return memory[: int(np.prod(shape)) * kind.itemsize].view(kind).reshape(shape)
+
+
+# The memory of the last batch, if nobody uses it: fresh memory would cost as many page faults as the FFT takes time.
+# Whoever takes it empties the list, which one thread can do at a time.
+_free: list[_Room] = []
+
+
+def _take_room(count: int, n: int, work: np.dtype[Any]) -> _Room:
+    try:
+        room = _free.pop()
+    except IndexError:
+        return _Room.of(count, n, work)
+    fits = room.x.dtype == work and room.x.shape[1] == n and len(room.power) >= count
+    return room if fits else _Room.of(count, n, work)
+
+
+def _rows(samples: int, n: int) -> int:
+    """How many records of n samples make at most so many samples, at least one; full vector registers if it can be."""
+    count = samples // n
+    return max(1, count if count < REGISTER else count // REGISTER * REGISTER)
+
+
+def _power(values: Array, out: Array) -> None:
+    """Puts the squares of the magnitudes into `out`, and spoils the values."""
+    parts = values.view(out.dtype)
     parts *= parts
-    return parts
+    np.add(parts[:, ::2], parts[:, 1::2], out=out)
 
 
 @lru_cache(maxsize=16)
@@ -316,59 +381,84 @@ def _wide(values: Array) -> Array:
 # --- Time domain
 
 
-def _sums(rows: Array, work: np.dtype[Any]) -> tuple[Array, dict[str, Array]]:
-    """The rows without their mean, exactly 0 where a row is constant, and what the time indicators are made of.
+_SUMS = (
+    "low", "high", "mean", "left", "m2", "m3", "m4", "abs", "root", "first", "last", "crossings", "repeated", "extreme",
+)  # fmt: skip
 
+
+def _sum(sums: Array, rows: Array, x: Array, scratch: Array, masks: Array) -> None:
+    """Puts the rows without their mean into `x`, exactly 0 where a row is constant, and what they add up to in `sums`.
+
+    sums : (len(_SUMS), rows).   scratch : of the shape of x.
+    masks : four of (rows, _tallied(n)) bools, may be where scratch is.
     The mean of a float32 row is right to 1e-7 of its offset only. What it leaves is found in a second sum, where the
     offset is gone, and `_time_indicators` accounts for it.
     """
     n = rows.shape[-1]
-    ones, quarter = _ones(n, work), n // 4
-    low, high = rows.min(axis=-1), rows.max(axis=-1)
+    ones, quarter = _ones(n, x.dtype), n // 4
+    low, high, mean, left, m2, m3, m4, rectified, root, first, last = sums[:-3]
+    counts = sums[-3:]
+    low[:], high[:] = rows.min(axis=-1), rows.max(axis=-1)
+    np.copyto(x, rows)
+    middle = np.vecdot(x, ones) / x.dtype.type(n)
+    x -= middle[:, None]
     still = low == high
-    x = rows.astype(work)
-    mean = np.vecdot(x, ones) / work.type(n)
-    x -= mean[:, None]
-    x[still] = 0
-    left = _wide(np.vecdot(x, ones)) / n
-    powers = x * x
-    sums = {
-        "still": still,
-        "low": _wide(low),
-        "high": _wide(high),
-        "mean": np.where(still, low, _wide(mean) + left),
-        "left": left,
-        "m2": _wide(np.vecdot(x, x)) / n,
-        "m3": _wide(np.vecdot(powers, x)) / n,
-        "m4": _wide(np.vecdot(powers, powers)) / n,
-        "first": _wide(np.vecdot(x[:, :quarter], ones[:quarter])) / quarter if quarter else np.full(len(x), np.nan),
-        "last": _wide(np.vecdot(x[:, n - quarter :], ones[:quarter])) / quarter if quarter else np.full(len(x), np.nan),
-    }
-    np.abs(x, out=powers)
-    sums["abs"] = _wide(np.vecdot(powers, ones)) / n
-    np.sqrt(powers, out=powers)
-    sums["root"] = _wide(np.vecdot(powers, ones)) / n
-    above = x > 0
-    sums["crossings"] = _count(above[:, 1:] != above[:, :-1])
-    sums["repeated"] = _count(rows[:, 1:] == rows[:, :-1])
-    sums["extreme"] = np.where(still, n, _count(rows == low[:, None]) + _count(rows == high[:, None]))
-    return x, sums
+    if still.any():
+        x[still] = 0
+    first[:] = np.vecdot(x[:, :quarter], ones[:quarter])
+    last[:] = np.vecdot(x[:, n - quarter :], ones[:quarter])
+    left[:] = np.vecdot(x[:, quarter : n - quarter], ones[2 * quarter :])
+    left += first
+    left += last
+    left /= n
+    np.add(middle, left, out=mean)
+    mean[still] = low[still]
+    m2[:] = np.vecdot(x, x)
+    np.multiply(x, x, out=scratch)
+    m3[:] = np.vecdot(scratch, x)
+    m4[:] = np.vecdot(scratch, scratch)
+    np.abs(x, out=scratch)
+    rectified[:] = np.vecdot(scratch, ones)
+    np.sqrt(scratch, out=scratch)
+    root[:] = np.vecdot(scratch, ones)
+    masks[:, :, n:], masks[:2, :, 0] = False, False
+    crossing, repeated, extreme, above = masks[:, :, :n]
+    np.equal(rows, low[:, None].astype(rows.dtype), out=extreme)
+    np.equal(rows, high[:, None].astype(rows.dtype), out=above)
+    extreme |= above
+    np.equal(rows[:, 1:], rows[:, :-1], out=repeated[:, 1:])
+    np.greater(x, 0, out=above)
+    np.not_equal(above[:, 1:], above[:, :-1], out=crossing[:, 1:])
+    counts[:] = _tally(masks[:3])
 
 
-def _count(true: Array) -> Array:
-    """How many are true in each row, float64. Eight to a byte and eight bytes to a word: six times faster than sum."""
-    packed = np.packbits(true, axis=-1)
-    words = packed.view(np.uint64) if packed.shape[-1] % 8 == 0 else packed
-    return _wide(np.bitwise_count(words).sum(axis=-1))
+def _tallied(n: int) -> int:
+    """The least number of bools from `n` on that `_tally` can count."""
+    words = -(-n // 8)
+    stretches = -(-words // BYTE)
+    return 8 * stretches * -(-words // stretches)
+
+
+def _tally(true: Array) -> Array:
+    """How many are true along the last axis, of length `_tallied(n)`.
+
+    Eight bools are added at once, as the bytes of a word, in stretches short enough for none to carry over: four times
+    as fast as adding bools.
+    """
+    words = true.view(np.uint64)
+    stretches = -(-words.shape[-1] // BYTE)
+    sums = np.add.reduce(words.reshape(*words.shape[:-1], stretches, -1), axis=-1)
+    return sums.view(np.uint8).sum(axis=-1)
 
 
 def _time_indicators(sums: dict[str, Array], n: int, fs_hz: float) -> dict[str, Array]:
-    left = sums["left"]
-    m2 = np.maximum(sums["m2"] - left**2, 0)
-    m3 = sums["m3"] - 3 * left * sums["m2"] + 2 * left**3
-    m4 = sums["m4"] - 4 * left * sums["m3"] + 6 * left**2 * sums["m2"] - 3 * left**4
-    rms = np.sqrt(m2)
-    peak = np.where(sums["still"], 0, np.maximum(sums["high"] - sums["mean"], sums["mean"] - sums["low"]))
+    left, rectified = sums["left"], sums["abs"] / n
+    s2, s3, s4 = sums["m2"] / n, sums["m3"] / n, sums["m4"] / n
+    m2 = np.maximum(s2 - left**2, 0)
+    m3 = s3 - 3 * left * s2 + 2 * left**3
+    m4 = s4 - 4 * left * s3 + 6 * left**2 * s2 - 3 * left**4
+    rms, peak = np.sqrt(m2), np.maximum(sums["high"] - sums["mean"], sums["mean"] - sums["low"])
+    quarter = n // 4
     return {
         "mean_g": sums["mean"],
         "rms_g": rms,
@@ -377,13 +467,13 @@ def _time_indicators(sums: dict[str, Array], n: int, fs_hz: float) -> dict[str, 
         "crest": peak / rms,
         "kurtosis": m4 / m2**2,
         "skewness": m3 / m2**1.5,
-        "shape_factor": rms / sums["abs"],
-        "impulse_factor": peak / sums["abs"],
-        "clearance_factor": peak / sums["root"] ** 2,
+        "shape_factor": rms / rectified,
+        "impulse_factor": peak / rectified,
+        "clearance_factor": peak / (sums["root"] / n) ** 2,
         "zero_crossings_hz": sums["crossings"] * (fs_hz / (n - 1)),
         "clipped_share": sums["extreme"] / n,
         "repeated_share": sums["repeated"] / (n - 1),
-        "drift_g": sums["last"] - sums["first"],
+        "drift_g": (sums["last"] - sums["first"]) / (quarter if quarter else np.nan),
     }
 
 
@@ -398,7 +488,7 @@ def _band_indicators(spectra: _Spectra, known: _Known) -> dict[str, Array]:
     for low, high in pairwise(BAND_EDGES_HZ):
         found[f"band_{low}_{high}_g"] = _level(spectra, low, high, _acceleration)
     for number in range(OWN_BANDS):
-        values = np.full(len(spectra.parts), np.nan)
+        values = np.full(len(spectra.power), np.nan)
         if number < known.bands_hz.shape[1]:
             for low, high, rows in _groups(known.bands_hz[:, number]):
                 values[rows] = _level(spectra, low, high, _acceleration, rows)
@@ -409,28 +499,28 @@ def _band_indicators(spectra: _Spectra, known: _Known) -> dict[str, Array]:
 def _level(spectra: _Spectra, low: float, high: float, weights: Any, rows: Any = slice(None)) -> Array:
     """Root of the weighted power of the bins in [low, high) Hz; NaN where the band is not assessable."""
     bins = _bins(spectra.bin_hz, spectra.fs_hz, low, high)
-    parts = spectra.parts[rows]
+    power = spectra.power[rows]
     if bins is None:
-        return np.full(len(parts), np.nan)
-    weight = weights(bins.start, bins.stop, spectra.bin_hz, parts.dtype)
-    return np.sqrt(_wide(np.vecdot(parts[:, 2 * bins.start : 2 * bins.stop], weight)) * spectra.factor)
+        return np.full(len(power), np.nan)
+    weight = weights(bins.start, bins.stop, spectra.bin_hz, power.dtype)
+    return np.sqrt(_wide(np.vecdot(power[:, bins], weight)) * spectra.factor)
 
 
 def _acceleration(start: int, stop: int, bin_hz: float, work: np.dtype[Any]) -> Array:
-    return _ones(2 * (stop - start), work)
+    return _ones(stop - start, work)
 
 
 @lru_cache(maxsize=16)
 def _velocity(start: int, stop: int, bin_hz: float, work: np.dtype[Any]) -> Array:
     """Squares of mm/s in each bin per g: its acceleration divided by 2 pi f."""
-    omega = 2 * np.pi * bin_hz * np.arange(start, stop).repeat(2)
+    omega = 2 * np.pi * bin_hz * np.arange(start, stop)
     return _fixed(((1e3 * STANDARD_GRAVITY_M_S2 / omega) ** 2).astype(work))
 
 
 @lru_cache(maxsize=16)
 def _displacement(start: int, stop: int, bin_hz: float, work: np.dtype[Any]) -> Array:
     """Squares of µm in each bin per g: its acceleration divided by (2 pi f)^2."""
-    omega = 2 * np.pi * bin_hz * np.arange(start, stop).repeat(2)
+    omega = 2 * np.pi * bin_hz * np.arange(start, stop)
     return _fixed(((1e6 * STANDARD_GRAVITY_M_S2 / omega**2) ** 2).astype(work))
 
 
@@ -456,19 +546,18 @@ def _groups(bands_hz: Array) -> Iterator[tuple[float, float, Any]]:
 
 def _shape_indicators(spectra: _Spectra) -> dict[str, Array]:
     """Where the power lies and how it is spread, over all bins between 0 and fs / 2, or whole blocks of them."""
-    parts, top = spectra.parts, spectra.top
-    blocks = (top - 1) // BLOCK_BINS
-    between = parts[:, 2 : 2 * top]
-    total = _wide(np.vecdot(between, _ones(between.shape[-1], parts.dtype)))
-    found = {"spectral_centroid_hz": _wide(np.vecdot(between, _numbers(top, parts.dtype))) / total * spectra.bin_hz}
+    power = spectra.power[:, 1 : spectra.top]
+    count, work = len(power), power.dtype
+    blocks = (spectra.top - 1) // BLOCK_BINS
+    total, moment = (np.vecdot(power, weight) for weight in (_ones(power.shape[1], work), _numbers(spectra.top, work)))
+    found = {"spectral_centroid_hz": _wide(moment) / total * spectra.bin_hz}
     if blocks < 2:
-        return found | dict.fromkeys(("spectral_entropy", "noise_floor_g_rthz"), np.full(len(parts), np.nan))
-    width = 2 * BLOCK_BINS
-    power = between[:, : blocks * width].reshape(len(parts), blocks, width) @ _ones(width, parts.dtype)
-    share = power / np.vecdot(power, _ones(blocks, parts.dtype))[:, None]
-    logarithm = np.log(np.maximum(share, np.finfo(parts.dtype).tiny))  # 0 ln 0 is 0
-    power.sort(axis=-1)
-    middle = (_wide(power[:, (blocks - 1) // 2]) + _wide(power[:, blocks // 2])) / 2
+        return found | dict.fromkeys(("spectral_entropy", "noise_floor_g_rthz"), np.full(count, np.nan))
+    block = power[:, : blocks * BLOCK_BINS].reshape(count, blocks, BLOCK_BINS) @ _ones(BLOCK_BINS, work)
+    share = block / np.vecdot(block, _ones(blocks, work))[:, None]
+    logarithm = np.log(np.maximum(share, np.finfo(work).tiny))  # 0 ln 0 is 0
+    block.sort(axis=-1)
+    middle = (_wide(block[:, (blocks - 1) // 2]) + block[:, blocks // 2]) / 2
     return found | {
         "spectral_entropy": -_wide(np.vecdot(share, logarithm)) / np.log(blocks),
         "noise_floor_g_rthz": np.sqrt(middle / BLOCK_BINS * spectra.factor / spectra.bin_hz),
@@ -477,7 +566,7 @@ def _shape_indicators(spectra: _Spectra) -> dict[str, Array]:
 
 @lru_cache(maxsize=16)
 def _numbers(top: int, work: np.dtype[Any]) -> Array:
-    return _fixed(np.arange(1, top).repeat(2).astype(work))
+    return _fixed(np.arange(1, top).astype(work))
 
 
 # --- Lines of shaft, blades, teeth and mains
@@ -538,36 +627,29 @@ def _sidebands(spectra: _Spectra, mesh: Array, teeth: Array) -> Array:
 def _found(spectra: _Spectra, centre: Array, reach: Array, clear: Array) -> tuple[Array, Array]:
     """Mean square and place, in bins, of the strongest line within `reach` of `centre`; NaN unless `clear`."""
     known = clear & (np.ceil(centre + reach) + 1 < spectra.top)
-    pairs = spectra.parts.view(np.result_type(spectra.parts.dtype, np.complex64))
-    power, place = _strongest(pairs, np.where(known, centre, 0), np.where(known, reach, 0))
+    power, place = _strongest(spectra.power, np.where(known, centre, 0), np.where(known, reach, 0))
     return np.where(known, power * spectra.factor, np.nan), np.where(known, place, np.nan)
 
 
-def _strongest(pairs: Array, centre: Array, reach: Array) -> tuple[Array, Array]:
+def _strongest(spectrum: Array, centre: Array, reach: Array) -> tuple[Array, Array]:
     """Power and centroid of the three neighbouring bins, their middle within `reach`, that have the most power.
 
-    pairs : (rows, bins), squares of real and imaginary part as one complex number.
-    centre, reach : (rows, lines), in bins.
+    spectrum : powers, shape (rows, bins).   centre, reach : (rows, lines), in bins.
     """
+    rows, width = spectrum.shape
     first, last = np.floor(centre - reach), np.ceil(centre + reach)
-    steps = np.arange(int((last - first).max(initial=0)) + 3)
-    power = _powers(pairs, first[..., None] + (steps - 1))
-    lobe = power[..., :-2] + power[..., 1:-1] + power[..., 2:]
-    lobe[steps[:-2] > (last - first)[..., None]] = -1
-    best = lobe.argmax(axis=-1)[..., None]
-    most, below, above = (
-        _wide(np.take_along_axis(values, best, axis=-1)[..., 0]) for values in (lobe, power[..., :-2], power[..., 2:])
-    )
-    middle = first + best[..., 0]
-    return most, np.where(most > 0, middle + (above - below) / most, centre)
-
-
-def _powers(pairs: Array, at: Array) -> Array:
-    """Powers of (rows, bins) at `at` (rows, lines, k), which may lie outside: there it is the outermost bin's."""
-    rows, bins = pairs.shape
-    places = np.clip(at, 0, bins - 1).astype(np.intp) + (np.arange(rows) * bins)[:, None, None]
-    values = pairs.reshape(-1).take(places)
-    return values.real + values.imag
+    start, span = (first - 1 + np.arange(rows)[:, None] * width).astype(np.intp), last - first
+    steps = np.arange(int(span.max(initial=0)) + 3)[:, None, None]
+    power = spectrum.reshape(-1).take(
+        start + steps, mode="clip"
+    )  # beyond its last, a line has powers that do not count
+    lobe = power[:-2] + power[1:-1]
+    lobe += power[2:]
+    np.copyto(lobe, -1, where=steps[:-2] > span)
+    best = lobe.argmax(axis=0)
+    place = best * best.size + np.arange(best.size).reshape(best.shape)
+    most, below, above = (_wide(values.reshape(-1).take(place)) for values in (lobe, power, power[2:]))
+    return most, np.where(most > 0, first + best + (above - below) / most, centre)
 
 
 def _sum_of_squares(values: Array) -> Array:
@@ -588,68 +670,86 @@ def _envelope_bands(given: Array, fs_hz: float) -> Array:
     return np.where(np.isnan(given).any(axis=-1, keepdims=True), envelope_band_hz(fs_hz), given)
 
 
-_ENVELOPE_NAMES = tuple(column.name for column in FEATURES if column.name.startswith("env_"))
-
-
-def _envelope_indicators(spectrum: Array, n: int, fs_hz: float, known: _Known) -> dict[str, Array]:
-    found = {name: np.full(len(spectrum), np.nan) for name in _ENVELOPE_NAMES}
-    for low, high, rows in _groups(known.envelope_band_hz):
-        bins = _bins(fs_hz / n, fs_hz, low, high)
-        if bins is None or bins.stop - bins.start < ENVELOPE_BINS:
-            continue
-        of_rows = _envelope(spectrum[rows], bins, n, known.defects_hz[rows] * (n / fs_hz))
-        for name, values in zip(_ENVELOPE_NAMES, (low, high, *of_rows), strict=True):
-            found[name][rows] = values
-    return found
-
-
-def _envelope(spectrum: Array, bins: slice, n: int, defects: Array) -> tuple[Array, ...]:
-    """Standard deviation, kurtosis, lines at `defects` (rows, 4) in bins, and their ratios, of the band's envelope.
+class _Envelope:
+    """The envelope of one band of the rows that have it: filled in from their spectra, chunk after chunk.
 
     A band of b bins has a squared envelope of 2 b - 1 bins; with 5/4 b points the lowest quarter stays clean.
     """
-    width = bins.stop - bins.start
-    points = fft.fast_length(width * 5 // 4)
-    work = spectrum.real.dtype
-    taper, ones = _hann(points, work), _ones(points, work)  # the window, as it lies on the envelope
-    lines = np.empty((len(spectrum), points // 2 + 1), spectrum.dtype)
-    sums = np.empty((3, len(spectrum)))
-    for part in _parts(len(spectrum), CHUNK_SAMPLES // points):
-        squares = _squared(fft.ifft(spectrum[part, bins], points))
-        square = squares[:, ::2] + squares[:, 1::2]
-        sums[0, part], sums[1, part] = np.vecdot(square, ones), np.vecdot(square, square)
-        envelope = np.sqrt(square, out=square)
-        sums[2, part] = np.vecdot(envelope, taper)
-        fft.rfft(envelope, out=lines[part])
-    gain = 2 * points / n  # of the analytic signal over the inverse FFT
-    weight = float(taper @ taper)
-    mean, mean_square = sums[2] * gain / weight, sums[0] * gain**2 / weight
-    fourth = sums[1] * gain**4 / float(np.sum(taper**4))
-    line, ratio = _defect_lines(_squared(lines), points - width, defects)
-    amplitude = gain * 2 / float(taper.sum())
-    return (
-        np.sqrt(np.maximum(mean_square - mean**2, 0)),
-        fourth / mean_square**2,
-        *(line * amplitude).T,
-        *ratio.T,
-    )
+
+    def __init__(self, low: float, high: float, rows: Any, count: int, *, bins: slice, n: int, work: Any) -> None:
+        self.low, self.high, self.rows, self.bins, self.n = low, high, rows, bins, n
+        self.width = bins.stop - bins.start
+        self.points = fft.fast_length(self.width * 5 // 4)
+        self.power = np.empty((count, self.points - self.width), work)
+        self.sums = np.empty((3, count))
+
+    def take(self, spectrum: Array, part: slice) -> None:
+        """Fills in the rows of `part`, whose spectra these are."""
+        if isinstance(self.rows, slice):
+            self._take(spectrum[:, self.bins], part)
+            return
+        first, last = np.searchsorted(self.rows, (part.start, part.stop)).tolist()
+        if first < last:
+            self._take(spectrum[self.rows[first:last] - part.start, self.bins], slice(first, last))
+
+    def _take(self, band: Array, part: slice) -> None:
+        work, points = self.power.dtype, self.points
+        envelope = np.empty((len(band), points), work)
+        _power(fft.ifft(band, points), envelope)
+        self.sums[0, part] = np.vecdot(envelope, _ones(points, work))
+        self.sums[1, part] = np.vecdot(envelope, envelope)
+        np.sqrt(envelope, out=envelope)
+        self.sums[2, part] = np.vecdot(envelope, _hann(points, work))
+        _power(fft.rfft(envelope)[:, : self.power.shape[1]], self.power[part])
+
+    def indicators(self, defects: Array) -> tuple[Array | float, ...]:
+        """Values of _ENVELOPE_NAMES; lines at `defects` (rows, 4), in bins."""
+        taper = _hann(self.points, self.power.dtype)  # the window, as it lies on the envelope
+        gain = 2 * self.points / self.n  # of the analytic signal over the inverse FFT
+        weight = float(taper @ taper)
+        mean, square = self.sums[2] * gain / weight, self.sums[0] * gain**2 / weight
+        fourth = self.sums[1] * gain**4 / float(np.sum(taper**4))
+        line, ratio = _defect_lines(self.power, defects)
+        rms, amplitude = np.sqrt(np.maximum(square - mean**2, 0)), gain * 2 / float(taper.sum())
+        return self.low, self.high, rms, fourth / square**2, *(line * amplitude).T, *ratio.T
 
 
-def _defect_lines(parts: Array, clean: int, at: Array) -> tuple[Array, Array]:
+_ENVELOPE_NAMES = tuple(column.name for column in FEATURES if column.name.startswith("env_"))
+
+
+def _envelopes(bands_hz: Array, n: int, fs_hz: float, work: np.dtype[Any]) -> Iterator[_Envelope]:
+    """One for each band that the record can show."""
+    for low, high, rows in _groups(bands_hz):
+        bins = _bins(fs_hz / n, fs_hz, low, high)
+        if bins is not None and bins.stop - bins.start >= ENVELOPE_BINS:
+            yield _Envelope(low, high, rows, len(bands_hz[rows]), bins=bins, n=n, work=work)
+
+
+def _envelope_indicators(envelopes: Sequence[_Envelope], defects: Array) -> dict[str, Array]:
+    found = {name: np.full(len(defects), np.nan) for name in _ENVELOPE_NAMES}
+    for envelope in envelopes:
+        for name, values in zip(_ENVELOPE_NAMES, envelope.indicators(defects[envelope.rows]), strict=True):
+            found[name][envelope.rows] = values
+    return found
+
+
+def _defect_lines(spectrum: Array, at: Array) -> tuple[Array, Array]:
     """Amplitudes at the defect frequencies `at` (rows, 4) in bins, and their ratios to the noise around them.
 
-    A rolling element strikes at its spin frequency or at twice it: the larger counts. `clean` bins can be looked at.
+    A rolling element strikes at its spin frequency or at twice it: the larger counts.
     """
-    pairs = parts.view(np.result_type(parts.dtype, np.complex64))
     centre = np.column_stack([at, 2 * at[:, _BSF]])
-    known = (centre >= LINE_PERIODS) & (np.ceil(centre * (1 + FLOOR_SPAN)) <= clean - 2)
+    known = (centre >= LINE_PERIODS) & (np.ceil(centre * (1 + FLOOR_SPAN)) <= spectrum.shape[1] - 2)
     centre = np.where(known, centre, LINE_PERIODS)
-    power, _ = _strongest(pairs, centre, SLIP * centre)
-    around = np.rint(centre[..., None] * np.linspace(1 - FLOOR_SPAN, 1 + FLOOR_SPAN, FLOOR_POINTS))
-    noise = np.sort(_powers(pairs, around), axis=-1)
-    floor = np.sqrt((_wide(noise[..., FLOOR_POINTS // 2 - 1]) + _wide(noise[..., FLOOR_POINTS // 2])) / 2)
+    power, _ = _strongest(spectrum, centre, SLIP * centre)
+    around = np.rint(centre[..., None] * _AROUND) + np.arange(len(spectrum))[:, None, None] * spectrum.shape[1]
+    noise = np.sort(spectrum.reshape(-1).take(around.astype(np.intp), mode="clip"), axis=-1)
+    floor = np.sqrt((_wide(noise[..., FLOOR_POINTS // 2 - 1]) + noise[..., FLOOR_POINTS // 2]) / 2)
     line = np.sqrt(power / HANN_LINE_POWER)
     return _larger_bsf(np.where(known, line, np.nan)), _larger_bsf(np.where(known, line / floor, np.nan))
+
+
+_AROUND = np.linspace(1 - FLOOR_SPAN, 1 + FLOOR_SPAN, FLOOR_POINTS)
 
 
 def _larger_bsf(lines: Array) -> Array:

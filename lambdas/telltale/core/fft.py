@@ -60,14 +60,17 @@ def irfft(spectrum: Array, n: int) -> Array:
     return _pocketfft.c2r(spectrum, (spectrum.ndim - 1,), n, _BACKWARD, _OVER_N)
 
 
-def fft(x: Array, n: int | None = None) -> Array:
-    """The complex spectrum of records, cut or filled up with zeros to `n`; complex64 for single precision."""
-    return _c2c(_complex(x), n, forward=_FORWARD)
+def fft(x: Array, n: int | None = None, *, out: Array | None = None) -> Array:
+    """The complex spectrum of records, cut or filled up with zeros to `n`; complex64 for single precision.
+
+    It goes into `out` if given, which may be `x` where that is complex and has the length.
+    """
+    return _c2c(_complex(x), n, out, forward=_FORWARD)
 
 
-def ifft(spectrum: Array, n: int | None = None) -> Array:
+def ifft(spectrum: Array, n: int | None = None, *, out: Array | None = None) -> Array:
     """The inverse of `fft`, with its factor 1 / n; the spectrum is cut or filled up with zeros to `n`."""
-    return _c2c(_complex(spectrum), n, forward=_BACKWARD)
+    return _c2c(_complex(spectrum), n, out, forward=_BACKWARD)
 
 
 @lru_cache(maxsize=256)
@@ -86,16 +89,19 @@ def _fast(n: int) -> bool:
     return n == 1
 
 
-def _c2c(x: Array, n: int | None, *, forward: bool) -> Array:
+def _c2c(x: Array, n: int | None, out: Array | None, *, forward: bool) -> Array:
     n = x.shape[-1] if n is None else n
     _check(n)
     if _pocketfft is None:
-        return np.fft.fft(x, n, axis=-1) if forward else np.fft.ifft(x, n, axis=-1)
-    if n <= x.shape[-1]:
-        return _pocketfft.c2c(x[..., :n], (x.ndim - 1,), forward, _PLAIN if forward else _OVER_N)
-    filled = np.zeros((*x.shape[:-1], n), x.dtype)
-    filled[..., : x.shape[-1]] = x
-    return _pocketfft.c2c(filled, (x.ndim - 1,), forward, _PLAIN if forward else _OVER_N, filled)
+        found = np.fft.fft(x, n, axis=-1) if forward else np.fft.ifft(x, n, axis=-1)
+        if out is not None:
+            out[...] = found
+        return found if out is None else out
+    if n > x.shape[-1]:
+        filled = np.zeros((*x.shape[:-1], n), x.dtype)
+        filled[..., : x.shape[-1]] = x
+        x, out = filled, filled if out is None else out
+    return _pocketfft.c2c(x[..., :n], (x.ndim - 1,), forward, _PLAIN if forward else _OVER_N, out)
 
 
 def _inexact(x: Array) -> Array:
