@@ -194,12 +194,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def figures(arguments: argparse.Namespace) -> dict[str, Any]:
     """What was measured, by name; the tables are printed."""
     outcomes = [outcome(case) for case in cases(range(arguments.first, arguments.first + arguments.seeds))]
-    for history in (True, False):
-        for samples in LENGTHS:
-            chosen = [o for o in outcomes if o.case.history is history and o.case.samples == samples]
-            print(f"\n{samples / FS_HZ:.2f} s, {'with' if history else 'without'} a history of the machine")
-            print(table(chosen))
-    print(f"\n{calibration(outcomes)}\n")
+    print(f"\n{table(outcomes)}\n\n{calibration(outcomes)}\n")
     faulty = [o for o in outcomes if o.case.fault is not None]
     named = [o for o in faulty if o.diagnosis.fault is not None]
     sound = [o for o in outcomes if o.case.fault is None]
@@ -220,19 +215,19 @@ def failed(found: Mapping[str, Any]) -> bool:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """True fault → verdicts, as a Markdown table; severities in the order of SEVERITIES."""
-    lines = [
-        "| what it is | right, by severity " + "/".join(f"{s:g}" for s in SEVERITIES) + " | verdicts |",
-        "|---|---|---|",
-    ]
+    """What it is → how often that was named, by knowledge and length; and what was named instead. Markdown."""
+    states = [(history, samples) for history in (True, False) for samples in LENGTHS]
+    names = [f"{'with' if history else 'no'} history, {samples / FS_HZ:.2g} s" for history, samples in states]
+    lines = [f"| what it is | {' | '.join(names)} | named instead |", "|---" * (len(states) + 2) + "|"]
     for truth in dict.fromkeys(o.case.truth for o in outcomes):
         own = [o for o in outcomes if o.case.truth == truth]
         shares = []
-        for severity in SEVERITIES:
-            at = [o for o in own if o.case.severity == severity]
+        for state in states:
+            at = [o for o in own if (o.case.history, o.case.samples) == state]
             shares.append(f"{sum(o.right for o in at)}/{len(at)}")
-        counted = Counter(o.diagnosis.verdict for o in own).most_common()
-        lines.append(f"| {truth} | {' '.join(shares)} | {', '.join(f'{name} {count}' for name, count in counted)} |")
+        wrong = Counter(o.diagnosis.verdict for o in own if not o.right and o.diagnosis.fault is not None)
+        instead = ", ".join(f"{name} {count}" for name, count in wrong.most_common())
+        lines.append(f"| {truth} | {' | '.join(shares)} | {instead} |")
     return "\n".join(lines)
 
 

@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 Rows = Mapping[str, Mapping[str, float | None]]
 
 # Score of a rule → how often the fault it named was the right one, on simulated machines: docs/diagnosis.md.
-CALIBRATION = ((0.0, 0.3), (0.25, 0.5), (0.5, 0.8), (0.8, 0.95))
+CALIBRATION = ((0.0, 0.0), (0.25, 0.2), (0.5, 0.5), (0.75, 0.8), (1.0, 0.95))
 SPEEDS_HZ = (5.0, 100.0)  # that are looked for where none is known: 300 to 6000 r/min, most of industry
 ESTIMATED_FROM = 0.7  # confidence of an estimated speed from which it is used (guess)
 REFINED_FROM = 0.9  # and of a refined one: by noise once in ten (guess)
@@ -162,6 +162,8 @@ def _axis(
             axis=waveform.axis,
         ),
         impulsive=envelope.kurtogram(x, fs_hz=fs_hz, low_hz=LISTEN_FROM_HZ, high_hz=envelope_band_hz(fs_hz)[1]),
+        reference=reference,
+        speed_hz=refined_hz,
     )
 
 
@@ -187,13 +189,14 @@ def _orders(
 
 
 def _concluded(symptoms: Symptoms) -> Diagnosis:
-    findings, untested = [], {}
+    findings, untested, unknown = [], {}, {}
     for rule in RULES:
         judged = judge(rule, symptoms)
         if isinstance(judged, str):
             untested[rule.fault] = judged
         elif judged.score is not None and judged.score > 0:
             findings.append(_finding(rule, judged))
+            unknown[rule.fault] = judged.unknown
     findings = [_unless_explained(finding, findings) for finding in findings]
     findings.sort(key=lambda finding: -finding.confidence)
     verdict, confidence, reason = _verdict(symptoms, findings, untested)
@@ -203,7 +206,7 @@ def _concluded(symptoms: Symptoms) -> Diagnosis:
         reason,
         findings=tuple(findings),
         untested=untested,
-        notes=symptoms.notes,
+        notes=(*symptoms.notes, *_not_looked_at(findings, unknown)),
         bands_hz={axis.axis: axis.impulsive.best for axis in symptoms.axes if axis.impulsive.best is not None},
         kurtosis={axis.axis: axis.impulsive.kurtosis for axis in symptoms.axes if axis.impulsive.best is not None},
     )
@@ -212,9 +215,16 @@ def _concluded(symptoms: Symptoms) -> Diagnosis:
 def _finding(rule: Rule, judged: Judged) -> Finding:
     score = 0.0 if judged.score is None else judged.score
     scores, rights = zip(*CALIBRATION, strict=True)
-    confidence = round(float(np.interp(score, scores, rights)), 2)
+    confidence = round(min(rule.ceiling, float(np.interp(score, scores, rights))), 2)
     against = (*judged.contradicts, *((rule.caution,) if rule.caution else ()))
     return Finding(rule.fault, judged.axis, confidence, judged.supports, against, judged.lines)
+
+
+def _not_looked_at(findings: Sequence[Finding], unknown: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """What would have made the likeliest fault more certain, or less."""
+    if not findings or not unknown[findings[0].fault]:
+        return ()
+    return (f"not known of {FAULTS[findings[0].fault][0]}: {'; '.join(unknown[findings[0].fault])}",)
 
 
 def _unless_explained(finding: Finding, findings: Sequence[Finding]) -> Finding:

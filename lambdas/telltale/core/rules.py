@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from telltale.core import symptoms as m
-from telltale.core.findings import Line
+from telltale.core.findings import FAULTS, Line
 from telltale.core.symptoms import Axis, Measure, Symptoms, Unknown
 
 
@@ -53,6 +53,7 @@ def must(what: str, measure: Measure, scale: Scale, weight: float, *source: str)
 class Rule:
     """One fault. `radial` : looked for across the shaft only, where directions are known.   types : of the machines
     that can have it, empty for all.   unless : faults that would explain it as well, for one found by exclusion.
+    ceiling : of the confidence, where what else looks the same is known and cannot be measured.
     caution : what one capture leaves open, said with every finding.
     """
 
@@ -61,6 +62,7 @@ class Rule:
     radial: bool = False
     types: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
+    ceiling: float = 1.0
     caution: str = ""
 
 
@@ -115,7 +117,7 @@ RULES: tuple[Rule, ...] = (
         look("4× to 10× over 2×",                     m.order_4_10_over_2,     (1, 0.6, 0.3),   1.5, GUESS),
         look("half orders over 1×",                   m.half_orders_over_1,    (0.3, 0.15, 0.05), 1, GUESS),
         look("2× shaft told from 2× mains",           m.mains_apart,           (0, 0.5, None),    4, "resolution"),
-        look("hump in the noise under 2×",            m.hump_under_2,          (6, 3, None),      2, GUESS),
+        look("hump in the noise under 2×",            m.hump_under_2,          (6, 3, 1.5),       2, GUESS),
     ), radial=True, caution="phase across the coupling was not measured"),
     Rule("STRUCTURAL_LOOSENESS", (
         must("1× raised, 1: its limit",               m.order_1_raised,        (0.4, 1, 2.5),     2, ZONE),
@@ -155,6 +157,7 @@ RULES: tuple[Rule, ...] = (
     Rule("BEARING_CAGE", (
         must("depth of modulation, 1: its limit",     C["depth"],              (0.5, 1, 2),       3, ROLLING),
         must("its depth over a rolling element's",    B["cage"],               (0.7, 1.2, 2.5),   3, GUESS),
+        must("no race is called",                     m.no_race_called,        (0, 0.5, 1),       2, ROLLING),
         look("over the shaft's harmonics beside it",  C["over shaft"],         (0.7, 1.2, 2.5),   3, GUESS),
         look("lines of its family that are clear",    C["family"],             (0, 1, 3),         1, RANDALL),
         look("growth or impulses above 1 kHz, 1: limit", m.high_abnormal,      (0.3, 1, 2),       2, ROLLING),
@@ -162,21 +165,23 @@ RULES: tuple[Rule, ...] = (
     Rule("BEARING_NOT_LOCALISED", (
         must("abnormal, and no defect's lines",       not_localised,           (0, 0.5, 1),       3, ROLLING),
         must("growth or impulses above 1 kHz, 1: limit", m.high_abnormal,      (0.3, 1, 2),       3, ROLLING),
-        look("excess kurtosis of the envelope",       m.impulsive,             (0.5, 1.5, 3),     3, ANTONI, GUESS),
+        look("excess kurtosis of the envelope",       m.impulsive,             (0, 1, 3),         3, ANTONI, GUESS),
         look("velocity off the shaft's lines (pump)", m.off_orders_of_pump,    (2.5, 1, None),    3, GUESS),
-    ), unless=("BEARING_OUTER_RACE", "BEARING_INNER_RACE", "BEARING_ROLLING_ELEMENT", "BEARING_CAGE", "GEAR_WEAR",
-               "CAVITATION", "LUBRICATION"), caution="by exclusion: something strikes, and no line says what"),
+    ), ceiling=0.6, caution="by exclusion: something strikes, and no line says what",
+         unless=("BEARING_OUTER_RACE", "BEARING_INNER_RACE", "BEARING_ROLLING_ELEMENT", "BEARING_CAGE", "GEAR_WEAR",
+                 "CAVITATION", "LUBRICATION")),
     Rule("GEAR_WEAR", (
         must("mesh raised, or struck once a turn",    m.mesh_raised_or_struck, (0.4, 1, 2.5),     3, ZONE),
         look("sidebands over mesh",                   m.sidebands_over_mesh,   (0.25, 0.5, 1),    3, ISO, GUESS),
         look("share of the velocity's power",         m.mesh_share,            (0.05, 0.2, 0.5),  2, GUESS),
         look("strikes once a turn: depth",            m.once_a_turn,           (None, 0.2, 0.5),  1, RANDALL, GUESS),
+        look("a family of lines 1× apart: cepstrum",  m.mesh_family,           (None, 0, 1),      1, RANDALL),
     ), caution="sound gears change with load too"),
     Rule("BLADE_PASS", (
         must("blade pass raised, 1: its limit",       m.blade_raised,          (0.4, 1, 2.5),     3, ZONE),
         look("share of the velocity's power",         m.blade_share,           (0.1, 0.3, 0.6),   3, CHARTS, GUESS),
         look("over the neighbouring harmonics",       m.blade_over_neighbours, (1, 2, 4),         2, GUESS),
-        look("hump in the noise under it",            m.hump_under_blades,     (6, 3, None),      3, GUESS),
+        look("hump in the noise under it",            m.hump_under_blades,     (6, 3, 1.5),       3, GUESS),
     ), caution="operation away from the best efficiency point raises it without a defect"),
     Rule("CAVITATION", (
         must("growth or impulses above 1 kHz, 1: limit", m.high_abnormal,      (0.3, 1, 2),       3, ROLLING),
@@ -184,7 +189,7 @@ RULES: tuple[Rule, ...] = (
         look("its share of the velocity's power",     m.off_orders,            (0.2, 0.5, 0.8),   2, CHARTS, GUESS),
         look("deepest defect modulation, 1: limit",   m.defect_margin,         (1, 0.7, None),    4, ROLLING),
         look("excess kurtosis of the envelope",       m.impulsive,             (0.5, 1, 2),       2, ANTONI, GUESS),
-    ), types=("Pump",), caution="suction pressure tells it from turbulence"),
+    ), types=("Pump",), ceiling=0.65, caution="suction pressure tells it from turbulence"),
     Rule("RESONANCE", (
         must("hump in the noise",                     m.hump,                  (1.5, 3, 6),       3, GUESS),
         must("a line of the shaft in it, 1: its limit", m.line_in_hump,        (0.4, 1, 2.5),     3, ZONE),
@@ -200,10 +205,28 @@ RULES: tuple[Rule, ...] = (
         must("above 2 kHz over normal",               m.high_raised,           (1, 2, 5),         3, "6 dB", GUESS),
         look("excess kurtosis of the envelope",       m.impulsive,             (3, 1.5, 0.5),     4, ANTONI, GUESS),
         look("deepest defect modulation, 1: limit",   m.defect_margin,         (1, 0.7, 0.4),     2, ROLLING),
-        look("velocity, 1: its limit",                m.velocity_raised,       (1.5, 1, 0.6),     2, GUESS),
-    ), caution="greasing and listening decides"),
+        look("velocity over normal",                  m.velocity_grown,        (2.5, 2, 1.2),     3, GUESS),
+    ), ceiling=0.55, caution="defects of rolling elements that leave no lines look the same: greasing and listening "
+                             "decides"),
 )
 # fmt: on
+
+
+def markdown() -> str:
+    """The rules as a table, for docs/diagnosis.md."""
+    lines = [
+        "| fault | what is looked at | against | neutral | supports | weight | source |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for rule in RULES:
+        for place, one in enumerate(rule.criteria):
+            scale = " | ".join(
+                "" if value is None else f"{value:g}" for value in (one.against, one.neutral, one.supports)
+            )
+            what = f"**{one.what}**" if one.required else one.what
+            fault = FAULTS[rule.fault][0] if place == 0 else ""
+            lines.append(f"| {fault} | {what} | {scale} | {one.weight:g} | {one.source} |")
+    return "\n".join(lines)
 
 
 def judge(rule: Rule, symptoms: Symptoms) -> Judged | Unknown:

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from telltale.core import envelope
+from telltale.core import cepstrum, envelope
 from telltale.core.envelope import Kurtogram
 from telltale.core.findings import Line
 from telltale.core.plant import Machine
-from telltale.core.rolling import CLASS_NAMES, KURTOSIS_EXCESS, Comb, RollingEvidence
-from telltale.core.spectrum import MM_S2_PER_G, Lines
+from telltale.core.rolling import CLASS_NAMES, KURTOSIS_EXCESS, RACES, Comb, Reference, RollingEvidence
+from telltale.core.spectrum import HANN_LINE_POWER, MM_S2_PER_G, Lines
 
 Array = NDArray[Any]
 
@@ -47,6 +47,9 @@ STRUCK = 0.4  # depth of modulation of strikes that stand out: about that from w
 HIGH_GROWN = 2.0  # 6 dB
 IMPULSIVE = KURTOSIS_EXCESS  # of the envelope of a band
 
+FAMILY_ORDERS = 6.0  # around the mesh that sidebands are gathered: beyond, those of a local defect have faded (guess)
+FAMILY_TOLERANCE = 0.1  # of their spacing: the cepstrum of so few lines is that coarse
+
 # A resonance amplifies the noise around it too. Structures of machines have a damping of 1 to 5 %: their peak is 2 to
 # 10 % of its frequency wide (practice).
 HUMP_LOW_HZ, HUMP_TOP_HZ = 10.0, 1000.0
@@ -74,7 +77,8 @@ class Axis:
     samples : in g.   velocity : its lines.   orders : order → its velocity line: half and whole ones up to 10, as far
     as the record can show them; empty where there are none, and `no_orders` says why.
     row, normal : its routine indicators, and what is usual for them here (may be empty).
-    impulsive : where the record is impulsive above the lines of the shaft.
+    impulsive : where the record is impulsive above the lines of the shaft.   reference : a healthy record of this
+    machine.   speed_hz : of the shaft now, to compare it with that.
     """
 
     axis: str
@@ -88,6 +92,8 @@ class Axis:
     normal: Mapping[str, float]
     rolling: RollingEvidence
     impulsive: Kurtogram
+    reference: Reference | None = None
+    speed_hz: float | None = None
 
     def level(self, name: str) -> float | None:
         """A routine indicator; None where it is not known."""
@@ -482,6 +488,28 @@ def sidebands_over_mesh(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     return Measured(ratio, text, (mesh.line, *mesh.sidebands))
 
 
+def mesh_family(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
+    """1 where the cepstrum around the mesh finds lines that are 1x apart, 0 where it does not."""
+    mesh, speed_hz = _mesh(symptoms, axis), symptoms.speed_hz
+    if isinstance(mesh, str) or speed_hz is None:
+        return mesh if isinstance(mesh, str) else NO_SPEED
+    if axis.seconds * speed_hz < cepstrum.LEAST_PERIODS:
+        return f"a record of {axis.seconds:.2f} s is too short for families of lines {speed_hz:.1f} Hz apart"
+    families = cepstrum.sideband_families(
+        axis.samples,
+        fs_hz=axis.fs_hz,
+        low_spacing_hz=speed_hz * (1 - FAMILY_TOLERANCE),
+        high_spacing_hz=speed_hz * (1 + FAMILY_TOLERANCE),
+        low_hz=max(0.0, mesh.line.hz - FAMILY_ORDERS * speed_hz),
+        high_hz=mesh.line.hz + FAMILY_ORDERS * speed_hz,
+    )
+    if not families:
+        return Measured(0.0, f"the cepstrum around the gear mesh shows no family of lines 1× apart on {axis.axis}")
+    family = families[0]
+    text = f"the cepstrum around the gear mesh shows lines {family.spacing_hz:.2f} Hz apart on {axis.axis}"
+    return Measured(1.0, f"{text}, {family.ratio:.1f} times the ripple of noise")
+
+
 def mesh_share(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     mesh = _mesh(symptoms, axis)
     if isinstance(mesh, str):
@@ -508,14 +536,36 @@ def _mesh(symptoms: Symptoms, axis: Axis) -> Mesh | Unknown:
 
 
 def high_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
-    """Acceleration above 2 kHz over what is normal for it."""
+    """Acceleration above 2 kHz over what is normal for it; against the healthy record where only that is known."""
     known = [name for name in HIGH_BANDS if axis.level(name) is not None and axis.normal.get(name) is not None]
     if not known:
-        return "what is normal here above 2 kHz is not known"
+        return _over_reference(axis)
     value = sqrt(sum((axis.level(name) or 0.0) ** 2 for name in known))
     normal = sqrt(sum(axis.normal[name] ** 2 for name in known))
     ratio = _ratio(value, normal)
     return Measured(ratio, f"above 2 kHz it is {value:.3f} g on {axis.axis}, {ratio:.1f} times its normal {normal:.3f}")
+
+
+def _over_reference(axis: Axis) -> Measured | Unknown:
+    """The growth of the octave above LISTEN_FROM_HZ that has grown most over the healthy record, as an amplitude."""
+    if axis.reference is None:
+        return "what is normal here at high frequencies is not known"
+    speed_power = 1.0
+    if axis.speed_hz is not None and axis.reference.speed_hz is not None:
+        speed_power = (axis.speed_hz / axis.reference.speed_hz) ** 4  # inertial forces go as the speed squared
+    top_hz = min(axis.reference.top_hz, axis.velocity.top_hz)
+    found = []
+    low_hz = LISTEN_FROM_HZ
+    while 2 * low_hz <= top_hz:
+        inside = slice(int(low_hz / axis.velocity.bin_hz), int(2 * low_hz / axis.velocity.bin_hz))
+        power = float(np.sum(axis.velocity.bins[inside] ** 2)) / HANN_LINE_POWER
+        found.append((_ratio(power, speed_power * axis.reference.band(low_hz, 2 * low_hz)), low_hz, power))
+        low_hz *= 2
+    if not found:
+        return "the record or the healthy one is too slowly sampled for octaves above 1 kHz"
+    grown, low_hz, power = max(found)
+    text = f"from {low_hz:.0f} to {2 * low_hz:.0f} Hz it is {sqrt(power):.3f} g on {axis.axis}"
+    return Measured(sqrt(grown), f"{text}, {sqrt(grown):.1f} times that of the healthy record at this speed")
 
 
 def impulsive(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -595,6 +645,10 @@ def velocity_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     normal = axis.normal.get("velocity_rms_mm_s")
     limit = ABSOLUTE_MM_S if normal is None else max(GROWN * normal, normal + SIGNIFICANT_MM_S)
     return Measured(velocity / limit, f"the velocity is {velocity:.2f} mm/s on {axis.axis}, limit {limit:.2f} mm/s")
+
+
+def velocity_grown(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
+    return _over_normal(axis, "velocity_rms_mm_s", "the velocity")
 
 
 def hump(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -685,11 +739,11 @@ def _quiet(square: Array, bin_hz: float, low_hz: float, high_hz: float) -> float
 def bearing_called(symptoms: Symptoms, axis: Axis, *, call: str) -> Measured | Unknown:
     """1 where the record calls this defect, 0 where not. `call` : of core.rolling, or "?": abnormal, not localised."""
     rolling = axis.rolling
-    if rolling.call is None:
-        return rolling.reason
     comb = None if call == "?" else _comb(symptoms, axis, call)
     if isinstance(comb, str):
         return comb
+    if rolling.call is None:
+        return rolling.reason
     called = "?" if rolling.call == "B" and not rolling.positive else rolling.call
     return Measured(float(called == call), f"{axis.axis}: {rolling.reason}", () if comb is None else comb.lines)
 
@@ -731,6 +785,12 @@ def bearing_over_shaft(symptoms: Symptoms, axis: Axis, *, call: str) -> Measured
     ratio = _ratio(line.amplitude, max(other.amplitude for other in others if other is not None))
     names = " and ".join(f"{k}×" for k in beside)
     return Measured(ratio, f"in the envelope it is {ratio:.1f} times the larger of {names} on {axis.axis}")
+
+
+def no_race_called(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
+    called = [one.axis for one in symptoms.axes if one.rolling.call in RACES]
+    text = f"the lines of a race stand on {', '.join(called)}" if called else "the lines of no race stand out"
+    return Measured(float(not called), text)
 
 
 def cage_over(symptoms: Symptoms, axis: Axis, *, call: str) -> Measured | Unknown:
