@@ -6,7 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from telltale.core.baseline import EMPTY, INDICATORS, Baseline, Deviation, Learning, judge, learn
+from telltale.core.baseline import (
+    EMPTY,
+    INDICATORS,
+    NO_REFERENCES,
+    OFFSETS,
+    REFERENCES,
+    Baseline,
+    Deviation,
+    Learning,
+    judge,
+    learn,
+    normals,
+    refer,
+)
 from telltale.core.limits import NotAssessable
 from telltale.core.schema import FEATURES
 from telltale.core.settings import Settings
@@ -133,3 +146,44 @@ def test_every_indicator_is_a_feature_with_that_unit() -> None:
     units = {column.name: column.unit for column in FEATURES}
 
     assert {name: units[name] for name in INDICATORS} == dict(INDICATORS)
+
+
+def test_the_references_are_columns_of_the_schema_and_no_indicators_twice() -> None:
+    units = {column.name: column.unit or "" for column in FEATURES}
+
+    assert {name: units[name] for name in REFERENCES} == REFERENCES
+    assert not set(REFERENCES) & set(INDICATORS)
+    assert set(OFFSETS) <= set(REFERENCES)
+
+
+def referred(rows: list[dict[str, float | None]]) -> dict[str, float]:
+    references = NO_REFERENCES
+    for row in rows:
+        references = refer(references, row, settings=DEFAULTS)
+    return normals(EMPTY, references, settings=DEFAULTS)
+
+
+@given(st.integers(0, 1000), st.sampled_from([0.05, 0.3]))
+def test_a_reference_is_near_the_geometric_mean_of_its_first_hundred_rows(seed: int, spread: float) -> None:
+    rows = noise(seed, spread, 200)
+
+    found = referred([{"order_1_mm_s": float(row)} for row in rows])
+
+    assert found == {"order_1_mm_s": pytest.approx(np.exp(np.log(rows[:100]).mean()), rel=0.3 * spread)}
+
+
+@pytest.mark.parametrize("places", [range(1), range(95, 100), range(0, 100, 15)])
+def test_a_few_wild_rows_hardly_move_a_reference(places: range) -> None:
+    wild = [
+        {"order_1_mm_s": 20.0 if row in places else 1.0, "mean_g": 2.0 if row in places else -1.0} for row in range(100)
+    ]
+
+    found = referred([dict(row) for row in wild])
+
+    assert found["order_1_mm_s"] == pytest.approx(1.0, rel=0.2)
+    assert found["mean_g"] == pytest.approx(-1.0, abs=0.08)
+
+
+def test_a_reference_that_is_missing_or_no_number_is_not_learned() -> None:
+    assert referred([{"order_1_mm_s": None, "order_2_mm_s": float("nan"), "mean_g": float("inf")}] * 200) == {}
+    assert referred([{"mean_g": 0.0, "order_1_mm_s": 0.0}] * 100) == {"mean_g": 0.0}

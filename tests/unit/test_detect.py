@@ -127,6 +127,15 @@ def test_once_its_velocity_is_learned_a_quiet_machine_is_warned_of_within_zone_b
     assert verdict["next_boundary"] == "B/C"
 
 
+def test_a_machine_whose_velocity_wanders_is_not_warned_of_within_zone_b() -> None:
+    wandering = 0.8 * np.exp(np.random.default_rng(5).normal(0, 0.3, 100))
+
+    machine = Machine(CLASSED).hears_all("velocity_rms_mm_s", [*wandering, *[1.6] * 6])
+
+    assert machine.changes == []
+    assert "its own spread above the baseline" in (machine.last("zone").reason or "")
+
+
 def test_twenty_repeats_of_an_alarm_are_one_case() -> None:
     machine = Machine(CLASSED).hears_all("velocity_rms_mm_s", [9.0] * 24)
 
@@ -417,6 +426,16 @@ def test_a_case_that_is_open_stays_open_while_the_sensor_is_faulty() -> None:
 
     assert machine.acts == ["opened"]
     assert (machine.state.state, machine.state.sensor_faults) == ("WARNING", {"x": "SATURATION"})
+
+
+def test_a_repair_of_the_machine_repairs_no_sensor() -> None:
+    machine = Machine(CLASSED).hears_all("velocity_rms_mm_s", [3.0] * 6)
+    for _ in range(4):
+        machine.hears(**CLIPPED)
+
+    machine.resolved(REPLACED)
+
+    assert machine.state.sensor_faults == {"x": "SATURATION"}
 
 
 def test_a_sound_axis_is_judged_beside_a_faulty_one() -> None:

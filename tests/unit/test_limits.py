@@ -207,6 +207,16 @@ def test_whatever_is_usual_the_warning_is_isos_or_b_c_and_never_beyond_the_highe
     assert warning < one.c_d
 
 
+def test_what_is_usual_from_10_hz_says_nothing_of_a_slow_shaft() -> None:
+    position = Position("p/a/b/c", machine_class="iso20816-3/2-rigid")
+    axis = {"velocity_rms_mm_s": 0.1, "velocity_2_rms_mm_s": 2.0}
+
+    found = judge_velocity(axis, position=position, speed_rpm=300, usual=steady(0.1))
+
+    assert isinstance(found, Judgement)
+    assert (found.verdict, found.limit) == ("HEALTHY", 2.8)
+
+
 def test_a_significant_fall_is_told_and_warns_nobody() -> None:
     found = velocity(0.5, usual=steady(1.5))
 

@@ -255,6 +255,7 @@ def test_a_ski_slope_is_drift_but_not_on_a_slow_machine_nor_without_a_speed() ->
     row = {"velocity_rms_mm_s": 2.0, "velocity_2_rms_mm_s": 15.0}
 
     assert kinds(row) == ["DC_DRIFT"]
+    assert kinds({**row, "velocity_2_rms_mm_s": 9.0}) == []  # as noise has it
     assert faults({"x": row}, directions={}, speed_hz=5.0) == ()
     assert faults({"x": row}, directions={}) == ()
 
@@ -273,6 +274,7 @@ def test_gravity_on_a_horizontal_axis_is_a_wrong_axis_map() -> None:
     [
         ((0.05, 1.0, 0.02), DIRECTIONS),
         ((0.6, 0.75, 0.0), DIRECTIONS),  # mounted at an angle
+        ((0.75, 0.45, 0.45), DIRECTIONS),  # at more of an angle: no axis is plumb
         ((0.05, 0.0, 1.0), {"x": "horizontal", "y": "horizontal", "z": "axial"}),  # a vertical shaft
         ((1.0, 0.0, 0.0), {}),  # nobody said how it sits
         ((0.01, 0.02, 0.0), DIRECTIONS),  # a sensor that does not measure DC

@@ -52,7 +52,7 @@ _PLACES = {name: place for place, name in enumerate(KNOWN)}
 OFFSETS = ("mean_g",)  # of either sign: learned as they are, not in logarithms
 MOST_REFERENCE_ROWS = 255  # rows a reference can count; a layout constant of the packed state
 REFERENCE_STEP = 0.7  # ln units: no single row counts for more than a doubling. A guess
-OFFSET_STEP_G = 0.3  # likewise for an offset: the drift that sensor health calls a fault
+OFFSET_STEP_G = 0.5  # likewise for an offset. A guess
 
 SMALLEST_SPREAD = 0.05  # ln units: 5 %, the smallest change worth a unit
 HUBER = 1.5  # spreads beyond which a row no longer pulls the location (Huber 1981, the usual round value)
@@ -83,7 +83,10 @@ EMPTY: Baseline = (Normal(),) * len(INDICATORS)
 
 
 class Usual(NamedTuple):
-    """What is usual for one reference: robust mean of its first rows, in ln of its unit (an offset: as it is)."""
+    """What is usual for one reference: robust mean of its first rows, in ln of its unit (an offset: as it is).
+
+    Each row counts in proportion to its number, so that a wild first row is soon forgotten.
+    """
 
     level: float = 0.0
     rows: int = 0
@@ -229,7 +232,7 @@ def _refer(usual: Usual, name: str, value: float | None) -> Usual:
         return usual
     step = OFFSET_STEP_G if offset else REFERENCE_STEP
     off = x - usual.level
-    pull = off if usual.rows == 0 else min(max(off, -step), step) / (usual.rows + 1)
+    pull = off if usual.rows == 0 else min(max(off, -step), step) * 2 / (usual.rows + 1)
     [level] = _FLOAT.unpack(_FLOAT.pack(usual.level + pull))
     return Usual(level, usual.rows + 1)
 
