@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -89,6 +89,11 @@ TRIM = (
     "pymupdf_fonts/FiraMono*",
     "zstandard/*cffi*",  # the back end for PyPy
 )
+# What is left of packages of which the functions load single files: core/fft.py loads SciPy's pocketfft by itself.
+ONLY = {
+    "scipy": ("fft/_pocketfft/LICENSE.md", "fft/_pocketfft/pypocketfft*.so"),
+    "scipy.libs": (),
+}
 # Arrow's own S3 file system: PyIceberg reads and writes through it, the others write with boto3.
 TRIM_ALSO = {"base": (), "arrow": ("pyarrow/*s3*",), "iceberg": (), "pictures": ()}
 
@@ -139,7 +144,8 @@ class Layers(Construct):
 def directory(name: str) -> Path:
     """Where layer `name` is or will be: its name tells the pins and the way it is built."""
     recipe = hashlib.sha256(lock_path(name).read_bytes())
-    recipe.update("\0".join((ARM64, PYTHON, *TRIM, *TRIM_ALSO[name])).encode())
+    kept = [f"{package}/{pattern}" for package, patterns in ONLY.items() for pattern in ("", *patterns)]
+    recipe.update("\0".join((ARM64, PYTHON, *TRIM, *TRIM_ALSO[name], *kept)).encode())
     return BUILT / f"{name}-{recipe.hexdigest()[:12]}"
 
 
@@ -184,6 +190,18 @@ def trim(python: Path, name: str) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+    for package, patterns in ONLY.items():
+        _keep_only(python / package, patterns)
+
+
+def _keep_only(folder: Path, patterns: Iterable[str]) -> None:
+    kept = {path for pattern in patterns for path in folder.glob(pattern)}
+    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder before the folder
+        if path.is_dir():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path not in kept:
+            path.unlink()
 
 
 def _lock(name: str) -> None:

@@ -68,7 +68,11 @@ def test_a_layer_can_be_installed_only_with_the_files_that_were_locked(name: str
 
 # The functions that have the layer, and what they do with it only when they run.
 IMPORTS = {
-    "base": "import provisioning_hook, stale_sensors, work_orders, aws_xray_sdk.core, numpy.fft, numpy.linalg",
+    "base": """
+import provisioning_hook, stale_sensors, work_orders, aws_xray_sdk.core, numpy.fft, numpy.linalg
+from telltale.core import fft
+assert fft._pocketfft.__file__.startswith(str(base)), "the vectorised FFT is one file of SciPy"
+""",
     "arrow": """
 import detect_anomalies, extract_features
 import io, numpy, pyarrow, pyarrow.compute, pyarrow.parquet
@@ -102,7 +106,8 @@ def test_what_is_left_of_the_packages_still_works(name: str, tmp_path: Path) -> 
     for path in {base, layer}:
         layers.trim(path, path.name)
 
-    script = f"import sys; sys.path[:0] = {[str(path) for path in (LAMBDAS, base, layer, runtime)]}\n{IMPORTS[name]}"
+    search = [str(path) for path in (LAMBDAS, base, layer, runtime)]
+    script = f"import sys\nbase, sys.path[:0] = {str(base)!r}, {search}\n{IMPORTS[name]}"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
@@ -113,8 +118,20 @@ def test_a_layer_is_known_by_its_pins_and_by_how_it_is_trimmed(name: str, monkey
     before = layers.directory(name)
 
     monkeypatch.setattr(layers, "TRIM", (*layers.TRIM, "numpy/ma"))
+    trimmed = layers.directory(name)
+    monkeypatch.setattr(layers, "ONLY", {})
 
-    assert layers.directory(name) != before
+    assert len({before, trimmed, layers.directory(name)}) == 3
+
+
+def test_of_scipy_there_is_one_module_left_and_its_licence(tmp_path: Path) -> None:
+    packages = unpack(["scipy"], tmp_path)
+
+    layers.trim(packages, "base")
+
+    left = sorted(path.name.split(".")[0] for path in (packages / "scipy").rglob("*") if path.is_file())
+    assert left == ["LICENSE", "pypocketfft"]
+    assert layers.size_mb(packages) < 2
 
 
 # --- In a template
