@@ -121,13 +121,22 @@ def _change(case: OpenCase, state: State, row: Row, loud: Sequence[Finding], set
     )
 
 
+def is_repair(closure: Mapping[str, str]) -> bool:
+    """The closure says that something was done to the machine, which is another one since."""
+    return closure.get("action_taken") in REPAIRS and closure.get("failure_mode") != "NO_ISSUE"
+
+
+def repaired(state: State) -> State:
+    """The state after a repair: no case is open, and everything is learned and counted anew."""
+    channels = {name: _anew(name, channel) for name, channel in state.channels.items()}
+    return replace(state, channels=channels, open_case=None, judged=True)
+
+
 def _resolved(state: State, closure: Mapping[str, str], settings: Settings) -> State:
-    """Repaired: everything is learned and counted anew. Otherwise what is known stays, and is quiet where it stands."""
-    repaired = closure.get("action_taken") in REPAIRS and closure.get("failure_mode") != "NO_ISSUE"
-    channels = {
-        name: _anew(name, channel) if repaired else _as_it_stands(channel, settings)
-        for name, channel in state.channels.items()
-    }
+    """After a repair all is new. Otherwise what is known stays, and is quiet where it stands."""
+    if is_repair(closure):
+        return repaired(state)
+    channels = {name: _as_it_stands(channel, settings) for name, channel in state.channels.items()}
     return replace(state, channels=channels, open_case=None, judged=True)
 
 
