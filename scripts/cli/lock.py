@@ -10,7 +10,7 @@ from cli.problem import Problem
 from cli.toolchain import NODE, NPM, environment
 
 UV = ROOT / ".venv" / "bin" / "uv"
-SETS = {"app": ["app"], "dev": ["app", "dev"]}
+SETS = {"app": ["app"], "dev": ["app", "dev"], "tsfel": ["bench"]}
 COMPILE = [
     "pip", "compile", "pyproject.toml", "--universal", "--generate-hashes", "--python-version", "3.11",
     "--no-annotate", "--no-header", "--no-emit-index-url", "--quiet",
