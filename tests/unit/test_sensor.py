@@ -227,6 +227,33 @@ def test_a_simulated_loose_sensor_that_rocks_is_found_in_most_long_records() -> 
     assert sum(any(one.kind == "LOOSE_MOUNTING" for one in row) for row in found) >= 7
 
 
+@pytest.mark.parametrize(
+    ("high_share", "below_10_hz", "found"),
+    [
+        (0.6, 2.0, ["LOOSE_MOUNTING"]),
+        (0.8, 2.0, []),  # the high bands are there
+        (0.6, 1.2, []),  # what is below 10 Hz would concern nobody
+        (0.24, 0.0, ["LOOSE_MOUNTING"]),
+        (0.26, 0.0, []),
+    ],
+)
+def test_a_loose_mount_has_lost_the_high_bands_or_half_of_them_and_rocks(
+    high_share: float, below_10_hz: float, found: list[str]
+) -> None:
+    normal = {"velocity_rms_mm_s": 1.0, "env_rms_g": 0.1, "band_5000_10000_g": 0.2}
+    row = {"velocity_rms_mm_s": 1.0, "velocity_2_rms_mm_s": float(np.hypot(1.0, below_10_hz))}
+    row |= {name: normal[name] * high_share for name in ("env_rms_g", "band_5000_10000_g")}
+
+    assert kinds(row, normal={"x": normal}) == found
+
+
+@pytest.mark.parametrize(("usual_share", "found"), [(0.005, ["DROPPED_SAMPLES"]), (0.02, [])])
+def test_repeats_count_as_gaps_only_far_beyond_the_usual(usual_share: float, found: list[str]) -> None:
+    row = {"rms_g": 0.1, "repeated_share": 0.08, "clipped_share": 0.001, "crest": 4.0}
+
+    assert kinds(row, normal={"x": {"rms_g": 0.1, "repeated_share": usual_share}}) == found
+
+
 def test_a_mean_that_moves_more_than_the_machine_is_drift() -> None:
     ramp = np.linspace(0, 1.0, N) / SCALE_G
 
@@ -256,6 +283,7 @@ def test_a_ski_slope_is_drift_but_not_on_a_slow_machine_nor_without_a_speed() ->
 
     assert kinds(row) == ["DC_DRIFT"]
     assert kinds({**row, "velocity_2_rms_mm_s": 9.0}) == []  # as noise has it
+    assert kinds({"velocity_rms_mm_s": 0.1, "velocity_2_rms_mm_s": 1.0}) == []  # a machine that stands still
     assert faults({"x": row}, directions={}, speed_hz=5.0) == ()
     assert faults({"x": row}, directions={}) == ()
 
@@ -276,6 +304,9 @@ def test_gravity_on_a_horizontal_axis_is_a_wrong_axis_map() -> None:
         ((0.6, 0.75, 0.0), DIRECTIONS),  # mounted at an angle
         ((0.75, 0.45, 0.45), DIRECTIONS),  # at more of an angle: no axis is plumb
         ((0.05, 0.0, 1.0), {"x": "horizontal", "y": "horizontal", "z": "axial"}),  # a vertical shaft
+        ((0.85, 0.05, 0.52), {"x": "axial", "y": "horizontal", "z": "vertical"}),  # as much vertical as not
+        ((3.0, 0.0, 0.0), DIRECTIONS),  # an offset, not gravity
+        ((0.82, 0.0, 0.0), DIRECTIONS),
         ((1.0, 0.0, 0.0), {}),  # nobody said how it sits
         ((0.01, 0.02, 0.0), DIRECTIONS),  # a sensor that does not measure DC
         ((0.99, 0.05, None), DIRECTIONS),  # one axis is missing
