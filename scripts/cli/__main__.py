@@ -23,6 +23,7 @@ COMMANDS = {
     "replay": "publish recordings as a sensor would",
     "features": "condition indicators of recordings: .npz, .wav, .csv, .parquet",
     "diagnose": "what recordings say of a machine, with the evidence for and against",
+    "watch": "when run-to-failure recordings would have been warned of",
     "query": "SQL on the lake",
     "cases": "list and explain cases",
     "orders": "work orders of the built-in logbook: list, acknowledge, close",
