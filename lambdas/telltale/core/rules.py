@@ -133,26 +133,26 @@ RULES: tuple[Rule, ...] = (
         look("noise floor over normal",               m.floor_raised,          (None, 1.5, 3),    1, ISO, GUESS),
     ), radial=True),
     Rule("BEARING_OUTER_RACE", (
-        must("called by its envelope lines",          OR["called"],            (0, 0.5, 1),       3, ROLLING),
+        must("called by its envelope lines",          OR["called"],            (0, 0.5, 1),       5, ROLLING),
         look("depth of modulation, 1: its limit",     OR["depth"],             (0.5, 1, 2),       2, GUESS),
         look("over the shaft's harmonics beside it",  OR["over shaft"],        (0.7, 1.2, 2.5),   3, GUESS),
         look("lines of its family that are clear",    OR["family"],            (0, 1, 3),         1, RANDALL),
-        look("growth or impulses above 1 kHz, 1: limit", m.high_abnormal,      (0.3, 1, 2),       2, ROLLING),
+        look("growth or impulses above 1 kHz, 1: limit", m.high_abnormal,      (None, 1, 2),      2, ROLLING),
         look("the cage's depth over its own",         OR["cage"],              (0.9, 0.7, 0.4),   3, GUESS),
     )),
     Rule("BEARING_INNER_RACE", (
-        must("called by its envelope lines",          IR["called"],            (0, 0.5, 1),       3, ROLLING),
+        must("called by its envelope lines",          IR["called"],            (0, 0.5, 1),       5, ROLLING),
         look("depth of modulation, 1: its limit",     IR["depth"],             (0.5, 1, 2),       2, GUESS),
         look("over the shaft's harmonics beside it",  IR["over shaft"],        (0.7, 1.2, 2.5),   3, GUESS),
         look("lines of its family that are clear",    IR["family"],            (0, 1, 3),         1, RANDALL),
-        look("growth or impulses above 1 kHz, 1: limit", m.high_abnormal,      (0.3, 1, 2),       2, ROLLING),
+        look("growth or impulses above 1 kHz, 1: limit", m.high_abnormal,      (None, 1, 2),      2, ROLLING),
     )),
     Rule("BEARING_ROLLING_ELEMENT", (
         must("called by its envelope lines",          B["called"],             (0, 0.5, 1),       3, ROLLING),
         look("depth of modulation, 1: its limit",     B["depth"],              (0.5, 1, 2),       2, GUESS),
         look("over the shaft's harmonics beside it",  B["over shaft"],         (0.7, 1.2, 2.5),   3, GUESS),
         look("lines of its family that are clear",    B["family"],             (0, 1, 3),         1, RANDALL),
-        look("growth or impulses above 1 kHz, 1: limit", m.high_abnormal,      (0.3, 1, 2),       2, ROLLING),
+        look("growth or impulses above 1 kHz, 1: limit", m.high_abnormal,      (None, 1, 2),      2, ROLLING),
     )),
     Rule("BEARING_CAGE", (
         must("depth of modulation, 1: its limit",     C["depth"],              (0.5, 1, 2),       3, ROLLING),
@@ -205,7 +205,7 @@ RULES: tuple[Rule, ...] = (
         must("above 2 kHz over normal",               m.high_raised,           (1, 2, 5),         3, "6 dB", GUESS),
         look("excess kurtosis of the envelope",       m.impulsive,             (3, 1.5, 0.5),     4, ANTONI, GUESS),
         look("deepest defect modulation, 1: limit",   m.defect_margin,         (1, 0.7, 0.4),     2, ROLLING),
-        look("velocity over normal",                  m.velocity_grown,        (2.5, 2, 1.2),     3, GUESS),
+        must("velocity over normal",                  m.velocity_grown,        (2.5, 2, 1.2),     3, GUESS),
     ), ceiling=0.55, caution="defects of rolling elements that leave no lines look the same: greasing and listening "
                              "decides"),
 )
