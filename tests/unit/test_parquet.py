@@ -64,6 +64,10 @@ def test_samples_come_back_as_they_were_and_take_less_room_than_int16() -> None:
     assert len(body) < sum(row["samples"].nbytes for row in rows)
 
 
+def test_no_sample_may_be_missing() -> None:
+    assert not parquet.arrow_schema(WAVEFORMS).field("samples").type.value_field.nullable
+
+
 def test_a_file_holds_one_day() -> None:
     files = parquet.files(READINGS, [reading(1, T), reading(2, T - DAY), reading(3, T)])
 

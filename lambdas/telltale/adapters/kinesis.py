@@ -1,11 +1,12 @@
 """Kinesis, both ways: what a Lambda event delivers, and putting records without losing any."""
 
-import base64
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pybase64
 
 from telltale.core.errors import RetryLater
 
@@ -101,6 +102,6 @@ def _record(item: Mapping[str, Any]) -> Record:
         shard=item["eventID"].rsplit(":", 1)[0],
         seq=kinesis["sequenceNumber"],
         key=kinesis["partitionKey"],
-        data=base64.b64decode(kinesis["data"]),
+        data=pybase64.b64decode(kinesis["data"]),
         arrival_ms=round(kinesis["approximateArrivalTimestamp"] * 1000),
     )

@@ -5,6 +5,7 @@ Decoding ends in a value or in Rejected, whatever the bytes. The encoders are fo
 
 import base64
 import binascii
+import contextlib
 import io
 import json
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 
 import cbor2
 import numpy as np
+import pybase64
 from numpy.typing import NDArray
 
 from telltale.core import validate
@@ -215,8 +217,10 @@ def _counts(value: object, dtype: str) -> NDArray[np.int16]:
 
 
 def _base64(text: str, reason: Reason, what: str) -> bytes:
+    with contextlib.suppress(ValueError):
+        return pybase64.b64decode(text, validate=True)  # twenty times as fast, and as strict
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(text, validate=True)  # says what is wrong
     except (binascii.Error, ValueError) as error:  # ValueError: letters beyond ASCII
         raise Rejected(reason, f"{what} is not base64: {error}") from error
 
