@@ -1,4 +1,4 @@
-"""Run the tests: style, types, then pytest in three parts: unit (under two minutes), templates, the whole line."""
+"""Run the tests: style, types, then pytest in parts: unit (under two minutes), recordings, contracts, templates, line."""
 
 import argparse
 import os
@@ -11,11 +11,13 @@ from cli.deployment import ROOT
 from cli.problem import Problem
 from cli.toolchain import environment
 
+EVERY_CORE = ("-n", "auto", "--dist", "worksteal")
 PARTS: dict[str, Sequence[Sequence[str]]] = {
     "style": (["ruff", "check", "."], ["ruff", "format", "--check", "."]),
     "types": (["mypy"],),
-    "unit": (["pytest", "tests/unit", "tests/rules", "-q", "-m", "not synth and not line"],),
-    "contracts": (["pytest", "tests/contracts", "-q"],),
+    "unit": (["pytest", "tests/unit", "tests/rules", "-q", "-m", "not synth and not line and not data", *EVERY_CORE],),
+    "recordings": (["pytest", "tests/unit", "-q", "-m", "data", *EVERY_CORE],),
+    "contracts": (["pytest", "tests/contracts", "-q", *EVERY_CORE],),
     "templates": (["pytest", "tests/infra", "tests/rules", "-q", "-m", "synth"],),
     "line": (["pytest", "tests/e2e", "-q", "-s"],),
 }
