@@ -1,4 +1,4 @@
-"""Run the tests: style, types, then pytest in parts: unit (under two minutes), recordings, contracts, templates, line."""
+"""Run the tests: style, types, pytest for units (under two minutes), recordings, contracts, templates, the line."""
 
 import argparse
 import os
