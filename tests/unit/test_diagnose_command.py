@@ -256,12 +256,16 @@ def files(recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     lines = ["t_s;ax (m/s^2);ay (m/s^2)", *(";".join(f"{value:.7f}" for value in row) for row in rows)]
     (tmp_path / "logger.csv").write_text("\n".join(lines) + "\n")
     (tmp_path / "plant.yaml").write_text((ROOT / "plant.yaml").read_text())
+    (tmp_path / "recordings").mkdir()
+    (tmp_path / "recordings" / "rows.csv").write_text("t_s,rms_g\n0,1.0\n10,1.1\n")
+    (tmp_path / "captures").mkdir()
+    (tmp_path / "captures" / "1.csv").write_text((tmp_path / "logger.csv").read_text())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_the_page_has_examples_of_both_commands() -> None:
-    assert {example.split()[0] for example in EXAMPLES} == {"features", "diagnose"}
+def test_the_page_has_examples_of_each_command() -> None:
+    assert {example.split()[0] for example in EXAMPLES} == {"features", "diagnose", "watch"}
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
