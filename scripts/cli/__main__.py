@@ -24,6 +24,7 @@ COMMANDS = {
     "features": "condition indicators of recordings: .npz, .wav, .csv, .parquet",
     "diagnose": "what recordings say of a machine, with the evidence for and against",
     "watch": "when run-to-failure recordings would have been warned of",
+    "backtest": "try settings, limits or a machine class on history before they are saved",
     "query": "SQL on the lake",
     "cases": "list and explain cases",
     "orders": "work orders of the built-in logbook: list, acknowledge, close",
@@ -40,7 +41,7 @@ COMMANDS = {
 }
 
 
-READS_THE_LAKE = {"diagnose", "query", "quarantine", "reconcile"}
+READS_THE_LAKE = {"backtest", "diagnose", "query", "quarantine", "reconcile"}
 NO_WRITING = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 

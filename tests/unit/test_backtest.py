@@ -17,6 +17,7 @@ from telltale.core.backtest import (
     Opening,
     Window,
     backtest,
+    backtest_sent,
     facts,
     figures,
     placed,
@@ -29,7 +30,6 @@ from telltale.core.plant import Limits, Position
 from telltale.core.schema import FEATURES
 
 from tests.unit.test_detect_laws import POSITION, control, histories
-from tests.unit.test_detect_laws import Item as Said
 
 Log = tuple[list[Verdict], list[CaseChange]]
 
@@ -102,6 +102,15 @@ def test_unchanged_settings_change_no_case(items: list[Row | Control]) -> None:
     assert [(case.case_id, case.live) for case in found.after.cases] == [
         (fact.case_id, fact.case_id) for fact in facts(history.items)
     ]
+
+
+@given(sent())
+def test_without_a_log_of_cases_the_live_settings_are_the_log(items: list[Row | Control]) -> None:
+    candidate = replace(POSITION, settings={**POSITION.settings, "warning_n": 2})
+
+    found = backtest_sent(items, POSITION, candidate)
+
+    assert found == backtest(History(POSITION, recorded(items, POSITION)), candidate)
 
 
 @given(sent(), st.sampled_from([{"warmup": 3}, {"warning_n": 1, "warning_m": 1}, {"growth": 5.0}]))

@@ -18,7 +18,7 @@ to the machine is a fact all the same; what somebody said of a case holds for th
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from math import inf
 from statistics import median
 from typing import Any, Literal
@@ -231,6 +231,31 @@ def backtest(history: History, candidate: Position, *, window: Window = ALWAYS, 
     ValueError for settings that make no sense, or a machine class that is not on the list.
     """
     before = run(history, history.position, window=window, trace=trace)
+    return _compared(history, before, candidate, window, trace)
+
+
+def backtest_sent(
+    sent: Iterable[Row | Control],
+    position: Position,
+    candidate: Position,
+    *,
+    failed_ms: int | None = None,
+    window: Window = ALWAYS,
+    trace: bool = False,
+) -> Comparison:
+    """The same where no log of cases is kept: what the live position makes of what was sent is the live log."""
+    items: list[Item] = []
+
+    def kept() -> Iterator[Outcome]:
+        for outcome in _recording(sent, position):
+            items.append(outcome[0])
+            yield outcome
+
+    before = _run(kept(), failed_ms, window, trace)
+    return _compared(History(position, tuple(items), failed_ms), before, candidate, window, trace)
+
+
+def _compared(history: History, before: Run, candidate: Position, window: Window, trace: bool) -> Comparison:
     after = before if candidate == history.position else run(history, candidate, window=window, trace=trace)
     times = [item.t_ms for item in history.items if isinstance(item, Row) and item.t_ms in window]
     return Comparison(
@@ -246,7 +271,10 @@ def backtest(history: History, candidate: Position, *, window: Window = ALWAYS, 
     )
 
 
-def replay(items: Iterable[Item], position: Position) -> Iterator[tuple[Item, State, list[Verdict], list[CaseChange]]]:
+Outcome = tuple[Item, State, list[Verdict], list[CaseChange]]
+
+
+def replay(items: Iterable[Item], position: Position) -> Iterator[Outcome]:
     """Each item with the state after it, the verdicts and what changed in the position's case: see the module."""
     state = State.new()
     for item in items:
@@ -273,9 +301,13 @@ def _set_aside(state: State) -> State:
 
 def run(history: History, position: Position, *, window: Window = ALWAYS, trace: bool = False) -> Run:
     """The history as these settings judge it. ValueError as for `backtest`."""
-    tally = _Tally(history, window)
+    return _run(replay(history.items, position), history.failed_ms, window, trace)
+
+
+def _run(outcomes: Iterable[Outcome], failed_ms: int | None, window: Window, trace: bool) -> Run:
+    tally = _Tally(failed_ms, window)
     scores: list[tuple[int, float]] = []
-    for item, state, verdicts, changes in replay(history.items, position):
+    for item, state, verdicts, changes in outcomes:
         tally.take(item, state, verdicts, changes)
         if trace and isinstance(item, Row) and item.t_ms in window:
             judged = [one.score for one in verdicts if one.score is not None]
@@ -286,9 +318,9 @@ def run(history: History, position: Position, *, window: Window = ALWAYS, trace:
 class _Tally:
     """Gathers a run. Cases are kept by id in the order they were opened."""
 
-    def __init__(self, history: History, window: Window) -> None:
+    def __init__(self, failed_ms: int | None, window: Window) -> None:
         self._window = window
-        self._failed_ms = history.failed_ms
+        self._failed_ms = failed_ms
         self._cases: dict[str, Case] = {}
         self._alarms: list[Alarm] = []
         self._levels: dict[tuple[str, str], str] = {}
@@ -396,14 +428,18 @@ def recorded(sent: Iterable[Row | Control], position: Position) -> tuple[Item, .
 
     Acts that it did not take up, such as those delivered twice, are left out.
     """
+    return tuple(item for item, *_ in _recording(sent, position))
+
+
+def _recording(sent: Iterable[Row | Control], position: Position) -> Iterator[Outcome]:
     state = State.new()
-    items: list[Item] = []
     for item in sent:
-        state, _, changes = detect.step(state, item, position)
-        items += [Opening(one.case_id, one.opened_ms) for one in changes if one.change == "opened"]
+        before = state
+        state, verdicts, changes = detect.step(state, item, position)
+        for opened in (one for one in changes if one.change == "opened"):
+            yield Opening(opened.case_id, opened.opened_ms), before, [], []
         if isinstance(item, Row) or changes:
-            items.append(item)
-    return tuple(items)
+            yield item, state, verdicts, changes
 
 
 def placed(rows: Sequence[Row], log: Iterable[CaseChange]) -> tuple[Item, ...]:
@@ -453,21 +489,74 @@ def _rows_that_made(changes: Sequence[CaseChange], rows: Sequence[Row]) -> dict[
     return places
 
 
+@dataclass(frozen=True)
+class Difference:
+    """Something that the line wrote, and a replay of its settings does not, or the other way round."""
+
+    t_ms: int
+    capture_id: str
+    what: str
+    written: str | None
+    replayed: str | None
+
+
+VerdictKey = tuple[str, str, str]  # capture, channel, rule
+JUDGED = ("verdict", "persistent", "feature", "value", "limit", "score", "reason", "samples")  # columns compared
+
+
+def differences(history: History, written: Mapping[VerdictKey, Mapping[str, Any]]) -> list[Difference]:
+    """Verdicts that the live settings give for this history and that the line did not write so, or at all.
+
+    written : what the line wrote of the same rows, by capture, channel and rule; columns of JUDGED, others are ignored.
+    Zero, unless settings or code changed since, the history has a gap, or a row came in while somebody acted.
+    """
+    left = dict(written)
+    found = []
+    for item, _, verdicts, _ in replay(history.items, history.position):
+        if not isinstance(item, Row):
+            continue
+        for one in verdicts:
+            row = left.pop((item.capture_id, one.channel, one.rule), None)
+            was, now = _judged(row), _judged(asdict(one))
+            if was != now:
+                found.append(Difference(item.t_ms, item.capture_id, f"{one.channel} {one.rule}", was, now))
+    times = {item.capture_id: item.t_ms for item in history.items if isinstance(item, Row)}
+    for (capture_id, channel, rule), row in left.items():
+        if capture_id in times:
+            found.append(Difference(times[capture_id], capture_id, f"{channel} {rule}", _judged(row), None))
+    return sorted(found, key=lambda one: one.t_ms)
+
+
+def _judged(row: Mapping[str, Any] | None) -> str | None:
+    if row is None:
+        return None
+    return ", ".join(f"{name} {row[name]!r}" for name in JUDGED if name in row and row[name] is not None)
+
+
 # ---- what differs ------------------------------------------------------------------------------------
 
 
 def _changes(before: Run, after: Run) -> list[Change]:
-    """The cases that differ, by time. Cases are the same that were open during the same live case."""
-    old, new = ({_same(case): case for case in run.cases} for run in (before, after))
-    found = []
-    for key in dict.fromkeys((*old, *new)):
-        change = _change(old.get(key), new.get(key), after)
-        found += [change] if change is not None else []
+    """The cases that differ, by time. Cases are the same that were open during the same live case, or, where there was
+    none, at the same time.
+    """
+    old = {case.live or case.case_id: case for case in before.cases}
+    new = {case.live or case.case_id: case for case in after.cases}
+    pairs: list[tuple[Case | None, Case | None]] = [(old.pop(key), new.pop(key)) for key in [*old] if key in new]
+    for key, case in list(old.items()):
+        beside = next((other for other in new if _at_once(case, new[other])), None)
+        pairs.append((old.pop(key), new.pop(beside) if beside is not None else None))
+    pairs += [(None, case) for case in new.values()]
+    found = [change for pair in pairs if (change := _change(*pair, after)) is not None]
     return sorted(found, key=lambda one: one.t_ms)
 
 
-def _same(case: Case) -> str:
-    return case.live or case.case_id
+def _at_once(one: Case, other: Case) -> bool:
+    return one.opened_ms < _end_ms(other) and other.opened_ms < _end_ms(one)
+
+
+def _end_ms(case: Case) -> float:
+    return next((end for end in (case.closed_ms, case.set_aside_ms) if end is not None), inf)
 
 
 def _change(old: Case | None, new: Case | None, after: Run) -> Change | None:
