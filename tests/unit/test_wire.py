@@ -360,6 +360,25 @@ def test_an_envelope_is_read_as_it_was_written(data: bytes, replay_of: str | Non
     assert wire.decode_envelope(written) == wire.Envelope(data, topic, "gw-1", NOW, replay_of)
 
 
+_REST = b'"topic":"dt/telltale/gw-1/s-1/wave","client":"gw-1","received_ms":1790000000000'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"payload":"QUJD",' + _REST + b"}",
+        b' { "payload" : "QUJD" , ' + _REST + b"}",
+        b"{" + _REST + b',"payload":"QUJD"}',
+        b'{"payload":"Q\\u0055JD",' + _REST + b"}",
+        b'{"payload":"AAAA",' + _REST + b',"payload":"QUJD"}',
+        b'{"payload":7,' + _REST + b',"payload":"QUJD"}',
+        b'{"payload":"","x\\"payload":"AAAA",' + _REST + b',"payload":"QUJD"}',
+    ],
+)
+def test_an_envelope_is_read_as_json_wherever_its_payload_stands(data: bytes) -> None:
+    assert wire.decode_envelope(data) == wire.Envelope(b"ABC", "dt/telltale/gw-1/s-1/wave", "gw-1", NOW)
+
+
 @pytest.mark.parametrize(
     "data",
     [

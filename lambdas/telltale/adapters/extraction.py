@@ -7,7 +7,8 @@ Between them adapters/receipts.py makes sure that each record counts once.
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from telltale.adapters import kinesis, parquet, wire
@@ -18,10 +19,10 @@ from telltale.adapters.receipts import Decision, NewFile, Receipt
 from telltale.adapters.registry import Cached, Registry
 from telltale.core import schema, validate
 from telltale.core.bearings import fault_orders
-from telltale.core.capture import AXES, Capture
+from telltale.core.capture import AXES, Capture, Waveform
 from telltale.core.errors import Reason, Rejected
-from telltale.core.features import axes_features
-from telltale.core.plant import Position
+from telltale.core.features import MEASURED_SPEED_TOLERANCE, NOMINAL_SPEED_TOLERANCE, axes_features
+from telltale.core.plant import Machine, Position
 
 Features = Mapping[str, float | None]
 Known = dict[tuple[str, str], frozenset[str]]  # parts stored so far, by sensor and capture id
@@ -50,7 +51,7 @@ class New:
     capture: Capture
     position: Position
 
-    @property
+    @cached_property
     def ids(self) -> dict[str, Any]:
         """The columns that every row of a capture starts with."""
         return {
@@ -97,7 +98,7 @@ class Extraction:
             files=_files(news, axes, rejected),
             effects={
                 "features": [_feature_record(new, of_new) for new, of_new in zip(news, axes, strict=True)],
-                "seen": [asdict(mark) for mark in _seen(news)],
+                "seen": [dict(vars(mark)) for mark in _seen(news)],
                 "replayed": _replayed(messages, outcomes),
                 "rejected": [event.as_dict() for event in _events(rejected)],
                 "reasons": Counter(str(rejection.reason) for _, rejection in rejected),
@@ -191,16 +192,23 @@ def _only(capture: Capture, part: str) -> Capture:
 
 def _axes(news: Sequence[New]) -> list[dict[str, Features]]:
     """For each message the indicators of each axis: of its waveform, and where that gives none the device's own."""
-    waves = [(new, wave) for new in news for wave in new.capture.waveforms]
-    speeds = [None if new.speed_rpm is None else new.speed_rpm / 60 for new, _ in waves]
-    found = axes_features([(wave, s, new.position.machine) for (new, wave), s in zip(waves, speeds, strict=True)])
-    by_new: dict[int, dict[str, Features]] = {id(new): {} for new in news}
-    for (new, wave), features in zip(waves, found, strict=True):
-        by_new[id(new)][wave.axis] = features
-    return [_with_device_velocity(by_new[id(new)], new.capture.velocity_rms_mm_s) for new in news]
+    items: list[tuple[Waveform, float | None, Machine]] = []
+    tolerances: list[float] = []
+    for new in news:
+        speed_hz, machine = None if new.speed_rpm is None else new.speed_rpm / 60, new.position.machine
+        tolerance = NOMINAL_SPEED_TOLERANCE if new.capture.speed_rpm is None else MEASURED_SPEED_TOLERANCE
+        items += [(wave, speed_hz, machine) for wave in new.capture.waveforms]
+        tolerances += [tolerance] * len(new.capture.waveforms)
+    found = iter(axes_features(items, speed_tolerance=tolerances))
+    computed = [{wave.axis: next(found) for wave in new.capture.waveforms} for new in news]
+    return [
+        _with_device_velocity(axes, new.capture.velocity_rms_mm_s) for new, axes in zip(news, computed, strict=True)
+    ]
 
 
 def _with_device_velocity(axes: Mapping[str, Features], device: Mapping[str, float]) -> dict[str, Features]:
+    if not device:
+        return dict(axes)
     merged = dict(axes)
     for axis, velocity in device.items():
         computed = merged.get(axis, {})

@@ -8,6 +8,7 @@ import binascii
 import contextlib
 import io
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,10 +60,10 @@ class Envelope:
 
 def decode_envelope(data: bytes) -> Envelope:
     """The envelope in a record of the stream `captures`; raises Rejected."""
-    fields = _envelope_fields(data)
+    fields, payload = _taken_apart(data)
     _check_topic(fields["topic"])
-    payload = _base64(fields["payload"], Reason.BAD_ENVELOPE, "payload")
-    return Envelope(payload, fields["topic"], fields["client"], fields["received_ms"], fields.get("replay_of"))
+    decoded = _base64(payload, Reason.BAD_ENVELOPE, "payload")
+    return Envelope(decoded, fields["topic"], fields["client"], fields["received_ms"], fields.get("replay_of"))
 
 
 def encode_envelope(
@@ -114,6 +115,24 @@ def encode_cbor(capture: Capture) -> bytes:
     return cbor2.dumps(
         _document(capture, lambda samples: cbor2.CBORTag(SINT16_LITTLE_ENDIAN, samples.astype("<i2").tobytes()))
     )
+
+
+def _taken_apart(data: bytes) -> tuple[Mapping[str, Any], bytes | str]:
+    """The envelope's fields, and its payload in base64. The IoT rule puts it first: JSON need not read through it."""
+    opening = _OPENING.match(data)
+    end = data.find(b'"', opening.end()) if opening else -1
+    payload = data[opening.end() : end] if opening else b""
+    if opening and end > 0 and b"\\" not in payload:
+        with contextlib.suppress(Rejected):  # is raised again below, with the record's own size
+            fields = _envelope_fields(opening[0] + _TAKEN_OUT + data[end:])
+            if fields["payload"] == _TAKEN_OUT.decode():
+                return fields, payload
+    fields = _envelope_fields(data)
+    return fields, fields["payload"]
+
+
+_OPENING = re.compile(rb'{\s*"payload"\s*:\s*"')
+_TAKEN_OUT = b"="  # no base64
 
 
 def _envelope_fields(data: bytes) -> Mapping[str, Any]:
@@ -216,7 +235,7 @@ def _counts(value: object, dtype: str) -> NDArray[np.int16]:
     return np.frombuffer(value, dtype).astype(np.int16)
 
 
-def _base64(text: str, reason: Reason, what: str) -> bytes:
+def _base64(text: str | bytes, reason: Reason, what: str) -> bytes:
     with contextlib.suppress(ValueError):
         return pybase64.b64decode(text, validate=True)  # twenty times as fast, and as strict
     try:

@@ -29,7 +29,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
-from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,7 +81,7 @@ BATCH_SAMPLES = 1_300_000  # the steps after them, which are short
 _LINES = FaultOrders._fields
 _BSF = _LINES.index("bsf")
 _NAMES = tuple(column.name for column in FEATURES)
-_LEVELS = frozenset(column.name for column in FEATURES if column.unit in ("g", "mm/s", "µm", "g/√Hz"))
+_LEVELS = [place for place, column in enumerate(FEATURES) if column.unit in ("g", "mm/s", "µm", "g/√Hz")]
 
 
 class _Known(NamedTuple):
@@ -170,9 +169,10 @@ def features(
     for part in _parts(len(rows), _rows(BATCH_SAMPLES, n)) if n >= 2 else ():
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # these give NaN, as promised
             indicators = _indicators(rows[part], fs_hz, known.of(part))
-        for values, name in zip(found, _NAMES, strict=True):
-            values[part] = indicators[name] * scale[part] if name in _LEVELS else indicators[name]
-        found[:, part][:, ~np.isfinite(indicators["rms_g"])] = np.nan
+        table = np.array([indicators[name] for name in _NAMES])
+        table[_LEVELS] *= scale[part]
+        table[:, ~np.isfinite(indicators["rms_g"])] = np.nan
+        found[:, part] = table
     found[~np.isfinite(found)] = np.nan
     return {name: values.reshape(shape) for name, values in zip(_NAMES, found, strict=True)}
 
@@ -201,22 +201,27 @@ def axes_features(
 def _group(
     items: Sequence[tuple[Waveform, float | None, Machine]], fs_hz: float, tolerances: Array
 ) -> list[dict[str, float | None]]:
-    machines = [machine for _, _, machine in items]
+    machines = {id(machine): machine for _, _, machine in items}  # often one for three axes, and not hashable
+    place = {key: number for number, key in enumerate(machines)}
+    which = np.array([place[id(machine)] for _, _, machine in items])
+    known = list(machines.values())
     found = features(
         np.stack([waveform.samples for waveform, _, _ in items]),
         fs_hz=fs_hz,
         scale_g=[_scale_g(waveform) for waveform, _, _ in items],
         speed_hz=_or_nan([speed for _, speed, _ in items]),
         speed_tolerance=tolerances,
-        bearing_orders=[_orders(machine) for machine in machines],
-        blades=_or_nan([machine.blades for machine in machines]),
-        teeth=_or_nan([machine.teeth for machine in machines]),
-        line_hz=_or_nan([machine.line_hz for machine in machines]),
-        envelope_band_hz=[machine.envelope_band_hz or _NO_BAND for machine in machines],
-        bands_hz=[(*machine.bands_hz, *[_NO_BAND] * (OWN_BANDS - len(machine.bands_hz))) for machine in machines],
+        bearing_orders=np.array([_orders(machine) for machine in known])[which],
+        blades=_or_nan([machine.blades for machine in known])[which],
+        teeth=_or_nan([machine.teeth for machine in known])[which],
+        line_hz=_or_nan([machine.line_hz for machine in known])[which],
+        envelope_band_hz=np.array([machine.envelope_band_hz or _NO_BAND for machine in known])[which],
+        bands_hz=np.array([_padded(machine.bands_hz) for machine in known])[which],
     )
-    columns = [[value if isfinite(value) else None for value in column.tolist()] for column in found.values()]
-    return [dict(zip(found, row, strict=True)) for row in zip(*columns, strict=True)]
+    values = np.array(list(found.values())).T
+    plain = values.astype(object)
+    plain[np.isnan(values)] = None
+    return [dict(zip(found, row, strict=True)) for row in plain.tolist()]
 
 
 _NO_BAND = (np.nan, np.nan)
@@ -227,8 +232,12 @@ def _orders(machine: Machine) -> FaultOrders:
     return _NO_ORDERS if machine.bearing is None else fault_orders(machine.bearing)
 
 
-def _or_nan(values: Sequence[float | None]) -> list[float]:
-    return [np.nan if value is None else value for value in values]
+def _padded(bands_hz: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    return [*bands_hz, *[_NO_BAND] * (OWN_BANDS - len(bands_hz))]
+
+
+def _or_nan(values: Sequence[float | None]) -> Array:
+    return np.array([np.nan if value is None else value for value in values])
 
 
 def _scale_g(waveform: Waveform) -> float:
