@@ -60,7 +60,7 @@ VERDICTS = {
 GROWTH: Mapping[str | None, int] = {"g": 2, "g/√Hz": 2, "mm/s": 1}
 STILL = {"mean_g", "drift_g", "count_g"}  # of the sensor, whatever the speed
 UNITS = {column.name: column.unit for column in FEATURES if column.name not in STILL}
-NO_LEVELS = "its levels are not known, so that whatever rests on mm/s or g means nothing"
+NO_LEVELS = "no scale is known (--scale-g): nothing was judged by limits in mm/s"
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,7 @@ def diagnosed(record: Record, of: Machine, speed: tuple[float | None, str], heal
         speed_source=SOURCES[who],
         normal=healthy.normal_at(rpm) or None,
         reference=healthy.reference or None,
+        calibrated=record.calibrated,
     )
     return Diagnosed(record, of, speed, found)
 

@@ -16,6 +16,7 @@ from telltale.core import rules
 from telltale.core.bearings import CATALOGUE, fault_orders
 from telltale.core.capture import Waveform
 from telltale.core.diagnosis import diagnose
+from telltale.core.features import axes_features
 from telltale.core.findings import FAULTS, VERDICTS, Diagnosis, Finding
 from telltale.core.plant import UNKNOWN_MACHINE
 from telltale.core.symptoms import ABSOLUTE_MM_S, order_1_raised
@@ -167,6 +168,40 @@ def test_with_a_history_the_same_level_is_judged_against_what_is_normal_here() -
     [first] = [line for line in finding(known_here, "IMBALANCE").lines if line.name == "1×"]
     assert first.normal == 0.6
     assert first.amplitude == pytest.approx(3.0, rel=0.02)
+
+
+def test_without_a_scale_nothing_is_judged_in_mm_s() -> None:
+    sample = take(Kind.MOTOR, ((FaultKind.IMBALANCE, 2.0), (FaultKind.OUTER_RACE, 1.0)), n=FOUR_SECONDS, seed=1)
+    loud = [replace(one, scale=50 * one.scale) for one in waveforms(sample)]
+
+    diagnosis = diagnose(loud, machine=known(MODELS[Kind.MOTOR]), speed_hz=sample.speed_rpm / 60, calibrated=False)
+
+    assert diagnosis.verdict == "BEARING_OUTER_RACE"
+    assert "mm/s" not in " ".join(text for one in diagnosis.findings for text in (*one.supports, *one.contradicts))
+    assert {fault for fault, why in diagnosis.untested.items() if why.startswith("the recording has no scale")} == {
+        "IMBALANCE",
+        "MISALIGNMENT",
+        "STRUCTURAL_LOOSENESS",
+        "ROTATING_LOOSENESS",
+        "ELECTRICAL",
+    }
+
+
+@pytest.mark.parametrize("gain", [0.02, 1.0, 50.0])
+def test_without_a_scale_growth_over_a_healthy_record_is_judged_whatever_the_gain(gain: float) -> None:
+    machine, sample = known(MODELS[Kind.MOTOR]), take(Kind.MOTOR, ((FaultKind.IMBALANCE, 1.0),), n=SECOND, seed=1)
+    before = take(Kind.MOTOR, (), n=SECOND, seed=1, t_s=T_S - 36 * HOUR_S)
+    speed_hz = sample.speed_rpm / 60
+    now, then = ([replace(one, scale=gain * one.scale) for one in waveforms(taken)] for taken in (sample, before))
+    rows = axes_features([(one, before.speed_rpm / 60, machine) for one in then])
+    normal = {
+        one.axis: {name: value for name, value in row.items() if value is not None}
+        for one, row in zip(then, rows, strict=True)
+    }
+
+    diagnosis = diagnose(now, machine=machine, speed_hz=speed_hz, normal=normal, calibrated=False)
+
+    assert diagnosis.verdict == "IMBALANCE"
 
 
 # Several at once, and nothing that separates
@@ -328,6 +363,49 @@ def test_a_diagnosis_is_plain_values_for_json() -> None:
     assert told["verdict"] in VERDICTS
     assert Diagnosis.from_dict(told).verdict == diagnosis.verdict
     assert all(0 <= one["confidence"] <= 1 for one in told["findings"])
+
+
+@pytest.mark.parametrize(("kind", "fault", "named", "line", "n"), DEVELOPED)
+def test_a_diagnosis_holds_no_values_of_numpy(kind: Kind, fault: FaultKind, named: str, line: str, n: int) -> None:
+    assert _types(diagnosed(kind, (fault, 1.0), n=n).as_dict()) <= {str, float, int, bool, type(None)}
+
+
+def _types(value: Any) -> set[type]:
+    if isinstance(value, dict):
+        return {type(key) for key in value} | {found for one in value.values() for found in _types(one)}
+    if isinstance(value, list | tuple):
+        return {found for one in value for found in _types(one)}
+    return {type(value)}
+
+
+def test_a_line_that_supports_by_being_low_or_contradicts_is_not_among_the_lines() -> None:
+    race = finding(diagnosed(Kind.MOTOR, (FaultKind.OUTER_RACE, 1.0), n=FOUR_SECONDS), "BEARING_OUTER_RACE")
+    imbalance = finding(diagnosed(Kind.MOTOR, (FaultKind.IMBALANCE, 1.0)), "IMBALANCE")
+    both = diagnosed(Kind.MOTOR, (FaultKind.IMBALANCE, 1.0), (FaultKind.MISALIGNMENT, 1.0))
+    contradicted = finding(both, "IMBALANCE")
+
+    assert any("the cage's lines" in text for text in race.supports)
+    assert {line.name.rsplit(" ", 1)[0] for line in race.lines} == {"outer race"}
+    assert any("2× and 3× together" in text for text in imbalance.supports)
+    assert any("2× and 3× together" in text for text in contradicted.contradicts)
+    assert {line.name for line in (*imbalance.lines, *contradicted.lines)} == {"1×"}
+
+
+def test_nothing_is_said_twice() -> None:
+    for kind, fault, named, _, n in DEVELOPED:
+        found = finding(diagnosed(kind, (fault, 1.0), n=n), named)
+        texts = (*found.supports, *found.contradicts)
+        assert len(set(texts)) == len(texts)
+        assert all(len(text) <= 120 and "; " not in text.split(" tell ")[0] for text in found.supports)
+
+
+def test_the_band_of_a_named_bearing_is_the_one_its_sentence_names() -> None:
+    diagnosis = diagnosed(Kind.MOTOR, (FaultKind.OUTER_RACE, 1.0), n=FOUR_SECONDS)
+
+    found = finding(diagnosis, "BEARING_OUTER_RACE")
+    low_hz, high_hz = diagnosis.bands_hz[found.axis]
+    assert f"in the envelope of {low_hz / 1000:.1f}-{high_hz / 1000:.1f} kHz" in found.supports[0]
+    assert diagnosis.kurtosis[found.axis] > 3
 
 
 def test_the_same_capture_gives_the_same_diagnosis() -> None:

@@ -25,21 +25,37 @@ UNSURE = {**DIAGNOSIS, "verdict": "CANNOT_TELL", "reason": "imbalance is likelie
 def test_a_named_fault_is_said_with_its_confidence_and_first_reason() -> None:
     said = diagnosis_sentence({"diagnosis": DIAGNOSIS})
 
-    assert said == "bearing, outer race, 87%: BPFO stands 9 times above the noise"
+    assert said == "bearing, outer race on x, 87%: BPFO stands 9 times above the noise"
 
 
 def test_what_it_rests_on_is_listed_for_and_against_with_the_alternatives() -> None:
     assert evidence_lines({"diagnosis": DIAGNOSIS}) == [
         "supports it: two harmonics of it stand out",
         "speaks against it: no trend is known",
-        "or: imbalance, 41%: 1× is high",
+        "or: imbalance on y, 41%: 1× is high",
         "not looked for: gear wear (no number of teeth is known)",
+    ]
+
+
+def test_faults_that_were_not_looked_for_for_one_reason_share_it() -> None:
+    alike = dict.fromkeys(("BEARING_OUTER_RACE", "BEARING_CAGE"), "no bearing geometry is known")
+    nothing = dict.fromkeys(FAULTS, "no axis could be measured")
+
+    last = [
+        evidence_lines({"diagnosis": {**DIAGNOSIS, "untested": {**untested}}})[-1]
+        for untested in ({**alike, "CAVITATION": "the machine is not known to be a pump"}, nothing)
+    ]
+
+    assert last == [
+        "not looked for: bearing, outer race / bearing, cage (no bearing geometry is known); "
+        "cavitation (the machine is not known to be a pump)",
+        "not looked for: any fault (no axis could be measured)",
     ]
 
 
 def test_where_nothing_can_be_named_what_is_possible_is_listed() -> None:
     assert diagnosis_sentence({"diagnosis": UNSURE}) == "cannot tell: imbalance is likeliest"
-    assert evidence_lines({"diagnosis": UNSURE})[0] == "possible: imbalance, 41%: 1× is high"
+    assert evidence_lines({"diagnosis": UNSURE})[0] == "possible: imbalance on y, 41%: 1× is high"
     assert check_next({"diagnosis": UNSURE}) is None
 
 

@@ -18,6 +18,7 @@ from telltale.core.findings import CANNOT_TELL, FAULTS, NO_FAULT_FOUND, SENSOR_F
 from telltale.core.plant import Machine
 from telltale.core.rules import RULES, Judged, Rule, judge
 from telltale.core.symptoms import (
+    CLASS_OF_FAULT,
     HALF_ORDERS,
     HARMONICS,
     LISTEN_FROM_HZ,
@@ -38,6 +39,8 @@ CALIBRATION = ((0.0, 0.0), (0.25, 0.2), (0.5, 0.5), (0.75, 0.8), (1.0, 0.95))
 SPEEDS_HZ = (5.0, 100.0)  # that are looked for where none is known: 300 to 6000 r/min, most of industry
 ESTIMATED_FROM = 0.7  # confidence of an estimated speed from which it is used (guess)
 REFINED_FROM = 0.9  # and of a refined one: by noise once in ten (guess)
+NOTICEABLE = SPEED_TOLERANCE / 2  # from which a refined speed is noted: lines are looked for within twice that
+NOISE_KURTOSIS = 2.0  # of the complex envelope of noise
 NAMED_FROM = 0.5  # confidence from which a fault is named: it is likelier than not
 
 
@@ -50,12 +53,15 @@ def diagnose(
     rows: Rows | None = None,
     normal: Mapping[str, Mapping[str, float]] | None = None,
     reference: Mapping[str, rolling.Reference] | None = None,
+    calibrated: bool = True,
 ) -> Diagnosis:
     """What the waveforms of one capture say of the machine. Never modified.
 
     speed_hz, speed_source : of the shaft, and where it is from (measured or nominal); None: estimated, where it can be.
     rows : routine indicators by axis; None: computed here.   normal : axis → indicator → what is usual here.
     reference : axis → a healthy record of this machine.
+    calibrated : False where the samples are in g times a factor that nobody knows, as those of a sound file are: then
+    nothing is judged by limits in mm/s. `normal` and `reference` must then be of the same sensor and gain.
 
     Without `normal` and `reference` absolute rules decide, which are cautious, and some faults stay untested.
     ValueError as `axes_features`.
@@ -79,6 +85,7 @@ def diagnose(
             (normal or {}).get(waveform.axis, {}),
             (reference or {}).get(waveform.axis),
             turns.hz,
+            calibrated,
         )
         for waveform in waveforms
         if waveform.axis not in untrusted and _moves(moving[waveform.axis])
@@ -110,13 +117,16 @@ def _speed(waveforms: Sequence[Waveform], moving: Mapping[str, Array], speed_hz:
         refined = speed.refine(x, fs_hz=fs_hz, near_hz=speed_hz)
         if refined is None or refined.confidence < REFINED_FROM:
             return _Speed(speed_hz, source)
-        note = f"the speed given was {speed_hz:.2f} Hz ({source}), the record says {refined.hz:.2f} Hz"
-        return _Speed(refined.hz, "refined", refined.confidence, (note,))
+        note = (
+            f"the speed given was {60 * speed_hz:,.0f} r/min ({source}), the record says {60 * refined.hz:,.0f} r/min"
+        )
+        notes = (note,) if abs(refined.hz / speed_hz - 1) > NOTICEABLE else ()
+        return _Speed(refined.hz, "refined", refined.confidence, notes)
     estimate = speed.estimate(x, fs_hz=fs_hz, low_hz=SPEEDS_HZ[0], high_hz=min(SPEEDS_HZ[1], fs_hz / 4))
     if estimate is None:
         return _Speed(None, "unknown", None, ("no speed was given, and the record is too short to estimate it",))
     if estimate.confidence < ESTIMATED_FROM:
-        note = f"no speed was given; {estimate.hz:.2f} Hz is likeliest, with a confidence of {estimate.confidence:.2f}"
+        note = f"no speed was given; likeliest is {60 * estimate.hz:,.0f} r/min, {estimate.confidence:.0%} sure"
         return _Speed(None, "unknown", estimate.confidence, (note,))
     return _Speed(estimate.hz, "estimated", estimate.confidence)
 
@@ -139,6 +149,7 @@ def _axis(
     normal: Mapping[str, float],
     reference: rolling.Reference | None,
     refined_hz: float | None,
+    calibrated: bool,
 ) -> Axis:
     fs_hz = waveform.fs_hz
     lines = spectrum.velocity_lines(x, fs_hz=fs_hz, axis=waveform.axis)
@@ -164,6 +175,7 @@ def _axis(
         impulsive=envelope.kurtogram(x, fs_hz=fs_hz, low_hz=LISTEN_FROM_HZ, high_hz=envelope_band_hz(fs_hz)[1]),
         reference=reference,
         speed_hz=refined_hz,
+        calibrated=calibrated,
     )
 
 
@@ -200,16 +212,31 @@ def _concluded(symptoms: Symptoms) -> Diagnosis:
     findings = [_unless_explained(finding, findings) for finding in findings]
     findings.sort(key=lambda finding: -finding.confidence)
     verdict, confidence, reason = _verdict(symptoms, findings, untested)
+    bands = _bands(symptoms, findings[0] if verdict in FAULTS else None)
     return Diagnosis(
         verdict,
         confidence,
         reason,
         findings=tuple(findings),
         untested=untested,
-        notes=(*symptoms.notes, *_not_looked_at(findings, unknown)),
-        bands_hz={axis.axis: axis.impulsive.best for axis in symptoms.axes if axis.impulsive.best is not None},
-        kurtosis={axis.axis: axis.impulsive.kurtosis for axis in symptoms.axes if axis.impulsive.best is not None},
+        notes=(*symptoms.notes, *_of_growth(symptoms, findings), *_not_looked_at(findings, unknown)),
+        bands_hz={axis: band for axis, (band, _) in bands.items()},
+        kurtosis={axis: kurtosis for axis, (_, kurtosis) in bands.items()},
     )
+
+
+def _bands(symptoms: Symptoms, named: Finding | None) -> dict[str, tuple[tuple[float, float], float]]:
+    """Axis → the band whose envelope tells most, and its excess kurtosis: the most impulsive one, or where the lines of
+    the named defect were found.
+    """
+    found = {a.axis: (a.impulsive.best, a.impulsive.kurtosis) for a in symptoms.axes if a.impulsive.best is not None}
+    defect = None if named is None else CLASS_OF_FAULT.get(named.fault)
+    for axis in symptoms.axes:
+        if named is not None and defect is not None and axis.axis == named.axis:
+            low_hz, high_hz = axis.rolling.combs[defect].band_hz
+            seen = envelope.spectrum(axis.samples, fs_hz=axis.fs_hz, low_hz=low_hz, high_hz=high_hz)
+            found[axis.axis] = ((low_hz, high_hz), seen.kurtosis - NOISE_KURTOSIS)
+    return found
 
 
 def _finding(rule: Rule, judged: Judged) -> Finding:
@@ -218,6 +245,11 @@ def _finding(rule: Rule, judged: Judged) -> Finding:
     confidence = round(min(rule.ceiling, float(np.interp(score, scores, rights))), 2)
     against = (*judged.contradicts, *((rule.caution,) if rule.caution else ()))
     return Finding(rule.fault, judged.axis, confidence, judged.supports, against, judged.lines)
+
+
+def _of_growth(symptoms: Symptoms, findings: Sequence[Finding]) -> tuple[str, ...]:
+    grown = findings and any(axis.of_growth for axis in symptoms.axes)
+    return ("shares and ratios of lines are of what has grown over normal",) if grown else ()
 
 
 def _not_looked_at(findings: Sequence[Finding], unknown: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -233,7 +265,7 @@ def _unless_explained(finding: Finding, findings: Sequence[Finding]) -> Finding:
     other = max((o for o in findings if o.fault in unless), key=lambda o: o.confidence, default=None)
     if other is None:
         return finding
-    text = f"{FAULTS[other.fault][0]} explains it, with a confidence of {other.confidence:g}"
+    text = f"{FAULTS[other.fault][0]} explains it, {other.confidence:.0%} sure"
     confidence = round(finding.confidence * (1 - other.confidence), 2)
     return replace(finding, confidence=confidence, contradicts=(text, *finding.contradicts))
 
@@ -248,11 +280,12 @@ def _verdict(symptoms: Symptoms, findings: Sequence[Finding], untested: Mapping[
         return (
             NO_FAULT_FOUND,
             round(tested, 2),
-            f"{len(RULES) - len(untested)} of {len(RULES)} faults looked for, none found",
+            f"{len(RULES) - len(untested)} of {len(RULES)} faults were looked for",
         )
     if best is None:
         return CANNOT_TELL, 0.0, f"{'; '.join(abnormal)}; no fault that could be looked for explains it"
-    return CANNOT_TELL, best.confidence, f"{best.fault} is likeliest and not likely enough: {'; '.join(best.supports)}"
+    words = f"likeliest is {FAULTS[best.fault][0]}, but it is only {best.confidence:.0%} sure"
+    return CANNOT_TELL, best.confidence, f"{words}: {'; '.join(best.supports)}"
 
 
 def _abnormal(symptoms: Symptoms) -> tuple[str, ...]:
@@ -261,7 +294,7 @@ def _abnormal(symptoms: Symptoms) -> tuple[str, ...]:
     for axis in symptoms.axes:
         velocity = velocity_raised(symptoms, axis)
         if not isinstance(velocity, str) and velocity.value >= 1:
-            found.append(velocity.text)
+            found.append(f"{axis.axis}: {velocity.text}")
         if axis.rolling.call not in (None, "N"):
             found.append(f"{axis.axis}: {axis.rolling.reason}")
     return tuple(found)

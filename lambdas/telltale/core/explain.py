@@ -65,8 +65,10 @@ def _said(diagnosis: Mapping[str, Any]) -> str:
     verdict = diagnosis["verdict"]
     if verdict not in FAULTS:
         return f"{VERDICTS.get(verdict, verdict)}: {diagnosis['reason']}"
-    supports = _best(diagnosis).get("supports") or [diagnosis["reason"]]
-    return f"{fault_words(verdict)}, {diagnosis['confidence']:.0%}: {supports[0]}"
+    best = _best(diagnosis)
+    supports = best.get("supports") or [diagnosis["reason"]]
+    where = f" on {best['axis']}" if best.get("axis") else ""
+    return f"{fault_words(verdict)}{where}, {diagnosis['confidence']:.0%}: {supports[0]}"
 
 
 def _best(diagnosis: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -82,13 +84,27 @@ def _grounds(diagnosis: Mapping[str, Any]) -> list[str]:
     lines += [f"speaks against it: {text}" for text in best.get("contradicts", ())]
     lead = "or" if best else "possible"
     lines += [_possible(lead, one) for one in diagnosis.get("findings", ()) if one is not best]
-    untested = [f"{fault_words(fault)} ({why})" for fault, why in diagnosis.get("untested", {}).items()]
-    lines += [f"not looked for: {'; '.join(untested)}"] if untested else []
+    lines += _untested(diagnosis.get("untested", {}))
     return lines + ([f"a later capture: {_said(diagnosis['later'])}"] if "later" in diagnosis else [])
 
 
+def _untested(untested: Mapping[str, str]) -> list[str]:
+    """Faults that could not be looked for, those with the same reason together."""
+    if not untested:
+        return []
+    reasons = dict.fromkeys(untested.values())
+    if len(untested) == len(FAULTS) and len(reasons) == 1:
+        return [f"not looked for: any fault ({next(iter(reasons))})"]
+    groups = [
+        f"{' / '.join(fault_words(fault) for fault, other in untested.items() if other == why)} ({why})"
+        for why in reasons
+    ]
+    return [f"not looked for: {'; '.join(groups)}"]
+
+
 def _possible(lead: str, finding: Mapping[str, Any]) -> str:
-    return f"{lead}: {fault_words(finding['fault'])}, {finding['confidence']:.0%}: {'; '.join(finding['supports'])}"
+    where = f"{fault_words(finding['fault'])} on {finding['axis']}"
+    return f"{lead}: {where}, {finding['confidence']:.0%}: {'; '.join(finding['supports'])}"
 
 
 def _verdict(verdict: Mapping[str, Any]) -> str:

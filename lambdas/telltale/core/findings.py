@@ -32,6 +32,8 @@ NO_FAULT_FOUND = "NO_FAULT_FOUND"
 SENSOR_FAULT = "SENSOR_FAULT"  # the sensor, not the machine
 VERDICTS = (*FAULTS, CANNOT_TELL, NO_FAULT_FOUND, SENSOR_FAULT)
 
+CLEAR_OF_NOISE = 4.0  # a line this far above the floor is one: 12 dB; noise alone reaches 3 (guess)
+
 
 @dataclass(frozen=True)
 class Line:
@@ -54,11 +56,17 @@ class Line:
         """How far it stands above the noise; infinite over none."""
         return self.amplitude / self.floor if self.floor > 0 else float("inf")
 
+    @property
+    def clear(self) -> bool:
+        """Whether it stands clear of the noise."""
+        return self.ratio >= CLEAR_OF_NOISE
+
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault, how sure, and why: each text is a sentence with its numbers.
+    """One fault, how sure, and why: each text is a short sentence with its numbers, of `axis` unless it names another.
 
+    lines : those that are as high as the fault makes them; none that supports it by being low, or contradicts it.
     confidence : 0 to 1. What it means is said, and measured, in docs/diagnosis.md.
     """
 
@@ -80,6 +88,7 @@ class Diagnosis:
     speed_source : measured, nominal, refined, estimated or unknown.
     speed_confidence : 0 to 1, where it was estimated.
     bands_hz : axis → the band whose envelope was taken.   kurtosis : axis → excess kurtosis of that band's envelope.
+    The band is the most impulsive one; of the axis a bearing's verdict is from, the band where its lines were found.
     """
 
     verdict: str

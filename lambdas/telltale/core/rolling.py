@@ -32,6 +32,7 @@ Array = NDArray[Any]
 
 CALLS = ("N", "IR", "OR", "B")  # no defect, inner race, outer race, rolling element or not localised
 CLASS_NAMES = {"OR": "outer race", "IR": "inner race", "B": "rolling element", "C": "cage"}
+LINE_NAMES = {"OR": "BPFO", "IR": "BPFI", "B": "2×BSF", "C": "FTF"}
 RACES = ("OR", "IR")
 
 SHORTEST = 64  # samples below which there are no bands worth the name
@@ -134,6 +135,19 @@ class Comb:
     def margin(self) -> float:
         """1 where the lines are just deep enough to name the class; 0 for a class that is not resolved."""
         return 0.0 if self.unresolved else min(self.depth / self.needed, self.steady_depth / STEADY_DEPTH)
+
+    @property
+    def of_limit(self) -> str:
+        """The margin in words."""
+        return f"{self.margin:.1f} times the limit" if self.margin >= 1 else f"{self.margin:.2f} of the limit"
+
+    @property
+    def words(self) -> str:
+        """Its lines as a sentence: where, in which band, how deep."""
+        multiples = [f"{number}×" for number, line in enumerate(self.lines[1:], 2) if line.clear]
+        also = f" and {', '.join(multiples)}" if multiples else ""
+        band = f"{self.band_hz[0] / 1000:.1f}-{self.band_hz[1] / 1000:.1f} kHz"
+        return f"lines at {self.hz:.1f} Hz ({LINE_NAMES[self.fault]}){also} in the envelope of {band}, {self.of_limit}"
 
 
 @dataclass(frozen=True)
@@ -281,10 +295,9 @@ def _abnormality(spectrum: _Spectrum, speed_hz: float | None, reference: Referen
     grown = [] if reference is None else _growth(spectrum, speed_hz, reference)
     if grown:
         db, low, high = max(grown)
-        return db / ABNORMAL_DB, f"{db:+.1f} dB over the healthy reference between {low:.0f} and {high:.0f} Hz"
+        return db / ABNORMAL_DB, f"{db:+.1f} dB over the healthy reference at {low / 1000:.1f}-{high / 1000:.1f} kHz"
     excess, low, high = max(_kurtosis(spectrum))
-    text = f"excess kurtosis {excess:.1f} of the envelope between {low:.0f} and {high:.0f} Hz"
-    return excess / KURTOSIS_EXCESS, text
+    return excess / KURTOSIS_EXCESS, f"excess kurtosis {excess:.1f} at {low / 1000:.1f}-{high / 1000:.1f} kHz"
 
 
 def _growth(spectrum: _Spectrum, speed_hz: float | None, reference: Reference) -> list[tuple[float, float, float]]:
@@ -419,7 +432,7 @@ def _comb(
     total = parts.sum(axis=0)
     band, place = (int(i) for i in np.unravel_index(int(np.argmax(total)), total.shape))
     low, high = bands[band]
-    hz = centre * (1 + slips[place]) * spectrum.bin_hz
+    hz = float(centre * (1 + slips[place]) * spectrum.bin_hz)
     return Comb(
         fault=name,
         depth=float(sqrt(total[band, place])),
@@ -495,17 +508,9 @@ def _call(
     """The call, whether lines speak for it, and its sentence."""
     deepest = max((combs[name] for name in ("OR", "IR", "B") if name in combs), key=_margin, default=None)
     if deepest is not None and deepest.margin >= 1:
-        return (
-            deepest.fault,
-            True,
-            (
-                f"{CLASS_NAMES[deepest.fault]}: lines at {deepest.hz:.1f} Hz and its multiples modulate "
-                f"{deepest.band_hz[0]:.0f} to {deepest.band_hz[1]:.0f} Hz by {deepest.depth:.2f} "
-                f"({deepest.steady_depth:.2f} without sharp lines), wanted {deepest.needed:.2f} ({STEADY_DEPTH:.2f})"
-            ),
-        )
+        return deepest.fault, True, f"{CLASS_NAMES[deepest.fault]}: {deepest.words}"
     tested = [name for name in RACES if name in combs and not combs[name].unresolved]
-    lines = f"no lines of a race deep enough ({_depth_text(combs, tested)})" if tested else "; ".join(notes)
+    lines = shallow(combs) if tested else "; ".join(notes)
     if abnormality >= 1:
         return "B", False, f"rolling element or not localised: {because}, and {lines}"
     if tested or has_reference:
@@ -513,13 +518,11 @@ def _call(
     return None, False, f"cannot be told: {lines}; and there is no healthy reference"
 
 
-def _depth_text(combs: Mapping[str, Comb], names: Sequence[str]) -> str:
-    return ", ".join(
-        f"{CLASS_NAMES[name]} {comb.depth:.2f} of {comb.needed:.2f}"
-        + (f" but {comb.steady_depth:.2f} of {STEADY_DEPTH} without sharp lines" if comb.depth >= comb.needed else "")
-        for name in names
-        for comb in [combs[name]]
-    )
+def shallow(combs: Mapping[str, Comb]) -> str:
+    """The sentence for races that could be looked for and are not called: how deep their lines are."""
+    found = [combs[name] for name in RACES if name in combs and not combs[name].unresolved]
+    margins = ", ".join(f"{CLASS_NAMES[comb.fault]} {comb.margin:.2f}" for comb in found)
+    return f"no lines of a race: {margins} of the limit"
 
 
 def _margin(comb: Comb) -> float:

@@ -28,6 +28,11 @@ class Criterion:
     source: str
     required: bool = False
 
+    @property
+    def of_much(self) -> bool:
+        """Whether it supports by a high value: lines that support by being low are no evidence to point at."""
+        return self.supports is not None and self.supports > self.neutral
+
     def says(self, value: float) -> float:
         """From -1 (against) to 1 (for)."""
         for end, sign in ((self.supports, 1.0), (self.against, -1.0)):
@@ -258,9 +263,10 @@ def _judge(rule: Rule, symptoms: Symptoms, axis: Axis) -> Judged | Unknown:
         if criterion.required and says < 0:
             return Judged(None, axis.axis)
         total += criterion.weight * says
-        lines.extend(found.lines)
         if says or criterion.required:
             (contradicts if says < 0 else supports).append(found.text)
+        if (says > 0 or criterion.required) and criterion.of_much:
+            lines.extend(found.lines)
     score = total / sum(criterion.weight for criterion in rule.criteria if criterion.supports is not None)
     return Judged(
         score,

@@ -5,7 +5,7 @@ measurement, that may tell of a fault). The rules of `core.rules` judge them. A 
 with the reason instead, as a plain sentence.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, isfinite, pi, sqrt
 from typing import Any, NamedTuple
@@ -15,9 +15,18 @@ from numpy.typing import NDArray
 
 from telltale.core import cepstrum, envelope
 from telltale.core.envelope import Kurtogram
-from telltale.core.findings import Line
+from telltale.core.findings import CLEAR_OF_NOISE, Line
 from telltale.core.plant import Machine
-from telltale.core.rolling import CLASS_NAMES, KURTOSIS_EXCESS, RACES, Comb, Reference, RollingEvidence
+from telltale.core.rolling import (
+    CLASS_NAMES,
+    KURTOSIS_EXCESS,
+    LINE_NAMES,
+    RACES,
+    Comb,
+    Reference,
+    RollingEvidence,
+    shallow,
+)
 from telltale.core.spectrum import HANN_LINE_POWER, MM_S2_PER_G, Lines
 
 Array = NDArray[Any]
@@ -26,7 +35,6 @@ SPEED_TOLERANCE = 0.01  # of a line at a multiple of the speed: speeds are measu
 MAINS_TOLERANCE = 0.002  # of the mains: grids keep well within the 1 % of EN 50160 (guess)
 RESOLVED_BINS = 3.0  # lines this far apart have Hann lobes (4 bins wide) that meet below half their height
 APART = 0.7  # of that, between a line that is known to be there and one that is asked for (guess)
-CLEAR_OF_NOISE = 4.0  # a line this far above the floor is one: 12 dB; noise alone reaches 3 (guess)
 NOT_NEGLIGIBLE = 0.1  # of the largest harmonic, from which a harmonic counts (guess)
 
 # Without a history of the machine an amplitude is judged against the boundary of zones B and C of ISO 10816-1 class III
@@ -59,12 +67,20 @@ HUMP_SECONDS = 1.0  # so that the lowest stretches hold enough bins for a median
 
 
 class Measured(NamedTuple):
-    """A symptom: its value, the sentence that says it, the lines it was taken from."""
+    """A symptom: its value, the sentence that says it, the lines that are as high as it says."""
 
     value: float
     text: str
     lines: tuple[Line, ...] = ()
 
+
+# A bearing's fault → the class of core.rolling
+CLASS_OF_FAULT: Mapping[str, str] = {
+    "BEARING_OUTER_RACE": "OR",
+    "BEARING_INNER_RACE": "IR",
+    "BEARING_ROLLING_ELEMENT": "B",
+    "BEARING_CAGE": "C",
+}
 
 Unknown = str  # why a measure could not be taken
 
@@ -79,6 +95,8 @@ class Axis:
     row, normal : its routine indicators, and what is usual for them here (may be empty).
     impulsive : where the record is impulsive above the lines of the shaft.   reference : a healthy record of this
     machine.   speed_hz : of the shaft now, to compare it with that.
+    calibrated : whether samples are in g; False: in g times a factor that nobody knows, so that ratios hold and levels
+    do not.
     """
 
     axis: str
@@ -94,6 +112,7 @@ class Axis:
     impulsive: Kurtogram
     reference: Reference | None = None
     speed_hz: float | None = None
+    calibrated: bool = True
 
     def level(self, name: str) -> float | None:
         """A routine indicator; None where it is not known."""
@@ -121,15 +140,10 @@ class Axis:
         return None if value is None else self.grown(value, "velocity_rms_mm_s")
 
     def order_mm_s(self, *orders: float) -> float:
-        """RMS of these lines of the shaft together, or of what has grown of them."""
+        """RMS of these lines of the shaft together, or of what has grown of them; all ratios are of these."""
         return sqrt(
             sum(self.grown(self.orders[order].amplitude, NORMAL_OF_ORDER.get(order, "")) ** 2 for order in orders)
         )
-
-    @property
-    def whose(self) -> str:
-        """For the end of a sentence about `velocity_mm_s` or `order_mm_s`."""
-        return f"on {self.axis}, in what has grown" if self.of_growth else f"on {self.axis}"
 
     def grown(self, value: float, name: str) -> float:
         """What is left of a level when what is usual for the indicator is taken off, as powers."""
@@ -163,25 +177,40 @@ Measure = Callable[[Symptoms, Axis], Measured | Unknown]
 NO_SPEED = "no shaft speed is known or could be found"
 NO_AXIAL = "no axial direction is known"
 NO_VELOCITY = "the velocity from 10 to 1000 Hz is not known"
+NO_SCALE = "the recording has no scale: levels in mm/s are not known"
 
 
 # How high an amplitude is
 
 
-def _raised(axis: Axis, line: Line, normal: float | None) -> Measured:
-    """A velocity line over its limit; 1 is on it. Without a history the whole velocity must be over its own, too."""
+def _raised(axis: Axis, line: Line, normal: float | None, *, name: str = "") -> Measured | Unknown:
+    """A velocity line over its limit; 1 is on it. Without a history the whole velocity must be over its own, too.
+
+    name : of several lines together; of one it is its own, with its frequency.
+    """
+    if not axis.calibrated:
+        return _raised_without_scale(axis, line, normal, name)
+    text = f"{_named(axis, line, name)} {line.amplitude:.2f}"
     if normal is None:
         limit, velocity = ABSOLUTE_MM_S / sqrt(2), axis.level("velocity_rms_mm_s")
         whole = line.amplitude if velocity is None else velocity
-        text = f"{line.name} is {line.amplitude:.2f} mm/s on {line.axis}, of {whole:.2f} mm/s in all"
-        limits = f"{limit:.2f} of {ABSOLUTE_MM_S:.2f} for want of a history"
-        return Measured(min(line.amplitude / limit, whole / ABSOLUTE_MM_S), f"{text}, limits {limits}", (line,))
+        text = f"{text} of {whole:.2f} mm/s, limits {limit:.2f} and {ABSOLUTE_MM_S:.2f} without a history"
+        return Measured(min(line.amplitude / limit, whole / ABSOLUTE_MM_S), text, (line,))
     limit = max(GROWN * normal, normal + SIGNIFICANT_MM_S)
-    return Measured(
-        line.amplitude / limit,
-        f"{line.name} is {line.amplitude:.2f} mm/s on {line.axis}, normal {normal:.2f}, limit {limit:.2f} mm/s",
-        (line,),
-    )
+    return Measured(line.amplitude / limit, f"{text} mm/s, normal {normal:.2f}, limit {limit:.2f}", (line,))
+
+
+def _raised_without_scale(axis: Axis, line: Line, normal: float | None, name: str) -> Measured | Unknown:
+    """Only growth can be told: of a healthy record without a scale, too, which must be that of the same sensor."""
+    if not normal:
+        return NO_SCALE
+    ratio = line.amplitude / normal
+    return Measured(ratio / GROWN, f"{_named(axis, line, name)} is {ratio:.1f} times normal, limit {GROWN:g}", (line,))
+
+
+def _named(axis: Axis, line: Line, name: str) -> str:
+    along = "axial " if axis.direction == "axial" else ""
+    return f"{along}{name or f'{line.name} ({line.hz:.1f} Hz)'}"
 
 
 def _usual(axis: Axis, *names: str) -> float | None:
@@ -206,6 +235,13 @@ def _together(name: str, lines: tuple[Line, ...]) -> Line:
     )
 
 
+def _of(ratio: float) -> str:
+    """A ratio in words, before what it is a ratio to."""
+    if ratio < 1:
+        return f"{ratio:.0%} of"
+    return f"{ratio:.1f} times" if ratio < 10 else f"{ratio:.0f} times" if ratio < 100 else "over 100 times"
+
+
 def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator > 0 else (0.0 if numerator <= 0 else float("inf"))
 
@@ -226,7 +262,7 @@ def order_1_share(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if velocity is None:
         return NO_VELOCITY
     share = min(1.0, _ratio(axis.order_mm_s(1), velocity) ** 2)
-    return Measured(share, f"1× holds {share:.0%} of the velocity's power {axis.whose}", (axis.orders[1],))
+    return Measured(share, f"1× holds {share:.0%} of the velocity's power", (axis.orders[1],))
 
 
 def _share(axis: Axis, line: Line) -> Measured | Unknown:
@@ -234,7 +270,7 @@ def _share(axis: Axis, line: Line) -> Measured | Unknown:
     if velocity is None or velocity <= 0:
         return NO_VELOCITY
     share = min(1.0, (line.amplitude / velocity) ** 2)
-    return Measured(share, f"{line.name} holds {share:.0%} of the velocity's power on {axis.axis}", (line,))
+    return Measured(share, f"{line.name} holds {share:.0%} of the velocity's power", (line,))
 
 
 def harmonics_over_1(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -242,14 +278,14 @@ def harmonics_over_1(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
         return axis.no_orders
     ratio = _ratio(axis.order_mm_s(2, 3), axis.order_mm_s(1))
     lines = (axis.orders[2], axis.orders[3])
-    return Measured(ratio, f"2× and 3× together are {ratio:.2f} of 1× {axis.whose}", lines)
+    return Measured(ratio, f"2× and 3× together are {_of(ratio)} 1×", lines)
 
 
 def order_2_over_1(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if not axis.orders:
         return axis.no_orders
     ratio = _ratio(axis.order_mm_s(2), axis.order_mm_s(1))
-    return Measured(ratio, f"2× is {ratio:.2f} of 1× {axis.whose}", (axis.orders[1], axis.orders[2]))
+    return Measured(ratio, f"2× is {_of(ratio)} 1×", (axis.orders[2],))
 
 
 def axial_over_radial_1(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -271,7 +307,7 @@ def _axial_over_radial(symptoms: Symptoms, *orders: int) -> Measured | Unknown:
     across = max(axis.order_mm_s(*orders) for axis in radial)
     ratio = _ratio(along, across)
     name = " and ".join(f"{order}×" for order in orders)
-    text = f"axial {name} is {along:.2f} mm/s, {ratio:.2f} of the radial {across:.2f} mm/s {axial.whose}"
+    text = f"axial {name} {'is' if len(orders) == 1 else 'are'} {_of(ratio)} radial"
     return Measured(ratio, text, tuple(axial.orders[order] for order in orders))
 
 
@@ -287,8 +323,8 @@ def radial_unlike(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     # what has grown can be next to nothing in one direction: a ratio to less than the noise means nothing
     least = max(small.order_mm_s(1), small.orders[1].floor)
     ratio = _ratio(large.order_mm_s(1), least)
-    text = f"1× is {large.order_mm_s(1):.2f} mm/s on {large.axis} and {least:.2f} {small.whose}: {ratio:.1f} to 1"
-    return Measured(ratio, text, (large.orders[1], small.orders[1]))
+    text = f"1× on {large.axis} is {_of(ratio)} that on {small.axis}"
+    return Measured(ratio, text, (large.orders[1],))
 
 
 def misalignment_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -300,7 +336,13 @@ def misalignment_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if axial is not None:
         found.append(_raised(axial, axial.orders[1], _usual(axial, "order_1_mm_s")))
         found.append(_raised(axial, axial.orders[2], _usual(axial, "order_2_mm_s")))
-    return max(found, key=lambda measured: measured.value)
+    return _most(found)
+
+
+def _most(found: Sequence[Measured | Unknown]) -> Measured | Unknown:
+    """The one with the largest value; where none could be measured, why the first could not."""
+    measured = [one for one in found if not isinstance(one, str)]
+    return max(measured, key=lambda one: one.value) if measured else found[0]
 
 
 def order_4_10_over_2(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -308,7 +350,7 @@ def order_4_10_over_2(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
         return axis.no_orders
     high = axis.grown(_together("4× to 10×", _shaft_lines(symptoms, axis, 4)).amplitude, "order_4_10_mm_s")
     ratio = _ratio(high, axis.order_mm_s(2))
-    return Measured(ratio, f"4× to 10× together are {ratio:.2f} of 2× {axis.whose}", (axis.orders[2],))
+    return Measured(ratio, f"4× to 10× together are {_of(ratio)} 2×")
 
 
 def _shaft_lines(symptoms: Symptoms, axis: Axis, first: int) -> tuple[Line, ...]:
@@ -323,7 +365,7 @@ def high_orders_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if not axis.orders:
         return axis.no_orders
     line = _together("3× to 10×", _shaft_lines(symptoms, axis, 3))
-    return _raised(axis, line, _usual(axis, "order_3_mm_s", "order_4_10_mm_s"))
+    return _raised(axis, line, _usual(axis, "order_3_mm_s", "order_4_10_mm_s"), name="3× to 10×")
 
 
 def harmonics_counted(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -331,8 +373,8 @@ def harmonics_counted(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
         return axis.no_orders
     lines = _shaft_lines(symptoms, axis, 1)
     largest = max(line.amplitude for line in lines)
-    clear = [line for line in lines if line.ratio >= CLEAR_OF_NOISE and line.amplitude >= NOT_NEGLIGIBLE * largest]
-    text = f"{len(clear)} of the harmonics from 1× to 10× stand clear on {axis.axis}"
+    clear = [line for line in lines if line.clear and line.amplitude >= NOT_NEGLIGIBLE * largest]
+    text = f"{len(clear)} of the harmonics from 1× to 10× stand clear of the noise"
     return Measured(float(len(clear)), text, tuple(clear))
 
 
@@ -342,9 +384,9 @@ def half_orders_over_1(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if any(order not in axis.orders for order in HALF_ORDERS):
         return f"a record of {axis.seconds:.2f} s cannot separate half orders of {symptoms.speed_hz:.1f} Hz"
     lines = tuple(axis.orders[order] for order in HALF_ORDERS)
-    clear = [line for line in lines if line.ratio >= CLEAR_OF_NOISE]
+    clear = any(line.clear for line in lines)
     ratio = _ratio(_together("half orders", lines).amplitude, axis.orders[1].amplitude) if clear else 0.0
-    return Measured(ratio, f"0.5×, 1.5× and 2.5× together are {ratio:.2f} of 1× on {axis.axis}", lines)
+    return Measured(ratio, f"0.5×, 1.5× and 2.5× together are {_of(ratio)} 1×", lines)
 
 
 def floor_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -357,7 +399,7 @@ def _over_normal(axis: Axis, name: str, words: str) -> Measured | Unknown:
         return f"{words} could not be measured"
     if normal is None or normal <= 0:
         return f"what is normal here for {words} is not known"
-    return Measured(value / normal, f"{words} is {value / normal:.1f} times normal on {axis.axis}")
+    return Measured(value / normal, f"{words} is {value / normal:.1f} times normal")
 
 
 # Measures of what else passes, pulls and meshes
@@ -383,7 +425,7 @@ def blade_over_neighbours(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     ]
     largest = max((found.amplitude for found in beside if found is not None), default=0.0)
     ratio = _ratio(line.amplitude, largest)
-    return Measured(ratio, f"{line.name} is {ratio:.1f} times the larger of its neighbouring harmonics", (line,))
+    return Measured(ratio, f"{line.name} is {_of(ratio)} its neighbouring harmonics", (line,))
 
 
 def _blade_line(symptoms: Symptoms, axis: Axis) -> Line | Unknown:
@@ -420,8 +462,7 @@ def mains_over_shaft(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     order = max(1, round(line.hz / symptoms.speed_hz))
     shaft = _line(axis, order * symptoms.speed_hz, f"{order}×", MAINS_TOLERANCE)
     ratio = _ratio(line.amplitude, 0.0 if shaft is None else shaft.amplitude)
-    text = f"{line.name} at {line.hz:.1f} Hz is {ratio:.1f} times {order}× at {order * symptoms.speed_hz:.1f} Hz"
-    return Measured(ratio, text, (line,) if shaft is None else (line, shaft))
+    return Measured(ratio, f"{line.name} is {_of(ratio)} {order}× ({order * symptoms.speed_hz:.1f} Hz)", (line,))
 
 
 def pole_pass(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -436,7 +477,7 @@ def pole_pass(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
         return f"a record of {axis.seconds:.2f} s cannot separate pole pass sidebands of {spacing_hz:.2f} Hz"
     beside = axis.velocity.sidebands(line.hz, spacing_hz, pairs=1, tolerance=MAINS_TOLERANCE, name=line.name)
     ratio = min((found.ratio for found in beside), default=0.0)
-    return Measured(ratio, f"sidebands at pole pass ({spacing_hz:.2f} Hz) stand {ratio:.1f} above the noise", beside)
+    return Measured(ratio, f"sidebands at pole pass ({spacing_hz:.2f} Hz) are {_of(ratio)} the noise", beside)
 
 
 def _mains_line(symptoms: Symptoms, axis: Axis) -> Line | Unknown:
@@ -463,12 +504,13 @@ def mesh_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     mesh = _mesh(symptoms, axis)
     if isinstance(mesh, str):
         return mesh
-    whole = _together("gear mesh with its sidebands", (mesh.line, *mesh.sidebands))
+    name = f"gear mesh ({mesh.line.hz:.1f} Hz) with sidebands"
+    whole = _together(name, (mesh.line, *mesh.sidebands))
     usual_g, usual_ratio = axis.normal.get("gear_mesh_g"), axis.normal.get("gear_sideband_ratio")
     if usual_g is None or usual_ratio is None:
-        return _raised(axis, whole, axis.normal.get("velocity_rms_mm_s"))
+        return _raised(axis, whole, axis.normal.get("velocity_rms_mm_s"), name=name)
     per_g = MM_S2_PER_G / (2 * pi * mesh.line.hz)
-    return _raised(axis, whole, usual_g * per_g * sqrt(1 + usual_ratio**2))
+    return _raised(axis, whole, usual_g * per_g * sqrt(1 + usual_ratio**2), name=name)
 
 
 def mesh_raised_or_struck(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -484,8 +526,7 @@ def sidebands_over_mesh(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if isinstance(mesh, str):
         return mesh
     ratio = _ratio(_together("sidebands", mesh.sidebands).amplitude, mesh.line.amplitude)
-    text = f"sidebands at ±1× and ±2× are {ratio:.2f} of the gear mesh at {mesh.line.hz:.1f} Hz on {axis.axis}"
-    return Measured(ratio, text, (mesh.line, *mesh.sidebands))
+    return Measured(ratio, f"sidebands at ±1× and ±2× are {_of(ratio)} the mesh", (mesh.line, *mesh.sidebands))
 
 
 def mesh_family(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -504,9 +545,9 @@ def mesh_family(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
         high_hz=mesh.line.hz + FAMILY_ORDERS * speed_hz,
     )
     if not families:
-        return Measured(0.0, f"the cepstrum around the gear mesh shows no family of lines 1× apart on {axis.axis}")
+        return Measured(0.0, "the cepstrum shows no lines 1× apart around the mesh")
     family = families[0]
-    text = f"the cepstrum around the gear mesh shows lines {family.spacing_hz:.2f} Hz apart on {axis.axis}"
+    text = f"the cepstrum shows lines {family.spacing_hz:.2f} Hz apart around the mesh"
     return Measured(1.0, f"{text}, {family.ratio:.1f} times the ripple of noise")
 
 
@@ -514,7 +555,7 @@ def mesh_share(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     mesh = _mesh(symptoms, axis)
     if isinstance(mesh, str):
         return mesh
-    return _share(axis, _together("gear mesh with its sidebands", (mesh.line, *mesh.sidebands)))
+    return _share(axis, _together("gear mesh with sidebands", (mesh.line, *mesh.sidebands)))
 
 
 def _mesh(symptoms: Symptoms, axis: Axis) -> Mesh | Unknown:
@@ -543,7 +584,7 @@ def high_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     value = sqrt(sum((axis.level(name) or 0.0) ** 2 for name in known))
     normal = sqrt(sum(axis.normal[name] ** 2 for name in known))
     ratio = _ratio(value, normal)
-    return Measured(ratio, f"above 2 kHz it is {value:.3f} g on {axis.axis}, {ratio:.1f} times its normal {normal:.3f}")
+    return Measured(ratio, f"above 2 kHz it is {_level(axis, value)}{ratio:.1f} times normal")
 
 
 def _over_reference(axis: Axis) -> Measured | Unknown:
@@ -564,8 +605,16 @@ def _over_reference(axis: Axis) -> Measured | Unknown:
     if not found:
         return "the record or the healthy one is too slowly sampled for octaves above 1 kHz"
     grown, low_hz, power = max(found)
-    text = f"from {low_hz:.0f} to {2 * low_hz:.0f} Hz it is {sqrt(power):.3f} g on {axis.axis}"
-    return Measured(sqrt(grown), f"{text}, {sqrt(grown):.1f} times that of the healthy record at this speed")
+    text = f"at {_khz(low_hz, 2 * low_hz)} it is {_level(axis, sqrt(power))}{sqrt(grown):.1f} times the healthy record"
+    return Measured(sqrt(grown), text)
+
+
+def _level(axis: Axis, value: float) -> str:
+    return f"{value:.2g} g, " if axis.calibrated else ""
+
+
+def _khz(low_hz: float, high_hz: float) -> str:
+    return f"{low_hz / 1000:.1f}-{high_hz / 1000:.1f} kHz"
 
 
 def impulsive(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -573,9 +622,11 @@ def impulsive(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     band = axis.impulsive.choice
     if band is None:
         return "the record is too short or too slowly sampled for bands above 1 kHz"
-    value = max(0.0, band.kurtosis) if axis.impulsive.significant else 0.0
-    text = f"from {band.low_hz:.0f} to {band.high_hz:.0f} Hz the envelope's excess kurtosis is {band.kurtosis:.1f}"
-    return Measured(value, f"{text} on {axis.axis}{'' if axis.impulsive.significant else ', which noise can have'}")
+    if not axis.impulsive.significant:
+        return Measured(0.0, f"no impacts: excess kurtosis {band.kurtosis:.1f}, as noise has")
+    strong = "impacts: " if band.kurtosis >= IMPULSIVE else ""
+    text = f"{strong}excess kurtosis {band.kurtosis:.1f} at {_khz(band.low_hz, band.high_hz)}"
+    return Measured(max(0.0, band.kurtosis), text)
 
 
 def high_abnormal(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -595,7 +646,7 @@ def off_orders(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if isinstance(found, str):
         return found
     share = min(1.0, _ratio(found, axis.velocity_mm_s or 0.0) ** 2)
-    return Measured(share, f"{share:.0%} of the velocity's power is on no line of the shaft {axis.whose}")
+    return Measured(share, f"{share:.0%} of the velocity's power is on no line of the shaft")
 
 
 def off_orders_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -603,8 +654,10 @@ def off_orders_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     found = _off_orders_mm_s(symptoms, axis)
     if isinstance(found, str):
         return found
+    if not axis.calibrated:
+        return NO_SCALE
     limit = SIGNIFICANT_MM_S if axis.of_growth else ABSOLUTE_MM_S / sqrt(2)
-    text = f"{found:.2f} mm/s are on no line of the shaft {axis.whose}, limit {limit:.2f} mm/s"
+    text = f"{found:.2f} mm/s are on no line of the shaft, limit {limit:.2f}"
     return Measured(found / limit, text)
 
 
@@ -632,10 +685,8 @@ def mains_apart(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if speed_hz is None:
         return NO_SPEED
     apart = abs(2 * mains_hz - 2 * speed_hz) >= axis.resolution_hz
-    text = (
-        f"2× shaft at {2 * speed_hz:.1f} Hz can{'' if apart else 'not'} be told from 2× mains at {2 * mains_hz:.0f} Hz"
-    )
-    return Measured(float(apart), f"{text} in a record of {axis.seconds:.2f} s")
+    text = f"a record of {axis.seconds:.2f} s can{'' if apart else 'not'} tell 2× ({2 * speed_hz:.1f} Hz) from 2× mains"
+    return Measured(float(apart), text)
 
 
 def velocity_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -643,8 +694,10 @@ def velocity_raised(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if velocity is None:
         return NO_VELOCITY
     normal = axis.normal.get("velocity_rms_mm_s")
+    if not axis.calibrated:
+        return velocity_grown(symptoms, axis) if normal else NO_SCALE
     limit = ABSOLUTE_MM_S if normal is None else max(GROWN * normal, normal + SIGNIFICANT_MM_S)
-    return Measured(velocity / limit, f"the velocity is {velocity:.2f} mm/s on {axis.axis}, limit {limit:.2f} mm/s")
+    return Measured(velocity / limit, f"the velocity is {velocity:.2f} mm/s, limit {limit:.2f}")
 
 
 def velocity_grown(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -657,7 +710,7 @@ def hump(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if isinstance(found, str):
         return found
     hz, ratio = found
-    return Measured(ratio, f"around {hz:.0f} Hz the noise on {axis.axis} is {ratio:.1f} times that on either side")
+    return Measured(ratio, f"around {hz:.0f} Hz the noise is {ratio:.1f} times that on either side")
 
 
 def hump_under_1(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -679,8 +732,8 @@ def _hump_under(axis: Axis, line: Line | None) -> Measured | Unknown:
         return found if isinstance(found, str) else axis.no_orders
     hz, ratio = found
     if abs(line.hz - hz) > HUMP_WIDTH * hz:
-        return Measured(0.0, f"there is no hump in the noise under {line.name} on {axis.axis}")
-    return Measured(ratio, f"under {line.name} the noise on {axis.axis} is {ratio:.1f} times that on either side")
+        return Measured(0.0, f"no hump in the noise under {line.name}")
+    return Measured(ratio, f"under {line.name} the noise is {ratio:.1f} times that on either side")
 
 
 def radial_velocity_unlike(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -689,7 +742,7 @@ def radial_velocity_unlike(symptoms: Symptoms, axis: Axis) -> Measured | Unknown
         return "two radial directions are not known"
     small, large = sorted(one.velocity_mm_s or 0.0 for one in radial)[-2:]
     ratio = _ratio(large, small)
-    return Measured(ratio, f"the radial velocities are {large:.2f} and {small:.2f} mm/s, {ratio:.1f} to 1")
+    return Measured(ratio, f"one radial velocity is {ratio:.1f} times the other")
 
 
 def line_in_hump(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -745,24 +798,25 @@ def bearing_called(symptoms: Symptoms, axis: Axis, *, call: str) -> Measured | U
     if rolling.call is None:
         return rolling.reason
     called = "?" if rolling.call == "B" and not rolling.positive else rolling.call
-    return Measured(float(called == call), f"{axis.axis}: {rolling.reason}", () if comb is None else comb.lines)
+    if comb is None:
+        return Measured(float(called == call), shallow(rolling.combs) if rolling.combs else rolling.reason)
+    return Measured(float(called == call), comb.words, comb.lines)
 
 
 def bearing_margin(symptoms: Symptoms, axis: Axis, *, call: str) -> Measured | Unknown:
     comb = _comb(symptoms, axis, call)
     if isinstance(comb, str):
         return comb
-    text = f"{CLASS_NAMES[call]} lines at {comb.hz:.1f} Hz modulate by {comb.depth:.2f}, {comb.margin:.1f} of the limit"
-    return Measured(comb.margin, f"{text}, on {axis.axis}", comb.lines)
+    return Measured(comb.margin, comb.words, comb.lines)
 
 
 def bearing_family(symptoms: Symptoms, axis: Axis, *, call: str) -> Measured | Unknown:
     comb = _comb(symptoms, axis, call)
     if isinstance(comb, str):
         return comb
-    clear = tuple(line for line in comb.lines if line.ratio >= CLEAR_OF_NOISE)
-    names = ", ".join(f"{line.name} {line.ratio:.0f} times" for line in clear) or "none"
-    return Measured(float(len(clear)), f"lines clear of the envelope's noise on {axis.axis}: {names}", clear)
+    clear = tuple(line for line in comb.lines if line.clear)
+    text = comb.words if clear else f"none of its lines is {CLEAR_OF_NOISE:g} times the noise"
+    return Measured(float(len(clear)), text, clear)
 
 
 def bearing_over_shaft(symptoms: Symptoms, axis: Axis, *, call: str) -> Measured | Unknown:
@@ -783,8 +837,8 @@ def bearing_over_shaft(symptoms: Symptoms, axis: Axis, *, call: str) -> Measured
     if line is None or not any(others):
         return f"a record of {axis.seconds:.2f} s cannot separate it from the harmonics of the shaft"
     ratio = _ratio(line.amplitude, max(other.amplitude for other in others if other is not None))
-    names = " and ".join(f"{k}×" for k in beside)
-    return Measured(ratio, f"in the envelope it is {ratio:.1f} times the larger of {names} on {axis.axis}")
+    names = " and ".join(f"{k}×" for k in sorted(beside))
+    return Measured(ratio, f"{LINE_NAMES[call]} is {_of(ratio)} {names} of the shaft beside it")
 
 
 def no_race_called(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -799,7 +853,9 @@ def cage_over(symptoms: Symptoms, axis: Axis, *, call: str) -> Measured | Unknow
     if isinstance(own, str) or isinstance(cage, str):
         return own if isinstance(own, str) else str(cage)
     ratio = _ratio(cage.margin, own.margin)
-    return Measured(ratio, f"the cage's lines at {cage.hz:.1f} Hz are {ratio:.2f} as deep on {axis.axis}", cage.lines)
+    return Measured(
+        ratio, f"the cage's lines ({LINE_NAMES['C']} {cage.hz:.1f} Hz) are {_of(ratio)} its depth", cage.lines
+    )
 
 
 def defect_margin(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -808,8 +864,8 @@ def defect_margin(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
     if not combs:
         return _no_comb(symptoms, axis)
     comb = max(combs, key=lambda comb: comb.margin)
-    text = f"the deepest defect lines, {CLASS_NAMES[comb.fault]}, modulate by {comb.depth:.2f}"
-    return Measured(comb.margin, f"{text}, {comb.margin:.1f} of the limit, on {axis.axis}", comb.lines)
+    text = f"deepest lines of a defect: {CLASS_NAMES[comb.fault]} ({comb.hz:.1f} Hz), {comb.of_limit}"
+    return Measured(comb.margin, text, comb.lines)
 
 
 def once_a_turn(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
@@ -819,9 +875,9 @@ def once_a_turn(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
         return NO_SPEED if speed_hz is None else "no band is impulsive"
     found = envelope.spectrum(axis.samples, fs_hz=axis.fs_hz, low_hz=band[0], high_hz=band[1], axis=axis.axis)
     lines = [found.line(k * speed_hz, slip=SPEED_TOLERANCE, name=f"{k}× in the envelope") for k in (1, 2, 3)]
-    shown = tuple(line for line in lines if line is not None and line.ratio >= CLEAR_OF_NOISE)
+    shown = tuple(line for line in lines if line is not None and line.clear)
     depth = sqrt(sum(found.depth(line) ** 2 for line in shown))
-    return Measured(depth, f"strikes once a turn make the envelope swing by {depth:.2f} on {axis.axis}", shown)
+    return Measured(depth, f"strikes once a turn make the envelope swing by {depth:.2f}", shown)
 
 
 def _comb(symptoms: Symptoms, axis: Axis, call: str) -> Comb | Unknown:
