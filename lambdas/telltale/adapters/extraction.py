@@ -143,7 +143,7 @@ class Extraction:
                 _check_bearing(position)
             except Rejected as rejected:
                 return replace(message, rejected=rejected)
-            return replace(message, position=position)
+            return Message(message.record, message.envelope, message.capture, position)
 
         return [place(message) for message in messages]
 
@@ -185,6 +185,8 @@ def _sort_out(messages: Sequence[Message], seen: Known) -> tuple[list[New], list
 
 def _only(capture: Capture, part: str) -> Capture:
     """The capture with nothing but these parts of it. Speed stays: the waveforms' features need it."""
+    if part == capture.part:
+        return capture
     waveforms = tuple(wave for wave in capture.waveforms if wave.axis in part)
     only = replace(capture, part=part, waveforms=waveforms)
     return only if "s" in part else replace(only, temperature_c=None, velocity_rms_mm_s={}, tags={})

@@ -4,9 +4,11 @@ A row is a mapping of column names; what is absent or None is null. Timestamps a
 lists of int are arrays of shape (n,).
 """
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -35,6 +37,7 @@ ARROW: Mapping[Type, pa.DataType] = {
 # Neighbouring samples and sorted times differ little. Every engine reads this encoding; byte stream split, which
 # packs int16 in int32 as well, Athena does not.
 DELTA: Mapping[Type, str] = {"timestamp": "", "list<int>": ".list.element"}
+DAY_MS = 86_400_000
 ZSTD_LEVEL = 1  # packed differences hardly shrink further, at any level: files of level 3 are as large, and cost twice
 
 
@@ -54,25 +57,28 @@ def files(table: Table, rows: Iterable[Row]) -> list[NewFile]:
 
 def write(table: Table, rows: Sequence[Row]) -> bytes:
     """The rows, sorted, as one Parquet file; the same bytes for the same rows."""
-    unknown = set().union(*rows) - set(table.names)
-    if unknown:
-        raise ValueError(f"rows of {table.name} have {sorted(unknown)}, wanted only its columns")
     ordered = sorted(rows, key=itemgetter(*table.sort))
+    values = _columns(table, ordered)
     schema = arrow_schema(table)
-    arrays = [_array(column, _values(column.name, ordered)) for column in table.columns]
+    arrays = [_array(column, of_column) for column, of_column in zip(table.columns, values, strict=True)]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), sink, **_layout(table))
     return bytes(sink.getvalue())
 
 
-def _values(name: str, rows: Sequence[Row]) -> list[Any]:
-    try:
-        return list(map(itemgetter(name), rows))
-    except KeyError:
-        return [row.get(name) for row in rows]
+def _columns(table: Table, rows: Sequence[Row]) -> list[Sequence[Any]]:
+    """The values of each column; ValueError if a row has one that is not declared."""
+    names = table.names
+    if rows and all(len(row) == len(names) for row in rows):
+        with contextlib.suppress(KeyError):
+            return list(zip(*map(itemgetter(*names), rows), strict=True))
+    unknown = set().union(*rows) - set(names)
+    if unknown:
+        raise ValueError(f"rows of {table.name} have {sorted(unknown)}, wanted only its columns")
+    return [[row.get(name) for row in rows] for name in names]
 
 
-def _array(column: Column, values: list[Any]) -> pa.Array:
+def _array(column: Column, values: Sequence[Any]) -> pa.Array:
     kind = ARROW[column.type]
     if column.type == "timestamp":
         return pa.array(values, pa.timestamp("ms", tz="UTC")).cast(kind)
@@ -97,4 +103,9 @@ def _layout(table: Table) -> dict[str, Any]:
 
 def day(t_ms: int) -> str:
     """The day, `YYYY-MM-DD`, that an instant is filed under."""
-    return datetime.fromtimestamp(t_ms // 1000, UTC).date().isoformat()
+    return _day(t_ms // DAY_MS)
+
+
+@lru_cache(maxsize=1000)
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * DAY_MS // 1000, UTC).date().isoformat()

@@ -104,7 +104,7 @@ def placed(
 
 def mapping(value: object, what: str) -> Mapping[str, Any]:
     """A mapping with text keys."""
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+    if not isinstance(value, Mapping) or not {type(key) for key in value} <= {str}:
         raise Rejected(Reason.BAD_FIELD, f"{what} is {shown(value)}, wanted a map with text keys")
     return value
 
