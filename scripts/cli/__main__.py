@@ -25,6 +25,7 @@ COMMANDS = {
     "diagnose": "what recordings say of a machine, with the evidence for and against",
     "watch": "when run-to-failure recordings would have been warned of",
     "backtest": "try settings, limits or a machine class on history before they are saved",
+    "forecast": "when an indicator reaches a limit, as an interval, or that it cannot be said",
     "query": "SQL on the lake",
     "cases": "list and explain cases",
     "orders": "work orders of the built-in logbook: list, acknowledge, close",
@@ -41,7 +42,7 @@ COMMANDS = {
 }
 
 
-READS_THE_LAKE = {"backtest", "diagnose", "query", "quarantine", "reconcile"}
+READS_THE_LAKE = {"backtest", "diagnose", "forecast", "query", "quarantine", "reconcile"}
 NO_WRITING = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 

@@ -13,6 +13,7 @@ BENCHES = {
     "confusion": "faults named on simulated machines, and what a confidence is worth",
     "rtf": "run to failure: leads, false alarms, left-out bearings; cases on healthy machines, simulated",
     "backtest": "time to replay 90 days of one position, and of a thousand",
+    "prognosis": "how often the interval of a forecast holds the truth, on simulated trends and on recorded lives",
 }
 
 
