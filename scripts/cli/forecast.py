@@ -8,6 +8,7 @@ Histories are .csv or .parquet, a row a time, or folders of them. All rows count
 farther ahead than the rows go back. docs/prognosis.md says how, what it is worth, and when nothing is said.
 
   telltale forecast --position SITE/AREA/MACHINE/POSITION --axis y     out of the lake, to the next ISO boundary
+  telltale forecast --case CASE                                        of the position and axis that the case is about
 """
 
 import argparse
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
+from telltale.adapters.cases import Cases
 from telltale.adapters.registry import Registry
 from telltale.core import limits, outlook, prognosis, svg
 from telltale.core.plant import Position
@@ -31,6 +33,7 @@ from telltale.core.schema import FEATURES
 from telltale.core.validate import ID
 
 from cli import sql
+from cli.cases import find
 from cli.deployment import Deployment, current
 from cli.diagnose import finite
 from cli.problem import Problem
@@ -78,6 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--within", type=float, metavar="DAYS", help="look only so far ahead")
     parser.add_argument("--last", type=float, metavar="DAYS", help="use only the rows of the last days")
     parser.add_argument("--position", metavar="P", help="take the history of a position out of the lake")
+    parser.add_argument("--case", metavar="CASE", help="take the history of a case's position and axis out of the lake")
     parser.add_argument("--axis", choices=AXES, help="of the position's sensor")
     parser.add_argument("--indicator", default="velocity_rms_mm_s", metavar="NAME", help="default: velocity_rms_mm_s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the forecasts there, an array of objects")
@@ -86,9 +90,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     _check(args)
-    if args.position:
-        histories, failures = iter([of_position(current(), args)]), 0
-        found = [(history, forecast(history, args)) for history in histories]
+    if args.position or args.case:
+        history, failures = of_lake(current(), args), 0
+        found = [(history, forecast(history, args))]
     else:
         found, failures = _of_files(args)
     _print(found)
@@ -100,8 +104,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if bool(args.inputs) == bool(args.position):
-        raise Problem("wanted histories or --position, one of them", "`telltale forecast --help` shows both")
+    if sum(map(bool, (args.inputs, args.position, args.case))) != 1:
+        raise Problem(
+            "wanted histories, --position or --case, one of them", "`telltale forecast --help` shows all three"
+        )
     if args.inputs and args.limit is None:
         raise Problem("no limit", "say what is to be reached: --limit L, in the column's unit")
     if args.position and not args.axis:
@@ -192,20 +198,18 @@ def _column(path: Path, columns: Any, wanted: str | None, time: str | None) -> s
 # ---- the lake ------------------------------------------------------------------------------------
 
 
-def of_position(deployment: Deployment, args: argparse.Namespace) -> History:
+def of_lake(deployment: Deployment, args: argparse.Namespace) -> History:
     """An indicator of one axis of a position, and its limit: that which is given, else the next ISO boundary."""
-    place, indicator = args.position, args.indicator
+    place, axis = _of_case(deployment, args) if args.case else (args.position, args.axis)
+    indicator = args.indicator
     if not all(ID.fullmatch(part) for part in place.split("/")):
         raise Problem(f'found "{place}" as a position, wanted SITE/AREA/MACHINE/POSITION')
     if indicator not in INDICATORS:
         raise Problem(f"there is no indicator {indicator}", "docs/data-dictionary.md lists them: the table features")
     since = "" if args.last is None else f" AND t >= current_timestamp - interval '{max(1, round(args.last))}' day"
-    rows = sql.run(
-        deployment,
-        f"SELECT t, {indicator} FROM features WHERE position = '{place}' AND axis = '{args.axis}'{since} ORDER BY t",
-    ).table
+    rows = sql.run(deployment, query(place, axis, indicator, since)).table
     if not rows.num_rows:
-        raise Problem(f"the lake has no {indicator} of {place}, axis {args.axis}")
+        raise Problem(f"the lake has no {indicator} of {place}, axis {axis}")
     t_s = np.array([moment.timestamp() for moment in rows["t"].to_pylist()])
     values = numbers(rows[indicator])
     if values is None:
@@ -213,6 +217,21 @@ def of_position(deployment: Deployment, args: argparse.Namespace) -> History:
     known = Registry(deployment.client("dynamodb"), deployment.outputs["RegistryTable"]).positions([place])
     limit, named = (args.limit, "") if args.limit is not None else next_limit(known.get(place), indicator, values)
     return History(place, indicator, t_s, values, limit, named)
+
+
+def query(place: str, axis: str, indicator: str, since: str) -> str:
+    return f"SELECT t, {indicator} FROM features WHERE position = '{place}' AND axis = '{axis}'{since} ORDER BY t"
+
+
+def _of_case(deployment: Deployment, args: argparse.Namespace) -> tuple[str, str]:
+    """The position of the case, and the axis that opened it, unless another is asked for."""
+    case = find(list(Cases(deployment.client("dynamodb"), deployment.outputs["CasesTable"]).all()), args.case)
+    axis = args.axis or case.change.channel
+    if axis not in AXES:
+        raise Problem(
+            f"{case.change.case_id} is about {axis}, which is no axis", f"add --axis, one of {', '.join(AXES)}"
+        )
+    return case.position, axis
 
 
 def next_limit(position: Position | None, indicator: str, values: Array) -> tuple[float, str]:

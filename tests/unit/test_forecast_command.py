@@ -11,12 +11,15 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from cli import __main__ as command
+from cli import duck, sql
 from cli import forecast as subject
-from cli import sql
 from cli.answer import Answer
 from cli.deployment import Deployment
 from cli.problem import Problem
-from telltale.core import prognosis
+from telltale.adapters.cases import Case
+from telltale.adapters.parquet import arrow_schema
+from telltale.core import prognosis, schema
+from telltale.core.judgement import CaseChange
 from telltale.core.plant import Position
 
 ROWS = 240
@@ -166,6 +169,16 @@ class Positions:
         return {place: Position(place, machine_class=self.machine_class) for place in places}
 
 
+class Opened:
+    """The cases, without a table."""
+
+    def __init__(self, cases: list[Case]) -> None:
+        self._cases = cases
+
+    def all(self) -> list[Case]:
+        return self._cases
+
+
 @pytest.fixture
 def lake(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The queries that were asked."""
@@ -176,7 +189,7 @@ def lake(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return Answer(pa.table({"t": times().tolist(), "velocity_rms_mm_s": level()}), more=False, engine="duckdb")
 
     monkeypatch.setattr(sql, "run", run)
-    monkeypatch.setattr(subject, "current", lambda: Deployment({"RegistryTable": "r"}, {}))
+    monkeypatch.setattr(subject, "current", lambda: Deployment({"RegistryTable": "r", "CasesTable": "c"}, {}))
     monkeypatch.setattr(Deployment, "client", lambda *_: None)
     monkeypatch.setattr(subject, "Registry", lambda *_: Positions("iso20816-3/2-rigid"))
     return asked
@@ -214,6 +227,42 @@ def test_an_indicator_needs_a_name_and_a_limit(
 
     assert status == 1
     assert what in err
+
+
+@pytest.mark.parametrize(
+    ("channel", "options", "status", "shown"),
+    [
+        ("z", [], 0, "axis = 'z'"),
+        ("temperature", ["--axis", "x"], 0, "axis = 'x'"),
+        ("temperature", [], 1, "about temperature"),
+    ],
+)
+def test_a_case_says_which_history_is_forecast(
+    channel: str,
+    options: list[str],
+    status: int,
+    shown: str,
+    lake: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    change = CaseChange("case-abc", 1, "opened", 0, 0, "WARNING", "WARNING", "zone", channel, "why")
+    monkeypatch.setattr(subject, "Cases", lambda *_: Opened([Case(PLACE, change, 0, None, None)]))
+
+    left, _, err = telltale(["forecast", "--case", "abc", *options], monkeypatch, capsys)
+
+    assert left == status
+    assert shown in (lake[0] if lake else err)
+
+
+@pytest.mark.parametrize("since", ["", " AND t >= current_timestamp - interval '90' day"])
+def test_the_query_is_one_that_the_lake_takes(since: str) -> None:
+    query = subject.query(PLACE, "y", "velocity_rms_mm_s", since)
+    features = next(one for one in schema.TABLES if one.name == "features")
+
+    found, _ = duck.execute(query, {"features": arrow_schema(features).empty_table()}, database="lake", limit=None)
+
+    assert found.column_names == ["t", "velocity_rms_mm_s"]
 
 
 def test_a_position_that_could_end_a_query_is_refused(
