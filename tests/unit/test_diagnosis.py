@@ -408,6 +408,32 @@ def test_the_band_of_a_named_bearing_is_the_one_its_sentence_names() -> None:
     assert diagnosis.kurtosis[found.axis] > 3
 
 
+@pytest.mark.parametrize(("wrong", "noted"), [(1.0, 0), (1.002, 0), (1.02, 1)])
+def test_a_speed_that_was_put_right_is_noted_where_it_matters(wrong: float, noted: int) -> None:
+    n = 6 * SECOND
+    strikes = sum(np.cos(2 * np.pi * order * SHAFT_HZ * np.arange(n) / FS_HZ) for order in (1, 2, 3, 4))
+    x = 0.1 * (1 + 0.4 * strikes) * np.random.default_rng(1).standard_normal(n)
+
+    diagnosis = diagnose(
+        [wave(x)], machine=UNKNOWN_MACHINE, speed_hz=wrong * SHAFT_HZ, speed_source="nominal", calibrated=False
+    )
+
+    assert diagnosis.speed_source == "refined"
+    assert diagnosis.speed_hz == pytest.approx(SHAFT_HZ, rel=0.001)
+    assert sum("r/min (nominal), the record says 1,480 r/min" in note for note in diagnosis.notes) == noted
+
+
+def test_the_lines_of_a_race_are_not_taken_for_the_speed() -> None:
+    """Twice the outer race's frequency of a 6205 is seven times a speed that is 2.4 % above the shaft's."""
+    sample = take(Kind.MOTOR, ((FaultKind.OUTER_RACE, 1.0),), n=4 * FOUR_SECONDS, seed=1)
+    speed_hz = sample.speed_rpm / 60
+
+    diagnosis = diagnose(waveforms(sample), machine=known(MODELS[Kind.MOTOR]), speed_hz=speed_hz)
+
+    assert diagnosis.speed_hz == pytest.approx(speed_hz, rel=0.002)
+    assert diagnosis.verdict == "BEARING_OUTER_RACE"
+
+
 def test_the_same_capture_gives_the_same_diagnosis() -> None:
     assert diagnosed(Kind.FAN, (FaultKind.BLADE_PASS, 0.7)) == diagnosed(Kind.FAN, (FaultKind.BLADE_PASS, 0.7))
 

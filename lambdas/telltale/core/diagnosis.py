@@ -38,7 +38,7 @@ Rows = Mapping[str, Mapping[str, float | None]]
 CALIBRATION = ((0.0, 0.0), (0.25, 0.2), (0.5, 0.5), (0.75, 0.8), (1.0, 0.95))
 SPEEDS_HZ = (5.0, 100.0)  # that are looked for where none is known: 300 to 6000 r/min, most of industry
 ESTIMATED_FROM = 0.7  # confidence of an estimated speed from which it is used (guess)
-REFINED_FROM = 0.9  # and of a refined one: by noise once in ten (guess)
+REFINED = "refined"
 NOTICEABLE = SPEED_TOLERANCE / 2  # from which a refined speed is noted: lines are looked for within twice that
 NOISE_KURTOSIS = 2.0  # of the complex envelope of noise
 NAMED_FROM = 0.5  # confidence from which a fault is named: it is likelier than not
@@ -80,11 +80,10 @@ def diagnose(
             waveform,
             moving[waveform.axis],
             machine,
-            speed_hz if speed_hz else turns.hz,
             rows.get(waveform.axis, {}),
             (normal or {}).get(waveform.axis, {}),
             (reference or {}).get(waveform.axis),
-            turns.hz,
+            turns,
             calibrated,
         )
         for waveform in waveforms
@@ -115,13 +114,13 @@ def _speed(waveforms: Sequence[Waveform], moving: Mapping[str, Array], speed_hz:
     x, fs_hz = np.stack([moving[w.axis] for w in alike]), longest.fs_hz
     if speed_hz:
         refined = speed.refine(x, fs_hz=fs_hz, near_hz=speed_hz)
-        if refined is None or refined.confidence < REFINED_FROM:
+        if refined is None or refined.confidence < speed.REFINED_FROM:
             return _Speed(speed_hz, source)
         note = (
             f"the speed given was {60 * speed_hz:,.0f} r/min ({source}), the record says {60 * refined.hz:,.0f} r/min"
         )
         notes = (note,) if abs(refined.hz / speed_hz - 1) > NOTICEABLE else ()
-        return _Speed(refined.hz, "refined", refined.confidence, notes)
+        return _Speed(refined.hz, REFINED, refined.confidence, notes)
     estimate = speed.estimate(x, fs_hz=fs_hz, low_hz=SPEEDS_HZ[0], high_hz=min(SPEEDS_HZ[1], fs_hz / 4))
     if estimate is None:
         return _Speed(None, "unknown", None, ("no speed was given, and the record is too short to estimate it",))
@@ -144,16 +143,15 @@ def _axis(
     waveform: Waveform,
     x: Array,
     machine: Machine,
-    speed_hz: float | None,
     row: Mapping[str, float | None],
     normal: Mapping[str, float],
     reference: rolling.Reference | None,
-    refined_hz: float | None,
+    turns: _Speed,
     calibrated: bool,
 ) -> Axis:
     fs_hz = waveform.fs_hz
     lines = spectrum.velocity_lines(x, fs_hz=fs_hz, axis=waveform.axis)
-    orders, no_orders = _orders(lines, refined_hz, normal)
+    orders, no_orders = _orders(lines, turns.hz, normal)
     return Axis(
         axis=waveform.axis,
         direction=machine.directions.get(waveform.axis, ""),
@@ -167,14 +165,15 @@ def _axis(
         rolling=rolling.evidence(
             x,
             fs_hz=waveform.fs_hz,
-            speed_hz=speed_hz,
+            speed_hz=turns.hz,
             orders=None if machine.bearing is None else fault_orders(machine.bearing),
             reference=reference,
             axis=waveform.axis,
+            speed_refined=turns.source == REFINED,
         ),
         impulsive=envelope.kurtogram(x, fs_hz=fs_hz, low_hz=LISTEN_FROM_HZ, high_hz=envelope_band_hz(fs_hz)[1]),
         reference=reference,
-        speed_hz=refined_hz,
+        speed_hz=turns.hz,
         calibrated=calibrated,
     )
 

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from telltale.core import speed
 from telltale.core.bearings import FaultOrders
 from telltale.core.fft import fast_length, ifft, rfft
 from telltale.core.findings import Line
@@ -53,14 +54,6 @@ SLIP_REFINED = 0.008  # with a speed read from the record itself; measured: 0.1 
 SLIP_NOMINAL = 0.015  # with the speed that was stated (Randall and Antoni: 1-2 %)
 ELEMENT_SLIP = 1.5  # of that for rolling elements: their contact angle wanders
 MOST_TURNS = 320.0  # that are looked at: slip and a wandering speed smear the lines of more (measured up to 305)
-REFINE_TURNS = 100.0  # a record must hold for its speed to be refined: a search of ±3 % is then ±3 bins at 1×
-REFINE_WITHIN = 0.03
-REFINE_STEPS = 1201  # 0.005 % each: a bin at the 8th harmonic of 25 Hz in 10 s is ten times that
-SHAFT_HARMONICS = 8
-SHAFT_CLEAR = (
-    0.75  # nepers over the floor, mean of bands and harmonics; noise reaches 0.5 in a search, machines 0.9 to 5
-)
-SHAFT_GAIN = 6.0  # nepers above which a harmonic counts no more: none may decide alone
 
 # What can be told at all
 LINE_TURNS = 4.0  # periods of a line that the record must hold
@@ -199,6 +192,7 @@ def evidence(
     orders: FaultOrders | None,
     reference: Reference | None = None,
     axis: str = "",
+    speed_refined: bool = False,
 ) -> RollingEvidence:
     """Whether a record shows a defect of its rolling bearing, and of which part.
 
@@ -207,6 +201,7 @@ def evidence(
     orders : of the bearing, None where its geometry is not known.
     reference : a healthy record of this machine; its levels are scaled with the fourth power of the speed, because
     forces of inertia grow with its square.   axis : for the names of the lines.
+    speed_refined : `speed_hz` was read from the record itself already.
 
     Of a longer record the first MOST_TURNS turns are judged. Without a reference, only very impulsive records count as
     abnormal. The call is None for a record that is shorter than SHORTEST, constant, or holds a NaN or an infinite
@@ -220,14 +215,21 @@ def evidence(
             None, False, f"{x.shape[-1]} samples, wanted at least {SHORTEST}, finite, and not constant"
         )
     abnormality, because = _abnormality(spectrum, speed_hz, reference)
-    speed, refined, combs = speed_hz, False, {}
+    shaft_hz, refined, combs = speed_hz, False, {}
     if speed_hz is not None and orders is not None:
-        speed, refined = _speed(spectrum, speed_hz)
-        combs = _combs(spectrum, speed, orders, SLIP_REFINED if refined else SLIP_NOMINAL, axis)
+        shaft_hz, refined = (speed_hz, True) if speed_refined else _speed(x[: spectrum.n], fs_hz, speed_hz)
+        combs = _combs(spectrum, shaft_hz, orders, SLIP_REFINED if refined else SLIP_NOMINAL, axis)
     notes = _notes(speed_hz, orders, combs)
     call, positive, reason = _call(combs, abnormality, because, reference is not None, notes)
     scores = _scores(combs, abnormality)
-    return RollingEvidence(call, positive, reason, combs, abnormality, because, scores, speed, refined, notes)
+    return RollingEvidence(call, positive, reason, combs, abnormality, because, scores, shaft_hz, refined, notes)
+
+
+def _speed(x: Array, fs_hz: float, speed_hz: float) -> tuple[float, bool]:
+    """The speed as the record says it, and whether it does; else as it was stated."""
+    refined = speed.refine(x, fs_hz=fs_hz, near_hz=speed_hz)
+    sure = refined is not None and refined.confidence >= speed.REFINED_FROM
+    return (refined.hz, True) if refined is not None and sure else (speed_hz, False)
 
 
 def _check(fs_hz: float, speed_hz: float | None) -> None:
@@ -326,27 +328,6 @@ def _kurtosis(spectrum: _Spectrum) -> list[tuple[float, float, float]]:
         (value, low * spectrum.bin_hz, high * spectrum.bin_hz)
         for value, (low, high) in zip(excess.tolist(), bands, strict=True)
     ]
-
-
-# The speed, from the record itself
-
-
-def _speed(spectrum: _Spectrum, speed_hz: float) -> tuple[float, bool]:
-    """The speed whose harmonics stand out most in whitened envelopes, and whether they do; else the speed as stated."""
-    shaft = speed_hz / spectrum.bin_hz
-    if shaft < REFINE_TURNS:
-        return speed_hz, False
-    bands = _bands(spectrum, parts=WIDE)
-    square = _squared_envelopes(_whitened(spectrum.bins, shaft), bands, fast_length(2 * (bands[0][1] - bands[0][0])))
-    top = min(ceil((SHAFT_HARMONICS + 1) * shaft), square.shape[-1] // 2)
-    power = _power(rfft(square - square.mean(axis=-1, keepdims=True))[:, :top])
-    ratio = power / np.maximum(_floor(power, round(2 * shaft)), np.finfo(power.dtype).tiny)
-    gain = np.minimum(np.log(np.maximum(ratio, 1e-9)), SHAFT_GAIN).mean(axis=0)
-    speeds = speed_hz * (1 + np.linspace(-REFINE_WITHIN, REFINE_WITHIN, REFINE_STEPS))
-    at = np.rint(np.arange(1, SHAFT_HARMONICS + 1)[:, None] * (speeds / spectrum.bin_hz)).astype(np.intp)
-    clear = gain[np.minimum(at, top - 1)].mean(axis=0)
-    best = int(np.argmax(clear))
-    return (float(speeds[best]), True) if clear[best] >= SHAFT_CLEAR else (speed_hz, False)
 
 
 def _whitened(bins: Array, shaft: float) -> Array:

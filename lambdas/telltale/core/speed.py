@@ -33,7 +33,10 @@ REFINE_HARMONICS = 8
 REFINE_WITHIN = 0.03  # a stated speed is wrong by 1 to 2 % (measured: nameplate and log-book speeds)
 REFINE_BANDS = 7  # of a quarter of half the rate each, half overlapping
 REFINE_CAP = 6.0  # of the logarithm of a line over the noise (26 dB in power): no single line decides
+REFINED_FROM = 0.9  # confidence of a refined speed from which it is used: by noise once in ten (guess)
+REFINE_CLEAR = 0.4  # mean logarithm over the noise (1.7 dB): real machines reach 0.5 to 4.6, noise in one band 0.1
 FLOOR_ORDERS = 2  # the noise of an envelope's line is the median over this many orders
+STRONGEST = 1.42  # standard deviations that the largest of REFINE_HARMONICS normal values lies above the mean
 SHARED = 1.6  # half-overlapping bands share noise: that the variance of their sum is this much more was simulated
 LOG_EXPONENTIAL = (-0.5772, 1.6449)  # mean (less Euler's constant) and variance (pi² / 6) of the log of noise's power
 
@@ -82,10 +85,13 @@ def refine(x: Array, *, fs_hz: float, near_hz: float, within: float = REFINE_WIT
 
     x : shape (..., n), one record or its axes, any unit; never modified. Runs of many turns let the envelope of every
     band show the shaft as lines too faint for the eye: their logarithms over the noise around them are summed over
-    REFINE_HARMONICS harmonics, bands and axes, and the speed where the sum is highest is taken.
+    bands, axes and all but the strongest of REFINE_HARMONICS harmonics, and the speed where the sum is highest is
+    taken. The strongest is left out so that none decides alone: twice the frequency of an outer race may be seven
+    times a speed that is 2 % off.
 
     confidence : the chance that noise alone would have made the sum so high at none of the speeds looked at; on the
-    safe side (half of the simulated noise gets less than 0.02, 1 in 40 more than 0.8).
+    safe side (half of the simulated noise gets less than 0.02, 1 in 40 more than 0.8). 0 where the harmonics stand less
+    than REFINE_CLEAR over the noise: in many bands traces of other lines are no noise either.
     None for a shorter record (ask `estimate` with a narrow range), if nothing moves, or no axis is free of NaN.
     """
     n = x.shape[-1]
@@ -104,12 +110,14 @@ def refine(x: Array, *, fs_hz: float, near_hz: float, within: float = REFINE_WIT
     steps = int(np.ceil(within * near_hz * REFINE_HARMONICS * PAD / bin_hz))
     tries = near_hz * (1 + within * np.linspace(-1, 1, 2 * steps + 1))
     at = np.rint(np.outer(tries, np.arange(1, REFINE_HARMONICS + 1)) / bin_hz).astype(np.intp)
-    score = over[at].sum(axis=-1)
+    found = over[at]
+    score = found.sum(axis=-1) - found.max(axis=-1)
     best = np.flatnonzero(score >= score.max() - 1e-9)
     standing = over[at[best[0]]] / len(spectra)
+    clear = score.max() >= REFINE_CLEAR * len(spectra) * (REFINE_HARMONICS - 1)
     return SpeedEstimate(
         float(tries[best].mean()),
-        _not_noise(float(score.max()), len(spectra), 2 * steps + 1),
+        _not_noise(float(score.max()), len(spectra), 2 * steps + 1) if clear else 0.0,
         tuple(k for k, value in enumerate(standing.tolist(), 1) if value > 1),
     )
 
@@ -137,10 +145,11 @@ def _over_noise(power: Array, span: int) -> Array:
 
 
 def _not_noise(score: float, spectra: int, tries: int) -> float:
-    """The chance that noise reaches the score at none of `tries` speeds; the sum of logarithms is taken for normal."""
+    """The chance that noise reaches the score at none of `tries` speeds; sums of logarithms are taken for normal."""
     mean, variance = LOG_EXPONENTIAL
-    terms = spectra * REFINE_HARMONICS
-    above = (score - terms * mean) / sqrt(terms * variance * SHARED)
+    scatter = sqrt(spectra * variance * SHARED)  # of the sum of one harmonic
+    usual = REFINE_HARMONICS * spectra * mean - (spectra * mean + STRONGEST * scatter)
+    above = (score - usual) / (scatter * sqrt(REFINE_HARMONICS - 1))
     return (1 - erfc(above / sqrt(2)) / 2) ** tries
 
 
