@@ -73,15 +73,15 @@ def test_while_it_learns_it_says_how_far_it_is() -> None:
     assert judge(baseline, {"rms_g": 50.0}, settings=DEFAULTS) == Learning(99, 100)
 
 
-def test_a_quiet_machine_warns_at_two_and_a_half_times_its_normal() -> None:
+def test_a_quiet_machine_warns_at_twice_its_normal_and_alarms_at_four_times() -> None:
     baseline = learned([2.0] * 100)
 
-    found = deviation(baseline, {"rms_g": 5.0})
+    found = deviation(baseline, {"rms_g": 4.0})
 
     assert found.score == pytest.approx(1, abs=1e-6)
     assert found.usual == pytest.approx(2)
-    assert found.limit(1.0) == pytest.approx(5)
-    assert found.limit(2.0) == pytest.approx(12.5)
+    assert found.limit(1.0) == pytest.approx(4)
+    assert found.limit(2.0) == pytest.approx(8)
 
 
 def test_a_restless_machine_warns_at_six_sigma() -> None:

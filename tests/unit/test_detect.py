@@ -117,7 +117,7 @@ def test_a_persistent_warning_opens_one_case_with_its_evidence() -> None:
 
 
 def test_once_its_velocity_is_learned_a_quiet_machine_is_warned_of_within_zone_b() -> None:
-    machine = Machine(CLASSED).hears_all("velocity_rms_mm_s", [0.8] * 100 + [1.6] * 6)
+    machine = Machine(CLASSED).hears_all("velocity_rms_mm_s", [0.8] * 100 + [1.55] * 6)
 
     [opened] = machine.changes
     assert opened.rule == "zone"
