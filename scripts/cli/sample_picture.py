@@ -1,4 +1,7 @@
-"""Writes docs/pictures/evidence.svg anew: a case of the simulated plant. Run it as `python -m cli.sample_picture`."""
+"""Writes docs/pictures/evidence.svg anew: a case of the simulated plant.
+
+Run it as `PYTHONPATH=scripts:lambdas .venv/bin/python -m cli.sample_picture`.
+"""
 
 from statistics import median
 

@@ -11,7 +11,10 @@ AXES = ("x", "y", "z")
 
 @dataclass(frozen=True, eq=False)
 class Waveform:
-    """One axis. `samples` are int16 counts, shape (n,); `samples * scale` is in `unit` (g or m/s2)."""
+    """One axis. `samples` are int16 counts, shape (n,); `samples * scale` is in `unit` (g or m/s2).
+
+    Sensors send counts. What is read from a file may be floats: all that computes with samples takes both.
+    """
 
     axis: str
     samples: NDArray[np.int16]

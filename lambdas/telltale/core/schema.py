@@ -255,7 +255,12 @@ FEATURES: tuple[Column, ...] = (
         _ORDERS,
         "1×-10×",
     ),
-    _order("blade_pass", "the line at blades × speed", "as order_1, at blades ×", "blades ×"),
+    _order(
+        "blade_pass",
+        "the line at blades × speed; null where the plant file has no number of blades",
+        "as order_1, at blades ×",
+        "blades ×",
+    ),
     _feature(
         "line_1_mm_s",
         "mm/s",
@@ -275,7 +280,7 @@ FEATURES: tuple[Column, ...] = (
     _feature(
         "gear_mesh_g",
         "g",
-        f"acceleration RMS of the line at teeth × speed; {_TURNS}",
+        f"acceleration RMS of the line at teeth × speed; null where the plant file has no number of teeth; {_TURNS}",
         f"{_STRONGEST} of teeth ×, at most half an order away",
         _ORDERS,
         "teeth ×",
