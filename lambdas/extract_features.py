@@ -1,5 +1,6 @@
 """Messages of sensors in; rows of the lake, feature records and quarantine out."""
 
+import gc
 import os
 import time
 from functools import cache
@@ -22,6 +23,8 @@ PLANT_S = 60.0  # how long a change of the plant may go unnoticed
 log = Logger(service="extract_features")
 metrics = Metrics(namespace="Telltale", service="extract_features")
 tracer = Tracer(service="extract_features")
+
+gc.freeze()  # what was imported stays: looking through it again with each batch costs as much as its features
 
 
 @tracer.capture_lambda_handler
