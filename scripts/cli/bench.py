@@ -12,6 +12,7 @@ BENCHES = {
     "diagnosis": "faults named in recordings with labels",
     "confusion": "faults named on simulated machines, and what a confidence is worth",
     "rtf": "run to failure: leads, false alarms, left-out bearings; cases on healthy machines, simulated",
+    "streams": "streams of one tag: scores on labelled ones, false alarms on simulated ones",
     "backtest": "time to replay 90 days of one position, and of a thousand",
     "prognosis": "how often the interval of a forecast holds the truth, on simulated trends and on recorded lives",
 }

@@ -1,5 +1,6 @@
 """The benchmark's rule, on windows one can reckon by hand, and against an independent scorer where there is one."""
 
+import argparse
 import csv
 import importlib.util
 import json
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli import nab
+from cli import bench_streams, nab
 from cli.problem import Problem
 from numpy.typing import NDArray
 
@@ -96,6 +97,17 @@ def test_a_window_without_its_row_is_one_sentence(tmp_path: Path) -> None:
 
     with pytest.raises(Problem, match="no row"):
         nab.figures(tmp_path)
+
+
+def test_quiet_streams_alarm_less_often_than_records_allow() -> None:
+    bound = 8 * np.log(bench_streams.QUIET_ROWS / 604)
+
+    assert all(bench_streams.quiet_alarms(kind, streams=4) < bound for kind in bench_streams.QUIET)
+
+
+def test_a_folder_without_the_benchmark_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="found no nab"):
+        bench_streams.figures(argparse.Namespace(data=tmp_path))
 
 
 class TestRecordings:
