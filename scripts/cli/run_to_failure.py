@@ -93,7 +93,7 @@ def position(run: Run, *, settings: Mapping[str, float]) -> Position:
 
 
 def found(inputs: Sequence[Path], said: Options, *, note: Callable[[str], None]) -> list[Run]:
-    """The runs in files and folders. What in a folder is no recording is noted and left out.
+    """The runs in files and folders. What in a folder cannot be read is noted and left out.
 
     Problem for a file given by name that cannot be read, when there is no run at all, or for two of the same name.
     """
@@ -103,7 +103,7 @@ def found(inputs: Sequence[Path], said: Options, *, note: Callable[[str], None])
         try:
             run = _run(file, name, said)
         except Problem as problem:
-            if by_name or not isinstance(problem, NoRecording):
+            if by_name:
                 raise
             note(f"left out: {problem}")
             continue

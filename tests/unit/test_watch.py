@@ -91,6 +91,7 @@ def test_folders_keep_their_paths_and_what_is_no_recording_is_named(
     bearing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "in" / "truth.csv").write_text("run,fails\nbearing,1\n")
+    tabled(tmp_path / "in" / "wide.csv", **{f"ch{i}_std": LEVELS for i in range(1, 5)})
 
     status, out, errors = telltale(["watch", tmp_path / "in", "--out", tmp_path / "out"], monkeypatch, capsys)
 
@@ -98,6 +99,7 @@ def test_folders_keep_their_paths_and_what_is_no_recording_is_named(
     assert (tmp_path / "out" / "rig" / "bearing.csv").exists()
     assert "rig/bearing" in out
     assert "truth.csv" in errors
+    assert "wide.csv: found the channels ch1, ch2, ch3, ch4, wanted at most 3" in errors
 
 
 @pytest.mark.parametrize("spikes", [1, 2, 3])
