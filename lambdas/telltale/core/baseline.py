@@ -9,7 +9,9 @@ diagnosis and sensor health to compare with. Five bytes each.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, isfinite, log
+from functools import cache
+from math import exp, inf, isfinite, log
+from operator import itemgetter
 from statistics import median
 from struct import Struct
 from typing import NamedTuple
@@ -29,6 +31,7 @@ INDICATORS: Mapping[str, str] = {
     "env_ftf_g": "g",
 }
 
+_NAMES = tuple(INDICATORS)
 ENVELOPE_INDICATORS = tuple(name for name in INDICATORS if name.startswith("env_"))
 
 REFERENCES: Mapping[str, str] = {
@@ -61,8 +64,8 @@ LARGEST_LN = 700.0  # exp of more overflows
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
 MEAN_DEVIATION_TO_SIGMA = 1.2533  # likewise: sqrt(pi / 2)
 
-_FLOATS = Struct("<3f")
 _FLOAT = Struct("<f")
+_ROWS = itemgetter(1)  # of a Usual
 
 
 class Normal(NamedTuple):
@@ -72,10 +75,6 @@ class Normal(NamedTuple):
     spread: float = 0.0
     anchor: float = 0.0  # the location that was learned in the warm-up
     rows: int = 0
-
-    def distance(self, settings: Settings) -> float:
-        """How far from the location, in ln, a warning begins."""
-        return max(settings.sigmas * max(self.spread, SMALLEST_SPREAD), log(settings.growth))
 
 
 Baseline = tuple[Normal, ...]  # in the order of INDICATORS
@@ -154,33 +153,53 @@ def judge(
     above zero is not judged, nor is one whose own warm-up is not over.
     """
     found = _logarithms(axis)
-    if not any(x is not None for x in found):
-        return NotAssessable("no indicator of the baseline in this capture")
-    ready = [
-        (name, normal, x)
-        for name, normal, x in zip(INDICATORS, baseline, found, strict=True)
-        if x is not None and normal.rows >= settings.warmup
-    ]
-    if not ready:
-        rows = max(normal.rows for normal, x in zip(baseline, found, strict=True) if x is not None)
-        return Learning(rows, settings.warmup)
-    scores = {name: (x - normal.location) / normal.distance(settings) for name, normal, x in ready}
-    name, normal, x = max(ready, key=lambda one: scores[one[0]])
-    return Deviation(scores, name, exp(x), normal, normal.distance(settings))
+    scores: dict[str, float] = {}
+    best = learned = -1
+    highest, widest, growth = -inf, 0.0, log(settings.growth)
+    for place, (name, normal, x) in enumerate(zip(INDICATORS, baseline, found, strict=True)):
+        if x is None:
+            continue
+        location, spread, _, rows = normal
+        learned = rows if rows > learned else learned
+        if rows < settings.warmup:
+            continue
+        # in ln, from normal to the warning limit
+        distance = settings.sigmas * (spread if spread > SMALLEST_SPREAD else SMALLEST_SPREAD)
+        distance = distance if distance > growth else growth
+        scores[name] = score = (x - location) / distance
+        if score > highest or best < 0:
+            best, highest, widest = place, score, distance
+    if best < 0:
+        if learned < 0:
+            return NotAssessable("no indicator of the baseline in this capture")
+        return Learning(learned, settings.warmup)
+    x = found[best]
+    return Deviation(scores, _NAMES[best], exp(x or 0.0), baseline[best], widest)
 
 
 def learn(baseline: Sequence[Normal], axis: Mapping[str, float | None], *, settings: Settings) -> Baseline:
     """The baseline after one healthy row. What is missing in the row is left as it was."""
-    return tuple(
-        normal if x is None else _learn(normal, x, settings)
+    drift = log(1 + settings.significant)
+    learned = [
+        None if x is None else _learn(normal, x, settings, drift)
         for normal, x in zip(baseline, _logarithms(axis), strict=True)
-    )
+    ]
+    # With float32's digits, so that what goes on in memory is what comes back from storage.
+    numbers = [number for one in learned if one is not None for number in one[:3]]
+    floats = _floats(len(numbers))
+    kept = floats.unpack(floats.pack(*numbers))
+    after, at = list(baseline), 0
+    for place, one in enumerate(learned):
+        if one is not None:
+            after[place] = Normal(kept[at], kept[at + 1], kept[at + 2], one[3])
+            at += 3
+    return tuple(after)
 
 
 def refer(references: References, axis: Mapping[str, float | None], *, settings: Settings) -> References:
     """The references after one healthy row. After the warm-up they stay: what may drift is judged elsewhere."""
     wanted = _reference_rows(settings)
-    if min(rows for _, rows in references) >= wanted:
+    if min(map(_ROWS, references)) >= wanted:
         return references
     return tuple(
         usual if usual.rows >= wanted else _refer(usual, name, axis.get(name))
@@ -237,36 +256,39 @@ def _refer(usual: Usual, name: str, value: float | None) -> Usual:
     return Usual(level, usual.rows + 1)
 
 
-def _learn(normal: Normal, x: float, settings: Settings) -> Normal:
+def _learn(normal: Normal, x: float, settings: Settings, drift: float) -> tuple[float, float, float, int]:
+    """Location, spread, anchor and rows after one more row. drift : ln units that the location may leave its anchor."""
     location, spread, anchor, rows = normal
     if rows == 0:
-        return _stored(x, 0.0, 0.0, 1)
+        return x, 0.0, 0.0, 1
     if rows == 1:
-        return _stored(location, x, 0.0, 2)
+        return location, x, 0.0, 2
     if rows == 2:
         middle = median((location, spread, x))
         scale = MAD_TO_SIGMA * median(abs(one - middle) for one in (location, spread, x))
-        return _stored(middle, scale, middle, 3)
-    unit, off = max(spread, SMALLEST_SPREAD), x - location
-    pull = min(max(off, -HUBER * unit), HUBER * unit)
+        return middle, scale, middle, 3
+    unit, off = spread if spread > SMALLEST_SPREAD else SMALLEST_SPREAD, x - location
+    reach = HUBER * unit
+    pull = reach if off > reach else -reach if off < -reach else off
     if rows < settings.warmup:
         location += pull / (rows + 1)
         spread += (MEAN_DEVIATION_TO_SIGMA * min(abs(off), WINSOR * unit) - spread) / (rows + 1)
-        return _stored(location, spread, location, rows + 1)
-    drift = log(1 + settings.significant)
-    location = min(max(location + pull / settings.memory, anchor - drift), anchor + drift)
-    return _stored(location, spread, anchor, min(rows + 1, MOST_ROWS))
+        return location, spread, location, rows + 1
+    location += pull / settings.memory
+    low, high = anchor - drift, anchor + drift
+    location = low if location < low else high if location > high else location
+    return location, spread, anchor, min(rows + 1, MOST_ROWS)
 
 
-def _stored(location: float, spread: float, anchor: float, rows: int) -> Normal:
-    """With float32's digits, so that what goes on in memory is what comes back from storage."""
-    location, spread, anchor = _FLOATS.unpack(_FLOATS.pack(location, spread, anchor))
-    return Normal(location, spread, anchor, rows)
+@cache
+def _floats(count: int) -> Struct:
+    return Struct(f"<{count}f")
 
 
 def _logarithms(axis: Mapping[str, float | None]) -> list[float | None]:
-    return [_logarithm(axis.get(name)) for name in INDICATORS]
+    values = map(axis.get, _NAMES)
+    return [log(value) if value is not None and 0.0 < value < inf else None for value in values]
 
 
 def _logarithm(value: float | None) -> float | None:
-    return log(value) if value is not None and value > 0 and isfinite(value) else None
+    return log(value) if value is not None and 0.0 < value < inf else None

@@ -257,10 +257,14 @@ class Judgement:
 
     @property
     def reason(self) -> str:
-        relation = "below" if self.verdict == "HEALTHY" else "at or above"
-        kind = "alarm" if self.verdict == "ALARM" else "warning"
-        source = self.source if self.usual is None else self.source.replace("baseline", f"baseline {self.usual:.3g}", 1)
-        limit = f"{self.value:.3g} {self.unit}, {relation} the {kind} limit {self.limit:.3g} ({source})"
+        verdict = self.verdict
+        relation = "below" if verdict == "HEALTHY" else "at or above"
+        alarm = verdict == "ALARM"
+        kind, level = ("alarm", self.alarm) if alarm else ("warning", self.warning)
+        source = self.alarm_source if alarm else self.warning_source
+        if self.usual is not None:
+            source = source.replace("baseline", f"baseline {self.usual:.3g}", 1)
+        limit = f"{self.value:.3g} {self.unit}, {relation} the {kind} limit {level:.3g} ({source})"
         return limit + self._zone_in_words() + self._change_in_words()
 
     def detail(self) -> dict[str, Any]:

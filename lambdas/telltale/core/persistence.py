@@ -37,7 +37,8 @@ def watch(monitor: Monitor, score: float, *, alarm_score: float, settings: Setti
     """The monitor after one more row. alarm_score : the score at which the rule's alarm begins; infinite if never."""
     scores = (*monitor.scores, stored(min(max(score, -HIGHEST_SCORE), HIGHEST_SCORE)))[-MOST_SCORES:]
     warning = debounced(scores, n=settings.warning_n, m=settings.warning_m)
-    alarm = debounced(scores, n=settings.alarm_n, m=settings.alarm_m)
+    same = (settings.alarm_n, settings.alarm_m) == (settings.warning_n, settings.warning_m)
+    alarm = warning if same else debounced(scores, n=settings.alarm_n, m=settings.alarm_m)
     quiet = monitor.quiet_below if warning >= settings.clear else 0.0
     on_warning, on_alarm = max(1.0, quiet), max(stored(alarm_score), quiet)
     if alarm >= on_alarm * (settings.clear if monitor.level == "ALARM" else 1.0):
