@@ -16,9 +16,9 @@ class Settings:
     warmup : rows learned before the baseline judges. Practice: at least 100 running samples.
     sigmas : robust standard deviations that a single row must leave its normal by. Six sigma, the round number
         that noise does not reach.
-    growth : times its normal that an indicator must also reach. The zones of ISO 10816-1 are 2.5 apart (8 dB),
-        so a warning is "one zone worse than normal", whatever the spread was while learning.
-    alarm_score : distances of a warning at which it is an alarm; 2: another zone worse.
+    growth : times its normal that an indicator must also reach: doubled (6 dB), whatever the spread was while
+        learning. Practice warns at 2 to 3 times normal; the zones of ISO 10816-1 are 2.5 apart.
+    alarm_score : distances of a warning at which it is an alarm; 2: doubled again. Practice alarms at 4 to 6 times.
     significant : 25 % is a significant change (ISO 20816-1, of the B/C boundary). So far may normal drift from
         where it was learned, and by so much of the limit must a level grow that was closed without repair.
     memory : rows over which a settled baseline follows. Hourly rows: six weeks. A guess, harmless by `significant`.
@@ -34,7 +34,7 @@ class Settings:
 
     warmup: int = 100
     sigmas: float = 6.0
-    growth: float = 2.5
+    growth: float = 2.0
     alarm_score: float = 2.0
     significant: float = 0.25
     memory: int = 1000
