@@ -32,7 +32,6 @@ from telltale.core.prognosis import NO_TREND, NOT_WITHIN, REACHED, REACHES, Fore
 from telltale.core.schema import FEATURES
 from telltale.core.validate import ID
 
-from cli import sql
 from cli.cases import find
 from cli.deployment import Deployment, current
 from cli.diagnose import finite
@@ -200,6 +199,8 @@ def _column(path: Path, columns: Any, wanted: str | None, time: str | None) -> s
 
 def of_lake(deployment: Deployment, args: argparse.Namespace) -> History:
     """An indicator of one axis of a position, and its limit: that which is given, else the next ISO boundary."""
+    from cli import sql  # two query engines, which a file does without
+
     place, axis = _of_case(deployment, args) if args.case else (args.position, args.axis)
     indicator = args.indicator
     if not all(ID.fullmatch(part) for part in place.split("/")):
