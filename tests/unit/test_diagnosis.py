@@ -423,6 +423,24 @@ def test_a_speed_that_was_put_right_is_noted_where_it_matters(wrong: float, note
     assert sum("r/min (nominal), the record says 1,480 r/min" in note for note in diagnosis.notes) == noted
 
 
+def test_a_bearing_s_strikes_are_not_called_cavitation() -> None:
+    model = replace(MODELS[Kind.PUMP], bearing=CATALOGUE["6205-2RS"])
+    sample = take(Kind.PUMP, ((FaultKind.OUTER_RACE, 2.0),), n=FOUR_SECONDS, seed=2)
+
+    diagnosis = diagnose(waveforms(sample), machine=known(model), speed_hz=sample.speed_rpm / 60)
+
+    assert diagnosis.verdict == "BEARING_OUTER_RACE"
+    assert all(one.confidence < 0.1 for one in diagnosis.findings if one.fault == "CAVITATION")
+
+
+def test_a_record_too_short_to_tell_an_inner_race_from_an_element_says_so() -> None:
+    sample = take(Kind.MOTOR, ((FaultKind.INNER_RACE, 2.0),), n=4096, seed=1)
+
+    diagnosis = diagnose(waveforms(sample), machine=known(MODELS[Kind.MOTOR]), speed_hz=sample.speed_rpm / 60)
+
+    assert any("cannot tell BPFI from 2×BSF" in text for text in finding(diagnosis, "BEARING_INNER_RACE").contradicts)
+
+
 def test_the_lines_of_a_race_are_not_taken_for_the_speed() -> None:
     """Twice the outer race's frequency of a 6205 is seven times a speed that is 2.4 % above the shaft's."""
     sample = take(Kind.MOTOR, ((FaultKind.OUTER_RACE, 1.0),), n=4 * FOUR_SECONDS, seed=1)

@@ -502,6 +502,8 @@ def _call(
 def shallow(combs: Mapping[str, Comb]) -> str:
     """The sentence for races that could be looked for and are not called: how deep their lines are."""
     found = [combs[name] for name in RACES if name in combs and not combs[name].unresolved]
+    if not found:
+        return "the record cannot tell the lines of a race"
     margins = ", ".join(f"{CLASS_NAMES[comb.fault]} {comb.margin:.2f}" for comb in found)
     return f"no lines of a race: {margins} of the limit"
 

@@ -102,6 +102,8 @@ OR, IR, B, C = (
     }
     for call in ("OR", "IR", "B", "C")
 )
+# A bearing that strikes raises all that cavitation does, and shows lines besides.
+LOCALISED = ("BEARING_OUTER_RACE", "BEARING_INNER_RACE", "BEARING_ROLLING_ELEMENT", "BEARING_CAGE")
 not_localised = partial(m.bearing_called, call="?")
 
 # fmt: off
@@ -149,6 +151,7 @@ RULES: tuple[Rule, ...] = (
         must("called by its envelope lines",          IR["called"],            (0, 0.5, 1),       5, ROLLING),
         look("depth of modulation, 1: its limit",     IR["depth"],             (0.5, 1, 2),       2, GUESS),
         look("over the shaft's harmonics beside it",  IR["over shaft"],        (0.7, 1.2, 2.5),   3, GUESS),
+        look("told from a rolling element's lines",   m.element_apart,         (0, 0.5, None),    4, "resolution"),
         look("lines of its family that are clear",    IR["family"],            (0, 1, 3),         1, RANDALL),
         look("growth or impulses above 1 kHz, 1: limit", m.high_abnormal,      (None, 1, 2),      2, ROLLING),
     )),
@@ -173,8 +176,7 @@ RULES: tuple[Rule, ...] = (
         look("excess kurtosis of the envelope",       m.impulsive,             (0, 1, 3),         3, ANTONI, GUESS),
         look("velocity off the shaft's lines (pump)", m.off_orders_of_pump,    (2.5, 1, None),    3, GUESS),
     ), ceiling=0.6, caution="by exclusion: something strikes, and no line says what",
-         unless=("BEARING_OUTER_RACE", "BEARING_INNER_RACE", "BEARING_ROLLING_ELEMENT", "BEARING_CAGE", "GEAR_WEAR",
-                 "CAVITATION", "LUBRICATION")),
+         unless=(*LOCALISED, "GEAR_WEAR", "CAVITATION", "LUBRICATION")),
     Rule("GEAR_WEAR", (
         must("mesh raised, or struck once a turn",    m.mesh_raised_or_struck, (0.4, 1, 2.5),     3, ZONE),
         look("sidebands over mesh",                   m.sidebands_over_mesh,   (0.25, 0.5, 1),    3, ISO, GUESS),
@@ -194,7 +196,7 @@ RULES: tuple[Rule, ...] = (
         look("its share of the velocity's power",     m.off_orders,            (0.2, 0.5, 0.8),   2, CHARTS, GUESS),
         look("deepest defect modulation, 1: limit",   m.defect_margin,         (1, 0.7, None),    4, ROLLING),
         look("excess kurtosis of the envelope",       m.impulsive,             (0.5, 1, 2),       2, ANTONI, GUESS),
-    ), types=("Pump",), ceiling=0.65, caution="suction pressure tells it from turbulence"),
+    ), types=("Pump",), ceiling=0.65, caution="suction pressure tells it from turbulence", unless=LOCALISED),
     Rule("RESONANCE", (
         must("hump in the noise",                     m.hump,                  (1.5, 3, 6),       3, GUESS),
         must("a line of the shaft in it, 1: its limit", m.line_in_hump,        (0.4, 1, 2.5),     3, ZONE),

@@ -36,7 +36,8 @@ REFINE_CAP = 6.0  # of the logarithm of a line over the noise (26 dB in power): 
 REFINED_FROM = 0.9  # confidence of a refined speed from which it is used: by noise once in ten (guess)
 REFINE_CLEAR = 0.4  # mean logarithm over the noise (1.7 dB): real machines reach 0.5 to 4.6, noise in one band 0.1
 FLOOR_ORDERS = 2  # the noise of an envelope's line is the median over this many orders
-STRONGEST = 1.42  # standard deviations that the largest of REFINE_HARMONICS normal values lies above the mean
+LEFT_OUT = 2  # harmonics, the strongest: see `refine`
+STRONGEST = 2.28  # standard deviations that the two largest of eight normal values lie above the mean, together
 SHARED = 1.6  # half-overlapping bands share noise: that the variance of their sum is this much more was simulated
 LOG_EXPONENTIAL = (-0.5772, 1.6449)  # mean (less Euler's constant) and variance (pi² / 6) of the log of noise's power
 
@@ -85,9 +86,9 @@ def refine(x: Array, *, fs_hz: float, near_hz: float, within: float = REFINE_WIT
 
     x : shape (..., n), one record or its axes, any unit; never modified. Runs of many turns let the envelope of every
     band show the shaft as lines too faint for the eye: their logarithms over the noise around them are summed over
-    bands, axes and all but the strongest of REFINE_HARMONICS harmonics, and the speed where the sum is highest is
-    taken. The strongest is left out so that none decides alone: twice the frequency of an outer race may be seven
-    times a speed that is 2 % off.
+    bands, axes and all but the two strongest of REFINE_HARMONICS harmonics, and the speed where the sum is highest is
+    taken. Two are left out so that no bearing decides: three times a speed that is 2 % off may be an outer race's
+    frequency, and six times twice that; races have at least 2.6 lines a turn (7 elements), so no three in eight orders.
 
     confidence : the chance that noise alone would have made the sum so high at none of the speeds looked at; on the
     safe side (half of the simulated noise gets less than 0.02, 1 in 40 more than 0.8). 0 where the harmonics stand less
@@ -111,10 +112,10 @@ def refine(x: Array, *, fs_hz: float, near_hz: float, within: float = REFINE_WIT
     tries = near_hz * (1 + within * np.linspace(-1, 1, 2 * steps + 1))
     at = np.rint(np.outer(tries, np.arange(1, REFINE_HARMONICS + 1)) / bin_hz).astype(np.intp)
     found = over[at]
-    score = found.sum(axis=-1) - found.max(axis=-1)
+    score = np.sort(found, axis=-1)[:, : REFINE_HARMONICS - LEFT_OUT].sum(axis=-1)
     best = np.flatnonzero(score >= score.max() - 1e-9)
     standing = over[at[best[0]]] / len(spectra)
-    clear = score.max() >= REFINE_CLEAR * len(spectra) * (REFINE_HARMONICS - 1)
+    clear = score.max() >= REFINE_CLEAR * len(spectra) * (REFINE_HARMONICS - LEFT_OUT)
     return SpeedEstimate(
         float(tries[best].mean()),
         _not_noise(float(score.max()), len(spectra), 2 * steps + 1) if clear else 0.0,
@@ -148,8 +149,8 @@ def _not_noise(score: float, spectra: int, tries: int) -> float:
     """The chance that noise reaches the score at none of `tries` speeds; sums of logarithms are taken for normal."""
     mean, variance = LOG_EXPONENTIAL
     scatter = sqrt(spectra * variance * SHARED)  # of the sum of one harmonic
-    usual = REFINE_HARMONICS * spectra * mean - (spectra * mean + STRONGEST * scatter)
-    above = (score - usual) / (scatter * sqrt(REFINE_HARMONICS - 1))
+    usual = (REFINE_HARMONICS - LEFT_OUT) * spectra * mean - STRONGEST * scatter
+    above = (score - usual) / (scatter * sqrt(REFINE_HARMONICS - LEFT_OUT))
     return (1 - erfc(above / sqrt(2)) / 2) ** tries
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from telltale.core import cepstrum, envelope
+from telltale.core.bearings import fault_orders
 from telltale.core.envelope import Kurtogram
 from telltale.core.findings import CLEAR_OF_NOISE, Line
 from telltale.core.plant import Machine
@@ -839,6 +840,17 @@ def bearing_over_shaft(symptoms: Symptoms, axis: Axis, *, call: str) -> Measured
     ratio = _ratio(line.amplitude, max(other.amplitude for other in others if other is not None))
     names = " and ".join(f"{k}×" for k in sorted(beside))
     return Measured(ratio, f"{LINE_NAMES[call]} is {_of(ratio)} {names} of the shaft beside it")
+
+
+def element_apart(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
+    """1 where an inner race's lines can be told from a rolling element's, which lie beside them; 0 where not."""
+    if symptoms.machine.bearing is None or symptoms.speed_hz is None:
+        return _no_comb(symptoms, axis)
+    orders = fault_orders(symptoms.machine.bearing)
+    apart_hz = abs(orders.bpfi - 2 * orders.bsf) * symptoms.speed_hz
+    apart = apart_hz >= axis.resolution_hz
+    text = f"a record of {axis.seconds:.2f} s can{'' if apart else 'not'} tell BPFI from 2×BSF, {apart_hz:.1f} Hz apart"
+    return Measured(float(apart), text)
 
 
 def no_race_called(symptoms: Symptoms, axis: Axis) -> Measured | Unknown:
