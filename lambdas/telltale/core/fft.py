@@ -77,12 +77,13 @@ def ifft(spectrum: Array, n: int | None = None, *, out: Array | None = None) -> 
 def fast_length(n: int) -> int:
     """The smallest length from `n` on whose prime factors are all among FAST_PRIMES; 1 for less than that."""
     length = max(1, n)
-    while not _fast(length):
+    while not is_fast(length):
         length += 1
     return length
 
 
-def _fast(n: int) -> bool:
+def is_fast(n: int) -> bool:
+    """Whether an FFT likes this length: it has no other prime factors than FAST_PRIMES."""
     for prime in FAST_PRIMES:
         while n % prime == 0:
             n //= prime

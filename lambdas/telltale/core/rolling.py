@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from telltale.core import speed
 from telltale.core.bearings import FaultOrders
-from telltale.core.fft import fast_length, ifft, rfft
+from telltale.core.fft import fast_length, ifft, is_fast, rfft
 from telltale.core.findings import Line
 
 Array = NDArray[Any]
@@ -269,7 +269,7 @@ def _spectrum(x: Array, fs_hz: float) -> _Spectrum | None:
 def _cut(n: int) -> int:
     """The largest even length up to `n` that an FFT likes: less than 2 % is lost."""
     n -= n % 2
-    while fast_length(n) != n:
+    while not is_fast(n):
         n -= 2
     return n
 
