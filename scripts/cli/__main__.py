@@ -22,6 +22,8 @@ COMMANDS = {
     "simulate": "publish captures of a simulated plant",
     "replay": "publish recordings as a sensor would",
     "features": "condition indicators of recordings: .npz, .wav, .csv, .parquet",
+    "score": "anomaly scores of any table over time: one tag or many",
+    "train": "learn what is normal for an asset with many tags, as one JSON file",
     "diagnose": "what recordings say of a machine, with the evidence for and against",
     "watch": "when run-to-failure recordings would have been warned of",
     "backtest": "try settings, limits or a machine class on history before they are saved",
