@@ -11,7 +11,7 @@ BENCHES = {
     "features": "time of the routine and the diagnostic set, as ratios to an FFT in the same run",
     "diagnosis": "faults named in recordings with labels",
     "confusion": "faults named on simulated machines, and what a confidence is worth",
-    "detection": "anomalies in tables of many tags: SKAB, TEP, BATADAL; rows a second",
+    "detection": "anomalies in tables of many tags and in streams of one: SKAB, TEP, BATADAL, NAB; rows a second",
     "rtf": "run to failure: leads, false alarms, left-out bearings; cases on healthy machines, simulated",
     "streams": "streams of one tag: scores on labelled ones, false alarms on simulated ones",
     "backtest": "time to replay 90 days of one position, and of a thousand",

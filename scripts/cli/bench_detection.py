@@ -1,12 +1,13 @@
-"""Measure the detection of anomalies in tables of many tags, on sets with labels: SKAB, TEP, BATADAL.
+"""Measure the detection of anomalies on sets with labels: SKAB, TEP, BATADAL (tables of many tags), NAB (one tag each).
 
-DIR is a folder with skab/, tep/ or batadal/ in it, or one of the three; --train-data is another such folder, whose
+DIR is a folder with skab/, tep/, batadal/ or nab/ in it, or one of the four; --train-data is another such folder, whose
 healthy recordings are learned from where DIR has none. What is measured is what `telltale score` says, with one set of
 constants:
 
   SKAB     the first 400 rows of each file are learned from, the rest is judged
   TEP      model and limits from tep_d00 only
   BATADAL  model and limits from batadal_dataset03 only
+  NAB      the first 15 % of each stream, at most 750 rows, are learned from
 
 Measures are those of the scorers of the sets, computed here; --scorers checks them against the scorers themselves,
 which need a Python with pandas. Beside the figures stand those of rules that do not look at the data. Rows a second are
@@ -31,7 +32,7 @@ from numpy.typing import NDArray
 from telltale.core import asset_model
 from telltale.core.asset_model import Model, Scores
 
-from cli import tag_files
+from cli import nab, tag_files
 from cli.problem import Problem
 from cli.progress import shown
 
@@ -44,6 +45,7 @@ WINDOW_S = 60.0  # after a change point, in which an alarm earns credit
 FALSE_COST = 0.11  # of a change that is told outside of all windows (NAB's standard profile)
 LONGEST_STEP_S = 5.0  # between rows that counts as running
 INVISIBLE = ("IDV3", "IDV9", "IDV15")  # faults of TEP that are left out of the mean as a rule
+ORDINARY_SIGMAS = 4  # the rule beside ours on NAB; 3, 5 and 6 are worse
 SPEED_TAGS, SPEED_ROWS = 100, 50_000
 RIVER_ROWS = 2_000
 RIVER = """
@@ -60,7 +62,9 @@ print(len(rows) / (time.process_time() - start))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="a folder with skab/, tep/ or batadal/")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="a folder with skab/, tep/, batadal/ or nab/"
+    )
     parser.add_argument(
         "--train-data", type=Path, metavar="DIR", help="where tep_d00 and batadal_dataset03 are, if not there"
     )
@@ -75,8 +79,9 @@ def figures(arguments: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         results = arguments.results or Path(folder)
         found = {**_skab(arguments, results), **_tep(arguments, results), **_batadal(arguments, results)}
+        found |= _streams(arguments)
         if not found:
-            raise Problem(f"there is no skab, tep or batadal in {arguments.data}")
+            raise Problem(f"there is no skab, tep, batadal or nab in {arguments.data}")
         if arguments.scorers is not None:
             _compare(arguments, results, found)
     return found | _speed(arguments)
@@ -288,6 +293,25 @@ def _judged(folder: Path, model: Model, results: Path, *, but: str = "") -> tupl
 def _model(path: Path) -> Model:
     found = tag_files.read(path, drop=("ATT_FLAG",))
     return asset_model.train(found.rows, tags=found.tags)
+
+
+# ---- NAB -------------------------------------------------------------------------------------------------------------
+
+
+def _streams(arguments: argparse.Namespace) -> dict[str, Any]:
+    folder = _folder(arguments.data, "nab", "labels/combined_windows.json")
+    if folder is None:
+        return {}
+    with shown("streams of NAB", total=len(nab.names(folder))) as advance:
+        found = dict(nab.figures(folder, advance=advance))
+    print(f"NAB, {len(nab.names(folder))} streams    {_nab_line(found)}")
+    ordinary = [(one, nab.beyond_sigmas(one, sigmas=ORDINARY_SIGMAS)) for one in nab.all_labelled(folder)]
+    print(f"  {f'beyond {ORDINARY_SIGMAS} sigmas':18} {_nab_line(nab.scores(ordinary))}")
+    return found
+
+
+def _nab_line(scores: Mapping[str, float]) -> str:
+    return "  ".join(f"{name.removeprefix('nab_').replace('_', ' ')} {score:.1f}" for name, score in scores.items())
 
 
 # ---- files, scorers, speed -------------------------------------------------------------------------------------------

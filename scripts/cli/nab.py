@@ -134,11 +134,25 @@ def watched(stream: Labelled) -> Flags:
     return streams.watch(stream.values, stream.times_s).is_anomaly
 
 
+def beyond_sigmas(stream: Labelled, *, sigmas: float) -> Flags:
+    """An ordinary rule to compare with: so many standard deviations of the unscored rows, as seldom as ours at most."""
+    learned, alarms = stream.values[: stream.unscored], np.zeros(len(stream.values), bool)
+    beyond = np.flatnonzero(np.abs(stream.values - learned.mean()) > sigmas * learned.std())
+    last = -np.inf
+    for row in beyond[beyond >= stream.unscored].tolist():
+        if row - last >= streams.REFRACTORY_SHARE * stream.unscored:
+            alarms[row], last = True, row
+    return alarms
+
+
+def all_labelled(folder: Path) -> list[Labelled]:
+    return [labelled(folder, name) for name in names(folder)]
+
+
 def figures(folder: Path, *, advance: Callable[[int], None] = lambda _: None) -> Mapping[str, float]:
     """nab_standard, nab_low_fp, nab_low_fn. folder : the benchmark's; advance : told of each stream that is done."""
     results = []
-    for name in names(folder):
-        stream = labelled(folder, name)
+    for stream in all_labelled(folder):
         results.append((stream, watched(stream)))
         advance(1)
     return scores(results)

@@ -66,6 +66,15 @@ def test_without_windows_there_is_no_score() -> None:
     assert nab.scores([(stream(), at(500))]) == {}
 
 
+def test_the_ordinary_rule_alarms_beyond_its_sigmas_and_once_an_event() -> None:
+    values = np.where(np.arange(ROWS) % 2 == 0, 1.0, -1.0)
+    values[[400, 401, 402, 600]] = 4.5
+    one = nab.Labelled("tag.csv", values, np.linspace(0, 300_000, ROWS), ())
+
+    assert np.flatnonzero(nab.beyond_sigmas(one, sigmas=4)).tolist() == [400, 600]
+    assert not nab.beyond_sigmas(one, sigmas=5).any()
+
+
 def test_a_folder_that_is_no_benchmark_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(Problem, match="labels"):
         nab.figures(tmp_path)
