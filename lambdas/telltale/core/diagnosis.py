@@ -35,7 +35,7 @@ Array = NDArray[np.float64]
 Rows = Mapping[str, Mapping[str, float | None]]
 
 # Score of a rule → how often the fault it named was the right one, on simulated machines: docs/diagnosis.md.
-CALIBRATION = ((0.0, 0.0), (0.25, 0.2), (0.5, 0.5), (0.75, 0.8), (1.0, 0.95))
+CALIBRATION = ((0.0, 0.0), (0.25, 0.2), (0.5, 0.5), (0.75, 0.65), (0.85, 0.95), (1.0, 0.98))
 SPEEDS_HZ = (5.0, 100.0)  # that are looked for where none is known: 300 to 6000 r/min, most of industry
 ESTIMATED_FROM = 0.7  # confidence of an estimated speed from which it is used (guess)
 REFINED = "refined"
