@@ -7,10 +7,10 @@ from dataclasses import asdict
 from functools import cache
 from typing import Any
 
-import boto3
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from telltale.adapters.aws import client
 from telltale.adapters.commit import Busy, Committer
 from telltale.adapters.lake import Lake, file_access, glue_catalog
 from telltale.adapters.settings import CommitSettings
@@ -19,13 +19,11 @@ SPARE_MS = 60_000  # a commit of a full plan takes less (guess: 3,000 footers at
 
 log = Logger(service="commit_lake")
 metrics = Metrics(namespace="Telltale", service="commit_lake")
-tracer = Tracer(service="commit_lake")
 # Waveforms are written without statistics, for nobody filters by samples, and PyIceberg warns of that for each file at
 # each commit. What else it warns of there are regions and types that our tables do not have.
 logging.getLogger("pyiceberg.io.pyarrow").setLevel(logging.ERROR)
 
 
-@tracer.capture_lambda_handler
 @log.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
@@ -48,13 +46,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
 def _collaborators() -> dict[str, Any]:
     settings = CommitSettings.from_env(os.environ)
     lake = Lake(
-        glue_catalog(boto3.client("glue"), file_access(os.environ)),
+        glue_catalog(client("glue"), file_access(os.environ)),
         database=settings.glue_database,
         location=f"s3://{settings.lake_bucket}/lake",
     )
     return {
-        "s3": boto3.client("s3"),
-        "dynamodb": boto3.client("dynamodb"),
+        "s3": client("s3"),
+        "dynamodb": client("dynamodb"),
         "lake": lake,
         "bucket": settings.lake_bucket,
         "table": settings.progress_table,

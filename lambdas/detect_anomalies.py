@@ -5,11 +5,11 @@ import time
 from functools import cache
 from typing import Any
 
-import boto3
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
+from telltale.adapters.aws import client
 from telltale.adapters.cases import Cases
 from telltale.adapters.detection import Detection
 from telltale.adapters.events import Events
@@ -28,10 +28,8 @@ IMPATIENT = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard
 
 log = Logger(service="detect_anomalies")
 metrics = Metrics(namespace="Telltale", service="detect_anomalies")
-tracer = Tracer(service="detect_anomalies")
 
 
-@tracer.capture_lambda_handler
 @log.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
@@ -62,8 +60,8 @@ def _count(receipt: Receipt) -> None:
 def batch_log(stream: str) -> BatchLog:
     settings = DetectSettings.from_env(os.environ)
     return BatchLog(
-        boto3.client("s3"),
-        boto3.client("dynamodb"),
+        client("s3"),
+        client("dynamodb"),
         bucket=settings.lake_bucket,
         table=settings.progress_table,
         stream=stream,
@@ -74,15 +72,15 @@ def batch_log(stream: str) -> BatchLog:
 
 @cache
 def detection() -> Detection:
-    settings, dynamodb = DetectSettings.from_env(os.environ), boto3.client("dynamodb")
-    waveforms = Waveforms(boto3.client("s3", config=IMPATIENT), settings.lake_bucket)
+    settings, dynamodb = DetectSettings.from_env(os.environ), client("dynamodb")
+    waveforms = Waveforms(client("s3", config=IMPATIENT), settings.lake_bucket)
     return Detection(
         states=States(dynamodb, settings.states_table),
         cases=Cases(dynamodb, settings.cases_table),
-        events=Events(boto3.client("events"), settings.bus_name),
+        events=Events(client("events"), settings.bus_name),
         registry=Cached(Registry(dynamodb, settings.registry_table), PLANT_S),
         examiner=Examiner(waveforms),
-        pictures=Pictures(boto3.client("s3"), settings.lake_bucket, waveforms),
+        pictures=Pictures(client("s3"), settings.lake_bucket, waveforms),
         now_ms=now_ms,
     )
 

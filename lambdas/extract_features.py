@@ -6,10 +6,10 @@ import time
 from functools import cache
 from typing import Any
 
-import boto3
-from aws_lambda_powertools import Logger, Metrics, Tracer, single_metric
+from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from telltale.adapters.aws import client
 from telltale.adapters.events import Events
 from telltale.adapters.extraction import Extraction
 from telltale.adapters.kinesis import by_shard, failures, stream_name
@@ -22,12 +22,10 @@ PLANT_S = 60.0  # how long a change of the plant may go unnoticed
 
 log = Logger(service="extract_features")
 metrics = Metrics(namespace="Telltale", service="extract_features")
-tracer = Tracer(service="extract_features")
 
 gc.freeze()  # what was imported stays: looking through it again with each batch costs as much as its features
 
 
-@tracer.capture_lambda_handler
 @log.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
@@ -57,8 +55,8 @@ def _count(receipt: Receipt) -> None:
 def batch_log(stream: str) -> BatchLog:
     settings = ExtractSettings.from_env(os.environ)
     return BatchLog(
-        boto3.client("s3"),
-        boto3.client("dynamodb"),
+        client("s3"),
+        client("dynamodb"),
         bucket=settings.lake_bucket,
         table=settings.progress_table,
         stream=stream,
@@ -69,11 +67,11 @@ def batch_log(stream: str) -> BatchLog:
 
 @cache
 def extraction() -> Extraction:
-    settings, dynamodb = ExtractSettings.from_env(os.environ), boto3.client("dynamodb")
+    settings, dynamodb = ExtractSettings.from_env(os.environ), client("dynamodb")
     return Extraction(
         registry=Cached(Registry(dynamodb, settings.registry_table), PLANT_S),
         marks=Marks(dynamodb, settings.progress_table),
-        events=Events(boto3.client("events"), settings.bus_name),
-        kinesis_client=boto3.client("kinesis"),
+        events=Events(client("events"), settings.bus_name),
+        kinesis_client=client("kinesis"),
         features_stream=settings.features_stream,
     )

@@ -5,19 +5,17 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import boto3
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from telltale.adapters.aws import client
 from telltale.adapters.registry import Registry
 from telltale.adapters.settings import ProvisioningSettings
 
 log = Logger(service="provisioning_hook")
 metrics = Metrics(namespace="Telltale", service="provisioning_hook")
-tracer = Tracer(service="provisioning_hook")
 
 
-@tracer.capture_lambda_handler
 @log.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
@@ -44,4 +42,4 @@ def _seen(event: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def registry() -> Registry:
-    return Registry(boto3.client("dynamodb"), ProvisioningSettings.from_env(os.environ).registry_table)
+    return Registry(client("dynamodb"), ProvisioningSettings.from_env(os.environ).registry_table)

@@ -6,10 +6,10 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
-import boto3
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from telltale.adapters.aws import client
 from telltale.adapters.events import Events
 from telltale.adapters.presence import PresenceTable, watch
 from telltale.adapters.registry import Registry
@@ -18,10 +18,8 @@ from telltale.core.presence import KINDS, News
 
 log = Logger(service="stale_sensors")
 metrics = Metrics(namespace="Telltale", service="stale_sensors")
-tracer = Tracer(service="stale_sensors")
 
 
-@tracer.capture_lambda_handler
 @log.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
@@ -41,9 +39,9 @@ def look() -> list[News]:
 
 @cache
 def parts() -> tuple[Registry, PresenceTable, Events]:
-    settings, dynamodb = StaleSettings.from_env(os.environ), boto3.client("dynamodb")
+    settings, dynamodb = StaleSettings.from_env(os.environ), client("dynamodb")
     return (
         Registry(dynamodb, settings.registry_table),
         PresenceTable(dynamodb, settings.states_table),
-        Events(boto3.client("events"), settings.bus_name),
+        Events(client("events"), settings.bus_name),
     )

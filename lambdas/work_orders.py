@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import boto3
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from telltale.adapters.aws import client
 from telltale.adapters.cases import Cases
 from telltale.adapters.cmms.logbook import Logbook
 from telltale.adapters.cmms.port import CmmsBusy, Forged
@@ -35,10 +35,8 @@ SUBJECT = 99  # characters of a notice's subject, ASCII (SNS Publish, API refere
 
 log = Logger(service="work_orders")
 metrics = Metrics(namespace="Telltale", service="work_orders")
-tracer = Tracer(service="work_orders")
 
 
-@tracer.capture_lambda_handler
 @log.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -75,7 +73,7 @@ def _settled(record: Mapping[str, Any], context: LambdaContext) -> bool:
 
 def _again(record: Mapping[str, Any], after_s: float) -> None:
     _, _, _, _, account, name = record["eventSourceARN"].split(":")
-    sqs = client("sqs")
+    sqs = kept("sqs")
     url = sqs.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
     sqs.change_message_visibility(
         QueueUrl=url, ReceiptHandle=record["receiptHandle"], VisibilityTimeout=math.ceil(after_s)
@@ -106,22 +104,22 @@ def _enough_time(context: LambdaContext) -> bool:
 
 def worker() -> Worker:
     """One for each message: its id is what keeps it apart from others at the same case."""
-    settings, dynamodb = WorkOrdersSettings.from_env(os.environ), client("dynamodb")
+    settings, dynamodb = WorkOrdersSettings.from_env(os.environ), kept("dynamodb")
     logbook = Logbook(dynamodb, settings.logbook_table, now_ms)
 
     def control(position: str, what: Control) -> None:
-        put_all(client("kinesis"), settings.features_stream, [(position, encode_control(position, what))])
+        put_all(kept("kinesis"), settings.features_stream, [(position, encode_control(position, what))])
 
     def notify(subject: str, text: str) -> None:
         metrics.add_metric("OrdersRefused", MetricUnit.Count, 1)
         plain = subject.encode("ascii", "replace").decode()[:SUBJECT]
-        client("sns").publish(TopicArn=settings.topic_arn, Subject=plain, Message=text)
+        kept("sns").publish(TopicArn=settings.topic_arn, Subject=plain, Message=text)
 
     return Worker(
         cases=Cases(dynamodb, settings.cases_table),
         ledger=Ledger(dynamodb, settings.ledger_table, owner=str(uuid.uuid4()), now_ms=now_ms),
         registry=Registry(dynamodb, settings.registry_table),
-        system=Systems(logbook, client("secretsmanager"), settings.webhook_secret_arn, now_ms).of,
+        system=Systems(logbook, kept("secretsmanager"), settings.webhook_secret_arn, now_ms).of,
         control=control,
         notify=notify,
         now_ms=now_ms,
@@ -133,5 +131,5 @@ def now_ms() -> int:
 
 
 @cache
-def client(service: str) -> Any:
-    return boto3.client(service)  # type: ignore[call-overload]  # the stubs know literal names only
+def kept(service: str) -> Any:
+    return client(service)

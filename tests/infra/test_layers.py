@@ -69,7 +69,7 @@ def test_a_layer_can_be_installed_only_with_the_files_that_were_locked(name: str
 # The functions that have the layer, and what they do with it only when they run.
 IMPORTS = {
     "base": """
-import provisioning_hook, stale_sensors, work_orders, aws_xray_sdk.core, numpy.fft, numpy.linalg
+import provisioning_hook, stale_sensors, work_orders, numpy.fft, numpy.linalg
 from telltale.core import fft
 assert fft._pocketfft.__file__.startswith(str(base)), "the vectorised FFT is one file of SciPy"
 """,
@@ -214,7 +214,6 @@ def test_a_word_that_is_not_about_layers_is_refused() -> None:
 # Else as the package.
 MODULES = {
     "aws-lambda-powertools": "aws_lambda_powertools",
-    "aws-xray-sdk": "aws_xray_sdk",
     "pillow": "PIL",
     "pymupdf-fonts": "pymupdf_fonts",
 }
