@@ -344,3 +344,9 @@ def test_whatever_the_indicators_every_fault_has_a_known_kind_and_a_reason(row: 
         assert fault.kind in KINDS
         assert fault.axis in ("x", "y", "z")
         assert any(letter.isdigit() for letter in fault.reason) or fault.kind == "FLAT_LINE"
+
+
+def test_a_velocity_that_cannot_be_is_no_reason_to_stop() -> None:
+    row = {"velocity_rms_mm_s": -5.0, "velocity_2_rms_mm_s": 1.0, "rms_g": 1.0}
+
+    assert faults({"x": row}, directions={}, speed_hz=25.0) == ()

@@ -231,7 +231,7 @@ def _below_10_hz(axis: Axis, speed_hz: float | None) -> float | None:
     wide, usual = _value(axis, "velocity_2_rms_mm_s"), _value(axis, "velocity_rms_mm_s")
     if wide is None or usual is None or speed_hz is None or speed_hz < SLOW_HZ:
         return None
-    return sqrt(max(wide - usual, 0.0)) * sqrt(wide + usual)
+    return sqrt(max((wide - usual) * (wide + usual), 0.0))
 
 
 def _wrong_axis_map(rows: Mapping[str, Axis], directions: Mapping[str, str]) -> Iterator[SensorFault]:
