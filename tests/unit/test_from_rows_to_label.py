@@ -206,7 +206,7 @@ def test_a_failing_bearing_is_named_from_its_waveforms_in_the_order_with_a_pictu
     assert (case.change.change, case.change.fault) == ("opened", "BEARING_OUTER_RACE")
     [entry] = works.logbook.entries()
     assert "bearing, outer race" in entry.request.title
-    assert "Diagnosis: bearing, outer race, " in entry.request.description
+    assert "Diagnosis: bearing, outer race on " in entry.request.description
     assert "Check next: lubrication" in entry.request.description
     drawn = works.aws.s3.get_object(Bucket="lake", Key=case.change.evidence["picture"])["Body"].read()
     assert b"BPFO" in drawn
