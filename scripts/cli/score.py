@@ -7,7 +7,7 @@
 Columns of the result: timestamp, score (0 to 1, 0.5 on the limit), is_anomaly, is_changepoint, prediction_reason,
 and contributions: the tags that say most, "tag=share", which sum to 1 over all tags. Every column of numbers is a tag:
 leave labels out with --drop. Results keep the relative paths of folders. Nothing is looked ahead for;
-docs/asset-model.md has the formula.
+docs/asset-model.md has the formula. A file that cannot be judged is named on stderr, and the others go on.
 
 A file with one tag is judged as a stream of its own. It learns from its first rows: with --probation, from 32 to 750.
 """
@@ -15,6 +15,7 @@ A file with one tag is judged as a stream of its own. It learns from its first r
 import argparse
 import csv
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,16 +79,24 @@ def run(args: argparse.Namespace) -> int:
     if twice:
         raise Problem(f"several inputs would be written as {sorted(map(str, twice))[0]}", "Score them one by one.")
     trained = _beforehand(args)
-    told = []
+    told, missed = [], 0
     with shown("files", total=len(files)) as advance:
         for path, place in files:
-            told.append(_one(path, args.out / place, args, trained))
+            try:
+                told.append(_one(path, args.out / place, args, trained))
+            except Problem as problem:
+                if path in args.inputs and len(files) == 1:
+                    raise
+                missed += path in args.inputs
+                print(f"telltale: left out: {problem}", file=sys.stderr)
             advance(1)
+    if not told:
+        raise Problem("no file could be scored")
     if args.json is not None:
         args.json.write_text(json.dumps({"files": [vars(one) for one in told]}, ensure_ascii=False) + "\n")
     alarms = sum(one.alarms for one in told)
     print(f"{sum(one.rows for one in told)} rows of {len(told)} files, {alarms} alarms; results in {args.out}")
-    return 0
+    return 1 if missed else 0
 
 
 def _beforehand(args: argparse.Namespace) -> Trained | None:

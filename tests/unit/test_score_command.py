@@ -131,6 +131,22 @@ def test_the_report_tells_quality_steps_and_labelled_ranges(
     assert report["labelled_ranges"][0]["rows_in_alarm"] > 80
 
 
+def test_a_file_in_a_folder_that_is_something_else_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_csv(tmp_path / "in" / "pump.csv", pump())
+    (tmp_path / "in" / "intervals.csv").write_text("file,start\npump,300\n")
+    good = as_csv(tmp_path / "good.csv", pump(None))
+
+    status, _, errors = telltale(
+        ["score", tmp_path / "in", "--out", tmp_path / "out", "--train", good], monkeypatch, capsys
+    )
+
+    assert status == 0
+    assert errors.startswith("telltale: left out: intervals.csv: found no column")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["pump.csv"]
+
+
 def test_a_file_with_one_tag_is_judged_as_a_stream(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
