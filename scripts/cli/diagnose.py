@@ -23,16 +23,14 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 from telltale.core import picture, rolling, svg
 from telltale.core.bearings import fault_orders
-from telltale.core.capture import Waveform
 from telltale.core.diagnosis import diagnose
-from telltale.core.features import STANDARD_GRAVITY_M_S2, axes_features
+from telltale.core.features import axes_features
 from telltale.core.findings import CANNOT_TELL, FAULTS, NO_FAULT_FOUND, SENSOR_FAULT, Diagnosis, Finding
 from telltale.core.plant import Machine
 from telltale.core.schema import FEATURES
@@ -161,7 +159,7 @@ def _healthy(records: list[Record], known: machine.Known) -> Healthy:
     waves = list(record.channels.values())
     rows = axes_features([(wave, speed_hz, known.machine) for wave in waves])
     try:
-        references = {wave.axis: rolling.reference(_g(wave), fs_hz=wave.fs_hz, speed_hz=speed_hz) for wave in waves}
+        references = {wave.axis: rolling.reference(wave.g(), fs_hz=wave.fs_hz, speed_hz=speed_hz) for wave in waves}
     except ValueError as error:
         raise Problem(f"{record.name}: --reference: found {error}") from error
     normal = {
@@ -169,10 +167,6 @@ def _healthy(records: list[Record], known: machine.Known) -> Healthy:
         for wave, row in zip(waves, rows, strict=True)
     }
     return Healthy(normal, references, rpm)
-
-
-def _g(wave: Waveform) -> Any:
-    return np.asarray(wave.samples, np.float64) * wave.scale / (STANDARD_GRAVITY_M_S2 if wave.unit == "m/s2" else 1.0)
 
 
 # ---- for programs --------------------------------------------------------------------------------

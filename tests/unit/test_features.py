@@ -13,10 +13,9 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy import integrate, signal, stats
 from telltale.core.bearings import CATALOGUE, FaultOrders, fault_orders
-from telltale.core.capture import Waveform
+from telltale.core.capture import STANDARD_GRAVITY_M_S2, Waveform
 from telltale.core.features import (
     BAND_EDGES_HZ,
-    STANDARD_GRAVITY_M_S2,
     VELOCITY_BANDS_HZ,
     axes_features,
     envelope_band_hz,

@@ -363,7 +363,7 @@ def test_a_band_that_the_record_does_not_reach_is_said() -> None:
 
 
 def test_an_unknown_unit_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"in V, wanted g"):
+    with pytest.raises(ValueError, match=r"'V' of axis y, wanted g"):
         drawn(replace(waveform(running()), unit="V"), diagnosis())
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 AXES = ("x", "y", "z")
+UNITS = ("g", "m/s2")
+STANDARD_GRAVITY_M_S2 = 9.80665  # CGPM 1901
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +23,17 @@ class Waveform:
     fs_hz: float
     scale: float
     unit: str
+
+    @property
+    def scale_g(self) -> float:
+        """What one count is in g. ValueError for a unit that is neither g nor m/s2."""
+        if self.unit not in UNITS:
+            raise ValueError(f"unit {self.unit!r} of axis {self.axis}, wanted {' or '.join(UNITS)}")
+        return self.scale / STANDARD_GRAVITY_M_S2 if self.unit == "m/s2" else self.scale
+
+    def g(self) -> NDArray[np.float64]:
+        """The samples in g, shape (n,), a new array. ValueError as `scale_g`."""
+        return np.asarray(self.samples, np.float64) * self.scale_g
 
 
 @dataclass(frozen=True, eq=False)

@@ -68,7 +68,7 @@ def diagnose(
     """
     if not waveforms:
         return Diagnosis(CANNOT_TELL, 0.0, "there is no waveform")
-    moving = {waveform.axis: _g(waveform) for waveform in waveforms}
+    moving = {waveform.axis: waveform.g() for waveform in waveforms}
     turns = _speed(waveforms, moving, speed_hz, speed_source)
     if rows is None:
         measured = axes_features([(waveform, turns.hz, machine) for waveform in waveforms])
@@ -132,11 +132,6 @@ def _speed(waveforms: Sequence[Waveform], moving: Mapping[str, Array], speed_hz:
 
 def _moves(x: Array) -> bool:
     return len(x) > 1 and bool(np.isfinite(x).all()) and bool(np.ptp(x) > 0)
-
-
-def _g(waveform: Waveform) -> Array:
-    per_count = waveform.scale / (spectrum.STANDARD_GRAVITY_M_S2 if waveform.unit == "m/s2" else 1.0)
-    return np.asarray(waveform.samples, np.float64) * per_count
 
 
 def _axis(

@@ -10,7 +10,7 @@ from math import nan, sqrt
 
 import numpy as np
 
-from telltale.core.fft import fast_length, ifft, rfft
+from telltale.core.fft import fast_length, ifft, rfft, squared
 from telltale.core.findings import Line
 from telltale.core.spectrum import Array, Lines, centred, hann, lines_of
 
@@ -102,7 +102,7 @@ def _level(spectrum: Array, count: int, bin_hz: float) -> list[Band]:
     """The bands of one level; the few bins that do not divide are left over at the top."""
     size = len(spectrum) // count
     envelope = ifft(spectrum[: size * count].reshape(count, size))
-    square = envelope.real**2 + envelope.imag**2
+    square = squared(envelope)
     edge = -(-size * TAPER // 1)
     square = square[:, int(edge) : size - int(edge)].astype(np.float64)
     kept = square.shape[-1]

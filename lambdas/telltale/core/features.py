@@ -36,13 +36,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from telltale.core import fft
 from telltale.core.bearings import FaultOrders, fault_orders
-from telltale.core.capture import Waveform
+from telltale.core.capture import STANDARD_GRAVITY_M_S2, Waveform
 from telltale.core.plant import OWN_BANDS, Machine
 from telltale.core.schema import FEATURES
 
 Array = NDArray[Any]
-
-STANDARD_GRAVITY_M_S2 = 9.80665  # CGPM 1901
 
 # One indicator of velocity and one of displacement for each
 WHOLE_BANDS_HZ = {
@@ -208,7 +206,7 @@ def _group(
     found = features(
         np.stack([waveform.samples for waveform, _, _ in items]),
         fs_hz=fs_hz,
-        scale_g=[_scale_g(waveform) for waveform, _, _ in items],
+        scale_g=[waveform.scale_g for waveform, _, _ in items],
         speed_hz=_or_nan([speed for _, speed, _ in items]),
         speed_tolerance=tolerances,
         bearing_orders=np.array([_orders(machine) for machine in known])[which],
@@ -238,14 +236,6 @@ def _padded(bands_hz: Sequence[tuple[float, float]]) -> list[tuple[float, float]
 
 def _or_nan(values: Sequence[float | None]) -> Array:
     return np.array([np.nan if value is None else value for value in values])
-
-
-def _scale_g(waveform: Waveform) -> float:
-    if waveform.unit == "g":
-        return waveform.scale
-    if waveform.unit == "m/s2":
-        return waveform.scale / STANDARD_GRAVITY_M_S2
-    raise ValueError(f"unit {waveform.unit!r} of axis {waveform.axis}, wanted g or m/s2")
 
 
 def _each(values: ArrayLike | None, shape: tuple[int, ...], *last: int) -> Array:
@@ -507,7 +497,7 @@ def _band_indicators(spectra: _Spectra, known: _Known) -> dict[str, Array]:
 
 def _level(spectra: _Spectra, low: float, high: float, weights: Any, rows: Any = slice(None)) -> Array:
     """Root of the weighted power of the bins in [low, high) Hz; NaN where the band is not assessable."""
-    bins = _bins(spectra.bin_hz, spectra.fs_hz, low, high)
+    bins = fft.band_bins(spectra.bin_hz, spectra.fs_hz, low, high)
     power = spectra.power[rows]
     if bins is None:
         return np.full(len(power), np.nan)
@@ -531,14 +521,6 @@ def _displacement(start: int, stop: int, bin_hz: float, work: np.dtype[Any]) -> 
     """Squares of µm in each bin per g: its acceleration divided by (2 pi f)^2."""
     omega = 2 * np.pi * bin_hz * np.arange(start, stop)
     return _fixed(((1e6 * STANDARD_GRAVITY_M_S2 / omega**2) ** 2).astype(work))
-
-
-def _bins(bin_hz: float, fs_hz: float, low: float, high: float) -> slice | None:
-    """The bins in [low, high) Hz; None if the band is not assessable."""
-    rounding = 1e-9  # so that an edge that is a bin's frequency, but for rounding, is that bin
-    if not low < high or bin_hz > low * (1 + rounding) or high > fs_hz / 2 * (1 + rounding):
-        return None
-    return slice(*(int(np.ceil(edge / bin_hz * (1 - rounding))) for edge in (low, high)))
 
 
 def _groups(bands_hz: Array) -> Iterator[tuple[float, float, Any]]:
@@ -729,7 +711,7 @@ _ENVELOPE_NAMES = tuple(column.name for column in FEATURES if column.name.starts
 def _envelopes(bands_hz: Array, n: int, fs_hz: float, work: np.dtype[Any]) -> Iterator[_Envelope]:
     """One for each band that the record can show."""
     for low, high, rows in _groups(bands_hz):
-        bins = _bins(fs_hz / n, fs_hz, low, high)
+        bins = fft.band_bins(fs_hz / n, fs_hz, low, high)
         if bins is not None and bins.stop - bins.start >= ENVELOPE_BINS:
             yield _Envelope(low, high, rows, len(bands_hz[rows]), bins=bins, n=n, work=work)
 

@@ -73,6 +73,22 @@ def ifft(spectrum: Array, n: int | None = None, *, out: Array | None = None) -> 
     return _c2c(_complex(spectrum), n, out, forward=_BACKWARD)
 
 
+def squared(z: Array) -> Array:
+    """The squared magnitude of complex values, of their shape and precision; without the root that `abs` takes."""
+    return z.real**2 + z.imag**2
+
+
+def band_bins(bin_hz: float, fs_hz: float, low_hz: float, high_hz: float) -> slice | None:
+    """The bins in [low_hz, high_hz) of a spectrum whose bins are `bin_hz` apart; None if the band is not assessable.
+
+    It is where the record holds one period of `low_hz`, and `high_hz` does not exceed half the rate.
+    """
+    rounding = 1e-9  # so that an edge that is a bin's frequency, but for rounding, is that bin
+    if not low_hz < high_hz or bin_hz > low_hz * (1 + rounding) or high_hz > fs_hz / 2 * (1 + rounding):
+        return None
+    return slice(*(int(np.ceil(edge / bin_hz * (1 - rounding))) for edge in (low_hz, high_hz)))
+
+
 @lru_cache(maxsize=256)
 def fast_length(n: int) -> int:
     """The smallest length from `n` on whose prime factors are all among FAST_PRIMES; 1 for less than that."""

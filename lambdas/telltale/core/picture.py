@@ -151,12 +151,9 @@ class _Record:
 
 
 def _record(waveform: Waveform, speed_hz: float | None) -> _Record:
-    factors = {"g": 1.0, "m/s2": 1 / spectrum.STANDARD_GRAVITY_M_S2}
-    if waveform.unit not in factors:
-        raise ValueError(f"waveform in {waveform.unit}, wanted g or m/s2")
     if not 0 < waveform.fs_hz < inf:
         raise ValueError(f"sampling rate {waveform.fs_hz} Hz, wanted a positive number")
-    x = np.asarray(waveform.samples, np.float64) * (waveform.scale * factors[waveform.unit])
+    x = waveform.g()
     x = spectrum.centred(x) if len(x) else x
     speed = speed_hz if speed_hz is not None and 0 < speed_hz < inf else None
     return _Record(waveform.axis, x, waveform.fs_hz, speed, _problem(x))

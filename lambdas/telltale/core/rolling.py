@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from telltale.core import speed
 from telltale.core.bearings import FaultOrders
-from telltale.core.fft import fast_length, ifft, is_fast, rfft
+from telltale.core.fft import fast_length, ifft, is_fast, rfft, squared
 from telltale.core.findings import Line
 
 Array = NDArray[Any]
@@ -249,7 +249,7 @@ class _Spectrum:
 
     def power(self) -> Array:
         """Each bin's part of the mean square (Parseval: all bins but the first and the last count twice)."""
-        power = 2 * _power(self.bins).astype(np.float64) / self.n**2
+        power = 2 * squared(self.bins).astype(np.float64) / self.n**2
         power[[0, -1]] /= 2
         return power
 
@@ -286,7 +286,7 @@ def _squared_envelopes(bins: Array, bands: Sequence[tuple[int, int]], points: in
     z = np.zeros((len(bands), width), bins.dtype)
     for row, (low, high) in zip(z, bands, strict=True):
         row[: high - low] = bins[low:high]
-    return _power(ifft(z, points))
+    return squared(ifft(z, points))
 
 
 # Is it abnormal?
@@ -332,7 +332,7 @@ def _kurtosis(spectrum: _Spectrum) -> list[tuple[float, float, float]]:
 
 def _whitened(bins: Array, shaft: float) -> Array:
     """A spectrum over its floor, the median of |bins| over one order; `shaft` : bin of the speed."""
-    floor = _floor(np.sqrt(_power(bins)), max(FLOOR_BINS, round(shaft)))
+    floor = _floor(np.sqrt(squared(bins)), max(FLOOR_BINS, round(shaft)))
     return bins / np.maximum(floor, np.finfo(floor.dtype).tiny)
 
 
@@ -361,7 +361,7 @@ def _combs(spectrum: _Spectrum, speed_hz: float, orders: FaultOrders, slip: floa
     of_class = {"OR": orders.bpfo, "IR": orders.bpfi, "B": 2 * orders.bsf, "C": orders.ftf}
     top = ceil((HARMONICS + 2 * FLOOR_SPAN) * max(of_class.values()) * shaft) + 2
     white = _whitened(spectrum.bins, shaft)
-    steady = white * np.minimum(1, SHARP / np.maximum(np.sqrt(_power(white)), SHARP / 2))
+    steady = white * np.minimum(1, SHARP / np.maximum(np.sqrt(squared(white)), SHARP / 2))
     depths = _depths(white, bands, top), _depths(steady, bands, top)
     return {
         name: _comb(name, depths, order, shaft, slip * (ELEMENT_SLIP if name == "B" else 1), bands, spectrum, axis)
@@ -394,7 +394,7 @@ def _depths(bins: Array, bands: Sequence[tuple[int, int]], top: int) -> Array:
     square = _squared_envelopes(bins, bands, fast_length(min(2 * width, width + top)))
     points = square.shape[-1]
     mean = np.maximum(square.mean(axis=-1, keepdims=True), np.finfo(square.dtype).tiny)
-    return 2 * _power(rfft(square / mean - 1)[:, : min(top, points // 2)]) / points**2
+    return 2 * squared(rfft(square / mean - 1)[:, : min(top, points // 2)]) / points**2
 
 
 def _comb(
@@ -524,7 +524,3 @@ def _scores(combs: Mapping[str, Comb], abnormality: float) -> dict[str, float]:
     most = max(score.values())
     share = {name: exp(score[name] - most) for name in CALLS}
     return {name: value / sum(share.values()) for name, value in share.items()}
-
-
-def _power(z: Array) -> Array:
-    return z.real**2 + z.imag**2

@@ -19,12 +19,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from telltale.core.fft import fast_length, irfft, rfft
+from telltale.core.capture import STANDARD_GRAVITY_M_S2
+from telltale.core.fft import band_bins, fast_length, irfft, rfft, squared
 from telltale.core.findings import Line
 
 Array = NDArray[Any]
 
-STANDARD_GRAVITY_M_S2 = 9.80665  # CGPM 1901
 MM_S2_PER_G = 1000 * STANDARD_GRAVITY_M_S2
 UM_S2_PER_G = 1e6 * STANDARD_GRAVITY_M_S2
 
@@ -71,7 +71,7 @@ def density(x: Array, *, fs_hz: float, segment: int | None = None) -> tuple[Arra
     window = hann(size)
     pieces = np.lib.stride_tricks.sliding_window_view(centred(x), size, axis=-1)[..., :: size - size // 2, :]
     pieces = (pieces - pieces.mean(axis=-1, keepdims=True)) * window.astype(_precision(x))
-    power = _power(rfft(pieces)).mean(axis=-2)
+    power = squared(rfft(pieces)).mean(axis=-2)
     return np.fft.rfftfreq(size, 1 / fs_hz), power * (_sides(size) / (fs_hz * (window @ window))).astype(power.dtype)
 
 
@@ -82,19 +82,10 @@ def band_rms(x: Array, *, fs_hz: float, low_hz: float, high_hz: float) -> Array:
     half the rate. Bands that tile the spectrum add up, as powers, to the whole (Parseval).
     """
     n = _length(x, fs_hz)
-    bins = band_bins(n, fs_hz, low_hz, high_hz)
+    bins = band_bins(fs_hz / n, fs_hz, low_hz, high_hz)
     if bins is None:
         return np.full(x.shape[:-1], nan)
     return np.sqrt(_mean_square(x)[..., bins].sum(axis=-1, dtype=np.float64))
-
-
-def band_bins(n: int, fs_hz: float, low_hz: float, high_hz: float) -> slice | None:
-    """The bins of a record of n samples in [low_hz, high_hz); None if the band is not assessable."""
-    rounding = 1e-9  # so that an edge that is a bin's frequency, but for rounding, is that bin
-    bin_hz = fs_hz / n
-    if not low_hz < high_hz or bin_hz > low_hz * (1 + rounding) or high_hz > fs_hz / 2 * (1 + rounding):
-        return None
-    return slice(*(int(np.ceil(edge / bin_hz * (1 - rounding))) for edge in (low_hz, high_hz)))
 
 
 # Integration
@@ -120,11 +111,11 @@ def displacement(x: Array, *, fs_hz: float, low_hz: float, high_hz: float) -> Ar
 
 def _integrated(x: Array, fs_hz: float, low_hz: float, high_hz: float, *, times: int) -> Array:
     n = _length(x, fs_hz)
-    if band_bins(n, fs_hz, low_hz, high_hz) is None:
+    if band_bins(fs_hz / n, fs_hz, low_hz, high_hz) is None:
         return np.full(x.shape, nan, _precision(x))
     padded = fast_length(n + int(PADDING_PERIODS * fs_hz / low_hz))
     spectrum = rfft(_padded(centred(x), padded))
-    inside = band_bins(padded, fs_hz, low_hz, high_hz)
+    inside = band_bins(fs_hz / padded, fs_hz, low_hz, high_hz)
     assert inside is not None  # a longer record can show more
     gain = np.zeros(spectrum.shape[-1], spectrum.dtype)
     gain[inside] = 1j**-times * (2 * pi * fs_hz / padded * np.arange(inside.start, inside.stop)) ** -float(times)
@@ -417,7 +408,7 @@ def _mean_square(x: Array) -> Array:
     """Each bin's part of the mean square of `x`: of the windowed record, over that of the window."""
     n = x.shape[-1]
     window = hann(n)
-    power = _power(rfft(centred(x) * window.astype(_precision(x))))
+    power = squared(rfft(centred(x) * window.astype(_precision(x))))
     return power * (_sides(n) / (n * (window @ window))).astype(power.dtype)
 
 
@@ -440,10 +431,6 @@ def _off_centre(below: float, middle: float, above: float) -> float:
         return 0.0
     side, ratio = (1, above / middle) if above >= below else (-1, below / middle)
     return side * min(0.5, max(-0.5, (2 * ratio - 1) / (ratio + 1)))
-
-
-def _power(spectrum: Array) -> Array:
-    return spectrum.real**2 + spectrum.imag**2
 
 
 def _precision(x: Array) -> np.dtype[Any]:

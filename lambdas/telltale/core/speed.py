@@ -11,7 +11,7 @@ from math import erfc, exp, log, sqrt
 
 import numpy as np
 
-from telltale.core.fft import fast_length, ifft, irfft, rfft
+from telltale.core.fft import fast_length, ifft, irfft, rfft, squared
 from telltale.core.spectrum import DISCRETE, Array, acceleration_lines, centred, hann, local_median
 
 LEAST_TURNS = 5.0  # in a record: with fewer, the lobes of neighbouring harmonics leave nothing half-way
@@ -126,7 +126,7 @@ def refine(x: Array, *, fs_hz: float, near_hz: float, within: float = REFINE_WIT
 def _white_bands(axis: Array, floor_bins: int) -> list[Array]:
     """REFINE_BANDS bands of the spectrum, each bin over the noise around it: no resonance outweighs the rest."""
     spectrum = rfft(axis)
-    power = spectrum.real**2 + spectrum.imag**2
+    power = squared(spectrum)
     white = spectrum / np.sqrt(np.maximum(local_median(power, floor_bins), 1e-12 * power.max()))
     eighth = len(white) // 8
     return [white[i * eighth : (i + 2) * eighth] for i in range(REFINE_BANDS)]
@@ -135,9 +135,9 @@ def _white_bands(axis: Array, floor_bins: int) -> list[Array]:
 def _envelope_lines(band: Array, bins: int) -> Array:
     """Power of the lines of a band's squared envelope, up to so many bins of the record."""
     envelope = ifft(band, fast_length(len(band) + bins))  # short: what folds back stays above those bins
-    square = envelope.real**2 + envelope.imag**2
+    square = squared(envelope)
     spectrum = rfft(square - square.mean())[: bins + 1]
-    return np.asarray(spectrum.real**2 + spectrum.imag**2, np.float64) + 1e-300
+    return np.asarray(squared(spectrum), np.float64) + 1e-300
 
 
 def _over_noise(power: Array, span: int) -> Array:
@@ -188,7 +188,7 @@ def _power(axes: Array, fs_hz: float) -> tuple[Array, float]:
     padded = np.zeros((len(axes), fast_length(PAD * n)))
     padded[:, :n] = axes * hann(n)
     spectrum = rfft(padded)
-    power = spectrum.real**2 + spectrum.imag**2
+    power = squared(spectrum)
     return power + 1e-12 * power.max(axis=-1, keepdims=True), fs_hz / padded.shape[-1]
 
 

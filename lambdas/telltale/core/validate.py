@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from telltale.core.capture import AXES, Capture, Waveform
+from telltale.core.capture import AXES, UNITS, Capture, Waveform
 from telltale.core.errors import Reason, Rejected
 from telltale.core.plant import Gateway, Position, Sensor
 
@@ -24,7 +24,6 @@ PAYLOAD_BYTES = 128 * 1024  # AWS IoT Core: largest MQTT message
 SAMPLES = 65_536  # int16 samples of one axis that fill such a message
 TAGS = 64
 ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-UNITS = ("g", "m/s2")
 
 # Bounds of the possible, not of the healthy: wider than any sensor's range, narrow enough to catch a wrong unit.
 FS_HZ = (0.0, 1e6)  # above zero
