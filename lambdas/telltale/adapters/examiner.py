@@ -32,7 +32,6 @@ class Examined:
 
     diagnosis: Diagnosis | None
     evidence: Mapping[str, Any]
-    waveforms: tuple[Waveform, ...] = ()
 
 
 class Examiner:
@@ -59,7 +58,7 @@ class Examiner:
             log.exception("no diagnosis of capture %s", row.capture_id, extra={"position": position.id})
             return _none(f"it failed: {type(error).__name__}: {error}")
         of = {"capture_id": row.capture_id, "t_ms": row.t_ms, "axes": "".join(wave.axis for wave in waves)}
-        return Examined(diagnosis, {**plain(diagnosis.as_dict()), **of}, waves)
+        return Examined(diagnosis, {**plain(diagnosis.as_dict()), **of})
 
 
 def _none(reason: str) -> Examined:

@@ -47,7 +47,6 @@ WHOLE_BANDS_HZ = {
     "": (10.0, 1000.0),  # ISO 20816-1: general machines
     "_2": (2.0, 1000.0),  # ISO 20816-3: shafts below 600 r/min
 }
-VELOCITY_BANDS_HZ = {f"velocity{which}_rms_mm_s": band for which, band in WHOLE_BANDS_HZ.items()}
 BAND_EDGES_HZ = (10, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)  # 1-2-5 series
 BLOCK_BINS = 16  # of the noise floor and the entropy: narrow beside most bands, wide beside a line
 

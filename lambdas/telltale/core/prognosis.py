@@ -151,7 +151,7 @@ def forecast(
     if points is None:
         return Forecast(TOO_FEW, limit, len(rows))
     look_s = points.span_s if horizon_s is None else min(horizon_s, points.span_s)
-    slope = sign * _theil_sen(points.x[-GROUPS:], points.y[-GROUPS:]) / points.span_s
+    slope = sign * theil_sen(points.x[-GROUPS:], points.y[-GROUPS:]) / points.span_s
     spread = float(np.ptp(points.y))
     if spread == 0:
         verdict = REACHED if points.y[-1] >= sign * limit else NO_TREND
@@ -175,13 +175,9 @@ def forecast(
 
 def theil_sen(t: Array, values: Array) -> float:
     """The median slope between all pairs of rows at different times; 0 without any (Theil 1950, Sen 1968)."""
-    return _theil_sen(np.asarray(t, np.float64), np.asarray(values, np.float64))
-
-
-def _theil_sen(t: Array, y: Array) -> float:
     first, second = np.triu_indices(len(t), 1)
     apart = t[second] - t[first]
-    slopes = (y[second] - y[first])[apart > 0] / apart[apart > 0]
+    slopes = (values[second] - values[first])[apart > 0] / apart[apart > 0]
     return float(np.median(slopes)) if len(slopes) else 0.0
 
 
