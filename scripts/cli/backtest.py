@@ -261,7 +261,7 @@ class How:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        return ("captures", "features", "cases", *(("verdicts",) if self.check else ()))
+        return ("captures", "features", "readings", "cases", *(("verdicts",) if self.check else ()))
 
 
 @dataclass(frozen=True)

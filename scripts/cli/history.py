@@ -36,12 +36,14 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         *("reason", "evidence", "by", *LISTS),
     ),
     "verdicts": ("position", "capture_id", "t", "channel", "rule", *JUDGED),
+    "readings": ("position", "capture_id", "sensor", "tag", "value"),
 }
 # What shows which table a file is of; the first that fits.
 TOLD_BY: Mapping[str, frozenset[str]] = {
     "verdicts": frozenset({"capture_id", "channel", "rule", "verdict"}),
     "cases": frozenset({"case_id", "revision", "change"}),
     "captures": frozenset({"capture_id", "part", "received_at"}),
+    "readings": frozenset({"capture_id", "tag", "value"}),
     "features": frozenset({"t"}),
 }
 TIMES = ("t", "received_at", "opened_at")
@@ -59,7 +61,8 @@ class Kept:
         """The messages, in the order they arrived."""
         features = self.tables.get("features", EMPTY)
         captures = self.tables.get("captures", EMPTY)
-        return _messages(captures, features) if captures.num_rows else _sampled(features)
+        tags = _tags(self.tables.get("readings", EMPTY))
+        return _messages(captures, features, tags) if captures.num_rows else _sampled(features, tags)
 
     def log(self) -> list[CaseChange]:
         """What the line wrote of cases; each change once."""
@@ -203,9 +206,23 @@ def _opened(path: Path) -> ds.Dataset | pa.Table:
 # ---- from columns to values ----------------------------------------------------------------------
 
 
-def _messages(captures: pa.Table, features: pa.Table) -> list[Row]:
+TagKey = tuple[str | None, str]  # sensor, capture
+
+
+def _tags(readings: pa.Table) -> dict[TagKey, dict[str, float]]:
+    """By capture, its tags and their values."""
+    found: dict[TagKey, dict[str, float]] = {}
+    if readings.num_rows:
+        columns = readings["capture_id"], readings["tag"], readings["value"]
+        sensors = _column(readings, "sensor", None)
+        for sensor, capture, tag, value in zip(sensors, *(one.to_pylist() for one in columns), strict=True):
+            found.setdefault((sensor, capture), {})[tag] = value
+    return found
+
+
+def _messages(captures: pa.Table, features: pa.Table, tags: Mapping[TagKey, Mapping[str, float]]) -> list[Row]:
     """Rows of `captures` with their axes. An axis is of the message with its waveform, or else, where the device
-    computed it, of the one with the scalars.
+    computed it, of the one with the scalars, and so are tags.
     """
     by_axis = _axes(features)
     order = [(name, "ascending") for name in ("received_at", "record_id", "part") if name in captures.schema.names]
@@ -214,7 +231,17 @@ def _messages(captures: pa.Table, features: pa.Table) -> list[Row]:
     t_ms, received_ms = milliseconds(ordered["t"]), milliseconds(ordered["received_at"])
     nothing: list[Any] = [None] * ordered.num_rows
     return [
-        Row(capture_id, part, t, received, sensor, speed, celsius, _of_part(by_axis, sensor, capture_id, part))
+        Row(
+            capture_id,
+            part,
+            t,
+            received,
+            sensor,
+            speed,
+            celsius,
+            _of_part(by_axis, sensor, capture_id, part),
+            tags.get((sensor, capture_id), {}) if "s" in part else {},
+        )
         for capture_id, part, t, received, sensor, speed, celsius in zip(
             columns["capture_id"],
             columns["part"],
@@ -271,7 +298,7 @@ def _indicators(features: pa.Table) -> list[dict[str, float | None]]:
     ]
 
 
-def _sampled(features: pa.Table) -> list[Row]:
+def _sampled(features: pa.Table, tags: Mapping[TagKey, Mapping[str, float]]) -> list[Row]:
     """One message for each capture, or each time and sensor where captures have no name, in the order of sampling."""
     if not features.num_rows:
         return []
@@ -292,6 +319,7 @@ def _sampled(features: pa.Table) -> list[Row]:
             speed_rpm=speeds[places[0]],
             temperature_c=celsius[places[0]],
             axes={axes[place]: indicators[place] for place in places},
+            tags=tags.get((sensor or None, name), {}),
         )
         for (at, sensor, name), places in sorted(found.items(), key=lambda item: item[0])
     ]

@@ -55,7 +55,7 @@ def test_a_capture_becomes_rows_in_every_table_it_has_something_for(ingest: Inge
 
 
 def test_a_feature_record_says_what_detection_needs(ingest: Ingest) -> None:
-    ingest.run([record(1, vibration("x", part="xs", temperature_c=41.5))])
+    ingest.run([record(1, vibration("x", part="xs", temperature_c=41.5, tags={"flow": 3.5}))])
 
     [told] = ingest.feature_records()
     [file] = [file.key for receipt in ingest.receipts() for file in receipt.files if file.table == "waveforms"]
@@ -73,6 +73,7 @@ def test_a_feature_record_says_what_detection_needs(ingest: Ingest) -> None:
         "received_ms": NOW + 1_000_000,
         "speed_rpm": None,
         "temperature_c": 41.5,
+        "tags": {"flow": 3.5},
         "waveforms": file,
     }
     assert axes["x"]["velocity_rms_mm_s"] == pytest.approx(9806.65 / (2 * np.pi * 100) / 2**0.5, rel=0.02)

@@ -4,6 +4,7 @@ import argparse
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from tests.unit.test_from_rows_to_label import FOUND, HOUR, PUMP, Context, Plant
 
 __all__ = ["works"]  # a fixture
 
+KEPT = ("captures", "features", "readings", "cases", "verdicts")
 PLACE = "plant/hall/pump-7/motor-de"
 
 
@@ -106,18 +108,19 @@ class Lived:
         )
 
     def kept(self) -> Kept:
-        return Kept(PUMP.id, {name: self.table(name) for name in ("captures", "features", "cases", "verdicts")})
+        return Kept(PUMP.id, {name: self.table(name) for name in KEPT})
 
 
 def only_read(row: Row) -> Row:
     axes = {axis: {name: of[name] for name in READ if name in of} for axis, of in row.axes.items()}
-    return Row(row.capture_id, row.part, row.t_ms, row.received_ms, row.sensor, row.speed_rpm, row.temperature_c, axes)
+    return replace(row, axes=axes)
 
 
 def scalars(n: int, mm_s: float, *, y: float | None = None) -> dict[str, Any]:
     """A message without waveforms, whose device computed the velocity."""
     velocity = {"x": mm_s} | ({} if y is None else {"y": y})
-    return {"v": 1, "sensor": "s-1", "t": START_MS + n * HOUR, "velocity_rms_mm_s": velocity, "temperature_c": 40.5}
+    said = {"v": 1, "sensor": "s-1", "t": START_MS + n * HOUR, "velocity_rms_mm_s": velocity, "temperature_c": 40.5}
+    return {**said, "tags": {"load_kw": 30.0 + n, "flow": 2}}
 
 
 def waves(n: int) -> dict[str, Any]:
@@ -162,6 +165,7 @@ def test_the_rows_of_the_lake_are_the_messages_that_detection_was_sent(lived: Li
     sent, kept = lived.sent(), lived.kept().rows()
 
     assert [row.axes for row in kept] == [row.axes for row in sent]
+    assert sent[0].tags == {"load_kw": 30.0, "flow": 2.0}
     assert kept == sent
 
 
@@ -179,7 +183,7 @@ def test_a_verdict_that_the_live_settings_do_not_give_is_named(lived: Lived) -> 
 def test_the_queries_are_of_athenas_dialect_and_bring_what_the_files_bring(
     lived: Lived, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tables = {name: lived.table(name) for name in ("captures", "features", "cases", "verdicts")}
+    tables = {name: lived.table(name) for name in KEPT}
 
     def run(_: Deployment, text: str, **__: Any) -> Answer:
         table, more = duck.execute(text, tables, database="telltale")
@@ -188,7 +192,7 @@ def test_the_queries_are_of_athenas_dialect_and_bring_what_the_files_bring(
     monkeypatch.setattr(sql, "run", run)
     lake = Lake(Deployment({}, {}), to_ms=START_MS + 100 * HOUR)
 
-    [kept] = history.kept(lake, lake.positions(), ("captures", "features", "cases", "verdicts"))
+    [kept] = history.kept(lake, lake.positions(), KEPT)
 
     assert kept.rows() == lived.kept().rows()
     assert sorted(map(of_case, kept.log())) == sorted(map(of_case, lived.kept().log()))
@@ -198,7 +202,7 @@ def test_the_queries_are_of_athenas_dialect_and_bring_what_the_files_bring(
 def test_files_of_the_lakes_tables_are_as_good_as_the_lake(
     lived: Lived, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("captures", "features", "cases", "verdicts"):
+    for name in KEPT:
         pq.write_table(lived.table(name), tmp_path / f"{name}.parquet")
     plant = tmp_path / "plant.yaml"
     plant.write_text(PLANT)

@@ -33,9 +33,9 @@ class Machine:
     def hears(self, **scalars: float) -> "Machine":
         """One capture of axis x; keywords are features, or temperature_c and speed_rpm."""
         self.hour += 1
-        known = {name: scalars.pop(name) for name in ("temperature_c", "speed_rpm") if name in scalars}
+        speed_rpm, temperature_c = scalars.pop("speed_rpm", None), scalars.pop("temperature_c", None)
         axes: Mapping[str, Mapping[str, float | None]] = {"x": scalars} if scalars else {}
-        return self.takes(Row(f"c{self.hour}", "x", self.hour * HOUR_MS, 0, "s-1", axes=axes, **known))
+        return self.takes(Row(f"c{self.hour}", "x", self.hour * HOUR_MS, 0, "s-1", speed_rpm, temperature_c, axes))
 
     def hears_all(self, feature: str, values: Iterable[float]) -> "Machine":
         for value in values:

@@ -16,7 +16,7 @@ from telltale.adapters.kinesis import by_shard
 from telltale.adapters.pictures import Pictures
 from telltale.adapters.receipts import BatchLog, Receipt
 from telltale.adapters.waveforms import Waveforms
-from telltale.core.detect import Control, State
+from telltale.core.detect import Control, Row, State
 from telltale.core.errors import Reason, Rejected
 from telltale.core.plant import Position
 
@@ -340,6 +340,22 @@ def test_the_outcome_does_not_depend_on_how_the_stream_is_cut_into_batches(
     assert found == expected
 
 
+def test_tags_travel_and_a_record_of_a_version_without_them_has_none() -> None:
+    tagged, before = decode(row(1, 1.0, tags={"load_kw": 41, "flow": 0.5})).item, decode(row(1, 1.0)).item
+
+    assert isinstance(tagged, Row)
+    assert isinstance(before, Row)
+    assert (tagged.tags, before.tags) == ({"load_kw": 41.0, "flow": 0.5}, {})
+
+
+@pytest.mark.parametrize("value", ['"41"', "true", "null", "1e999", "-1e999", f"1{0:0400}", "NaN", "[1]"])
+def test_a_tag_that_is_no_finite_number_is_rejected(value: str) -> None:
+    record = row(1, 1.0, tags={"load_kw": 41}).replace(b"41", value.encode())
+
+    with pytest.raises(Rejected):
+        decode(record)
+
+
 @given(st.binary(max_size=60))
 def test_no_bytes_do_more_than_be_rejected(data: bytes) -> None:
     with pytest.raises(Rejected):
@@ -347,7 +363,9 @@ def test_no_bytes_do_more_than_be_rejected(data: bytes) -> None:
 
 
 documents = st.dictionaries(
-    st.sampled_from(["position", "capture_id", "part", "t_ms", "sensor", "axes", "kind", "case_id", "closure", "by"]),
+    st.sampled_from(
+        ["position", "capture_id", "part", "t_ms", "sensor", "axes", "tags", "kind", "case_id", "closure", "by"]
+    ),
     st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=1)
     | st.dictionaries(st.text(max_size=2), st.none() | st.integers() | st.text(max_size=2), max_size=2),
 )  # fmt: skip

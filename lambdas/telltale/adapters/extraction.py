@@ -314,6 +314,7 @@ def _feature_record(new: New, axes: Mapping[str, Features]) -> dict[str, Any]:
         "speed_rpm": capture.speed_rpm,
         "temperature_c": capture.temperature_c,
         "axes": {axis: _known(features) for axis, features in axes.items()},
+        "tags": dict(capture.tags),
     }
 
 

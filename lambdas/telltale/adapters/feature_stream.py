@@ -1,6 +1,7 @@
 """What travels on the stream `features`: rows to judge, and what people did to cases, in one order a position."""
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
@@ -57,6 +58,7 @@ def _row(document: Mapping[str, Any]) -> Row:
         speed_rpm=_optional(document, "speed_rpm", NUMBER),
         temperature_c=_optional(document, "temperature_c", NUMBER),
         axes={axis: _indicators(axis, values) for axis, values in axes.items()},
+        tags=_tags(_optional(document, "tags", dict) or {}),  # none in what a version before tags sent
     )
 
 
@@ -64,6 +66,14 @@ def _indicators(axis: str, values: Any) -> dict[str, float | None]:
     if not isinstance(values, dict):
         raise Rejected(Reason.BAD_FIELD, f"axis {axis} is {values!r}, wanted an object of indicators")
     return {name: _optional(values, name, NUMBER) for name in values}
+
+
+def _tags(values: Mapping[str, Any]) -> dict[str, float]:
+    tags = {name: _field(values, name, NUMBER) for name in values}
+    infinite = sorted(name for name, value in tags.items() if abs(value) > sys.float_info.max)
+    if infinite:
+        raise Rejected(Reason.BAD_FIELD, f"tags {', '.join(infinite)} are infinite, wanted finite numbers")
+    return {name: float(value) for name, value in tags.items()}
 
 
 def _control(kind: str, document: Mapping[str, Any]) -> Control:
@@ -77,10 +87,10 @@ def _control(kind: str, document: Mapping[str, Any]) -> Control:
     )
 
 
-def _field(document: Mapping[str, Any], name: str, kind: type) -> Any:
+def _field(document: Mapping[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
     value = _optional(document, name, kind)
     if value is None:
-        raise Rejected(Reason.BAD_FIELD, f"{name} is missing, wanted {kind.__name__}")
+        raise Rejected(Reason.BAD_FIELD, f"{name} is missing, wanted {kind}")
     return value
 
 

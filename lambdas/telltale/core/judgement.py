@@ -13,7 +13,10 @@ SENSOR = "sensor"  # the rule of an axis's sensor; it opens none
 
 @dataclass(frozen=True)
 class Row:
-    """One message's condition indicators: by axis, by feature column of the schema; None is "not known"."""
+    """One message's condition indicators: by axis, by feature column of the schema; None is "not known".
+
+    tags : the other values that came with it, by name; finite numbers.
+    """
 
     capture_id: str
     part: str
@@ -23,6 +26,7 @@ class Row:
     speed_rpm: float | None = None
     temperature_c: float | None = None
     axes: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    tags: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
