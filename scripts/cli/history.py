@@ -29,7 +29,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "features": ("position", "capture_id", "sensor", "axis", "t", "fs_hz", "speed_rpm", "temperature_c", *READ),
     "captures": (
         *("position", "capture_id", "sensor", "part", "t", "received_at"),
-        *("record_id", "temperature_c", "speed_rpm"),
+        *("record_id", "temperature_c", "speed_rpm", "battery_pct", "rssi_dbm"),
     ),
     "cases": (
         *("position", "case_id", "revision", "change", "t", "opened_at", "severity", "state", "rule", "channel"),
@@ -241,8 +241,10 @@ def _messages(captures: pa.Table, features: pa.Table, tags: Mapping[TagKey, Mapp
             celsius,
             _of_part(by_axis, sensor, capture_id, part),
             tags.get((sensor, capture_id), {}) if "s" in part else {},
+            battery,
+            rssi,
         )
-        for capture_id, part, t, received, sensor, speed, celsius in zip(
+        for capture_id, part, t, received, sensor, speed, celsius, battery, rssi in zip(
             columns["capture_id"],
             columns["part"],
             t_ms,
@@ -250,6 +252,8 @@ def _messages(captures: pa.Table, features: pa.Table, tags: Mapping[TagKey, Mapp
             columns.get("sensor", nothing),
             columns.get("speed_rpm", nothing),
             columns.get("temperature_c", nothing),
+            columns.get("battery_pct", nothing),
+            columns.get("rssi_dbm", nothing),
             strict=True,
         )
     ]

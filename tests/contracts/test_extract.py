@@ -74,6 +74,8 @@ def test_a_feature_record_says_what_detection_needs(ingest: Ingest) -> None:
         "speed_rpm": None,
         "temperature_c": 41.5,
         "tags": {"flow": 3.5},
+        "battery_pct": None,
+        "rssi_dbm": None,
         "waveforms": file,
     }
     assert axes["x"]["velocity_rms_mm_s"] == pytest.approx(9806.65 / (2 * np.pi * 100) / 2**0.5, rel=0.02)

@@ -120,7 +120,7 @@ def scalars(n: int, mm_s: float, *, y: float | None = None) -> dict[str, Any]:
     """A message without waveforms, whose device computed the velocity."""
     velocity = {"x": mm_s} | ({} if y is None else {"y": y})
     said = {"v": 1, "sensor": "s-1", "t": START_MS + n * HOUR, "velocity_rms_mm_s": velocity, "temperature_c": 40.5}
-    return {**said, "tags": {"load_kw": 30.0 + n, "flow": 2}}
+    return {**said, "battery_pct": 87, "tags": {"load_kw": 30.0 + n, "flow": 2}}
 
 
 def waves(n: int) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def test_the_rows_of_the_lake_are_the_messages_that_detection_was_sent(lived: Li
     sent, kept = lived.sent(), lived.kept().rows()
 
     assert [row.axes for row in kept] == [row.axes for row in sent]
-    assert sent[0].tags == {"load_kw": 30.0, "flow": 2.0}
+    assert (sent[0].tags, sent[0].battery_pct) == ({"load_kw": 30.0, "flow": 2.0}, 87.0)
     assert kept == sent
 
 

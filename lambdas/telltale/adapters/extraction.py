@@ -315,6 +315,8 @@ def _feature_record(new: New, axes: Mapping[str, Features]) -> dict[str, Any]:
         "temperature_c": capture.temperature_c,
         "axes": {axis: _known(features) for axis, features in axes.items()},
         "tags": dict(capture.tags),
+        "battery_pct": capture.battery_pct,
+        "rssi_dbm": capture.rssi_dbm,
     }
 
 

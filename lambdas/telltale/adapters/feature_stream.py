@@ -59,6 +59,8 @@ def _row(document: Mapping[str, Any]) -> Row:
         temperature_c=_optional(document, "temperature_c", NUMBER),
         axes={axis: _indicators(axis, values) for axis, values in axes.items()},
         tags=_tags(_optional(document, "tags", dict) or {}),  # none in what a version before tags sent
+        battery_pct=_optional(document, "battery_pct", NUMBER),
+        rssi_dbm=_optional(document, "rssi_dbm", NUMBER),
     )
 
 

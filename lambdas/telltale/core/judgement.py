@@ -27,6 +27,8 @@ class Row:
     temperature_c: float | None = None
     axes: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     tags: Mapping[str, float] = field(default_factory=dict)
+    battery_pct: float | None = None
+    rssi_dbm: float | None = None
 
 
 @dataclass(frozen=True)
