@@ -136,7 +136,7 @@ class Overrides:
         missing = sorted(set(live) - set(base))
         if missing:
             raise Problem(f"the candidate's plant file has no {_few(missing)}")
-        return {name: self._candidate(base[name]) for name in live}
+        return {name: self._candidate(replace(base[name], fleet=live[name].fleet)) for name in live}
 
     def _candidate(self, position: Position) -> Position:
         iso = position.machine_class if self.machine_class is None else self.machine_class

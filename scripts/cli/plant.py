@@ -10,8 +10,8 @@ A file speaks only for the sites it names; the others are left alone. The file i
 import argparse
 import dataclasses
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from telltale.adapters.registry import Item, Registry
+from telltale.adapters.states import Held, States
 from telltale.core.plant import Assignment, Plant, Position, Sensor, Site
 
+from cli.alike import with_fleet
 from cli.deployment import ROOT, current
 from cli.plant_file import PlantFileError, read
 from cli.problem import Problem
@@ -57,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "show":
         show(registry.plant())
         return 0
-    changes = diff(registry.plant(), read_or_explain(args.file))
+    registered = registry.plant()
+    changes = diff(registered, with_fleet(read_or_explain(args.file), registered, states_of))
     show_changes(changes)
     if changes and not args.dry_run:
         write(registry, agreed(changes, yes=args.yes, prune=args.prune))
@@ -68,6 +71,12 @@ def open_registry() -> Registry:
     """The registry of the current deployment."""
     deployment = current()
     return Registry(deployment.client("dynamodb"), deployment.outputs["RegistryTable"])
+
+
+def states_of(positions: Collection[str]) -> Mapping[str, Held]:
+    """What the current deployment holds of these positions."""
+    deployment = current()
+    return States(deployment.client("dynamodb"), deployment.outputs["StatesTable"]).get(positions)
 
 
 def read_or_explain(path: Path) -> Plant:
@@ -112,6 +121,7 @@ class Change:
 def diff(old: Plant, new: Plant) -> list[Change]:
     """What turns `old` into `new` within the sites of `new`; Problem when `new` takes from another site."""
     changes = []
+    new = replace(new, positions={name: as_registered(one, old) for name, one in new.positions.items()})
     for kind in KINDS:
         before, after = _items(old, kind), _items(new, kind)
         for item in after:
@@ -128,6 +138,12 @@ def diff(old: Plant, new: Plant) -> list[Change]:
             if mine.get(item) != after.get(item)
         ]
     return changes
+
+
+def as_registered(position: Position, registered: Plant) -> Position:
+    """The position of a file with what only the registry knows of it: machines alike, when it was registered."""
+    before = registered.positions.get(position.id)
+    return position if before is None else replace(position, fleet=before.fleet)
 
 
 def agreed(changes: list[Change], *, yes: bool, prune: bool) -> list[Change]:

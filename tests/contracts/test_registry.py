@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from telltale.adapters import registry as registry_module
 from telltale.adapters.registry import Cached, Registry, decode, encode, kind_of
-from telltale.core.plant import Assignment, Bearing, Gateway, Limits, Position, Sensor, Site
+from telltale.core.plant import Alike, Assignment, Bearing, Gateway, Limits, Position, Sensor, Site
 
 from tests.contracts.conftest import client
 
@@ -24,6 +24,7 @@ POSITION = Position(
     bands_hz=((10.0, 100.0), (500.0, 1000.0)),
     directions={"x": "horizontal", "y": "vertical", "z": "axial"},
     settings={"warmup": 50.0},
+    fleet={"rms_g": Alike(-2.0, 1.5, 12)},
 )
 SENSOR = Sensor("s-1", (Assignment(POSITION.id, 0, 10), Assignment("hall/line/fan/drive", 10)), gateway="gw-1")
 GATEWAY = Gateway("gw-1", "hall", "by the door")

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, cast
 
 from telltale.core.errors import RetryLater
-from telltale.core.plant import Assignment, Bearing, Gateway, Limits, Plant, Position, Sensor, Site
+from telltale.core.plant import Alike, Assignment, Bearing, Gateway, Limits, Plant, Position, Sensor, Site
 
 Item = Site | Position | Sensor | Gateway
 KINDS: Mapping[str, type[Item]] = {"site": Site, "position": Position, "sensor": Sensor, "gateway": Gateway}
@@ -37,6 +37,7 @@ def decode(kind: str, doc: str) -> Item:
         values["bearing"] = Bearing(**values["bearing"]) if values["bearing"] else None
         values["bands_hz"] = tuple(tuple(band) for band in values.get("bands_hz", ()))
         values["envelope_band_hz"] = tuple(values["envelope_band_hz"]) if values.get("envelope_band_hz") else None
+        values["fleet"] = {name: Alike(*usual) for name, usual in values.get("fleet", {}).items()}
     if kind == "sensor":
         values["assignments"] = tuple(Assignment(**assignment) for assignment in values["assignments"])
     return KINDS[kind](**values)

@@ -6,7 +6,8 @@ replacing a sensor keeps the history. A position's id is its path `site/area/ass
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from math import exp
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,22 @@ class Limits:
     temperature_alarm_c: float | None = None
 
 
+class Alike(NamedTuple):
+    """One indicator of machines alike, in ln of its unit: where they lie, how far the next one may, how many they are.
+
+    It is written by core.fleet when a position is registered, and then stays: what was judged by it can be replayed.
+    """
+
+    location: float
+    reach: float
+    machines: int
+
+    def __str__(self) -> str:
+        return (
+            f"{exp(self.location):.3g}, warning from {exp(self.location + self.reach):.3g} ({self.machines} machines)"
+        )
+
+
 @dataclass(frozen=True)
 class Position:
     """A measuring point on an asset, with all that is needed to judge a capture from it."""
@@ -82,10 +99,12 @@ class Position:
     directions: Mapping[str, str] = field(default_factory=dict)
     interval_s: float = 3600.0  # how often captures are expected
     settings: Mapping[str, float] = field(default_factory=dict)  # overrides of core.detect.Settings, by name
+    streams: Mapping[str, int] = field(default_factory=dict)  # tag watched, or "*" → rows it learns from (tag_streams)
     action: str | None = None  # what to suggest in a work order
     spare_part: str | None = None
     manual: str | None = None
     cmms_asset: str | None = None  # the asset's key in the maintenance system
+    fleet: Mapping[str, Alike] = field(default_factory=dict)  # by indicator; what judges until its own normal is known
 
     @property
     def site(self) -> str:
