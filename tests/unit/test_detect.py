@@ -571,8 +571,26 @@ def test_a_state_of_the_layout_before_is_still_read_and_goes_on() -> None:
     assert State.unpack(state.pack()) == state
 
 
+# Packed by the version before times and shelves: the same with envelope, sensor health, and the case acknowledged
+LAYOUT_2 = (
+    "c-mv)WN)yKVPXJ+EHk5ABeTNnw6v^@tjvnad?T}5m>h^;W@dnZ1_r&!U{Pic5Se#-o89zjV)h`MnYq#d9W%3oR7ESg8G|tI11|@343h7Q6+WQ1"
+    "snZBVvoqiZ>_n@?4_H9NFBb*}88-&XL4!RjEKrC80LtGlsQ"
+)
+
+
+def test_a_state_of_the_second_layout_is_still_read() -> None:
+    old = State.unpack(zlib.decompress(base64.b85decode(LAYOUT_2)))
+
+    case = old.open_case
+    assert case is not None
+    assert (old.state, case.revision, case.shelved_until_s, case.parent) == ("NEEDS_MAINTENANCE", 2, 0, 0)
+    assert [(one.level, one.since_s) for one in old.channels["x"].monitors.values()] == [("ALARM", 0), ("ALARM", 0)]
+    assert old.channels["x"].envelope_hz == (2000.0, 10_000.0)
+    assert State.unpack(old.pack()) == old
+
+
 @pytest.mark.parametrize(
-    "packed", [b"", b"\x03", b"\x02", b"\x01", State.new().pack() + b"x", warm().state.pack()[:-1]]
+    "packed", [b"", b"\x04", b"\x03", b"\x02", b"\x01", State.new().pack() + b"x", warm().state.pack()[:-1]]
 )
 def test_bytes_that_are_no_state_are_refused(packed: bytes) -> None:
     with pytest.raises(ValueError):

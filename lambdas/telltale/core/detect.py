@@ -211,7 +211,7 @@ def _by_limit(
     if isinstance(found, NotAssessable):
         return before, _unjudged(name, rule, "NOT_ASSESSABLE", channel, found.reason)
     score, limit = found.score, found.limit
-    monitor = watch(before, score, alarm_score=found.alarm_score, settings=frame.settings)
+    monitor = watch(before, score, alarm_score=found.alarm_score, t_ms=frame.row.t_ms, settings=frame.settings)
     verdict = Verdict(
         channel=name,
         rule=rule,
@@ -241,7 +241,7 @@ def _by_baseline(
         reason = f"learning what is normal: {found.rows} of {found.wanted} captures"
         return before, _unjudged(name, "baseline", "UNKNOWN", channel, reason, samples=found.rows)
     alarm_score = frame.settings.alarm_score
-    monitor = watch(before, found.score, alarm_score=alarm_score, settings=frame.settings)
+    monitor = watch(before, found.score, alarm_score=alarm_score, t_ms=frame.row.t_ms, settings=frame.settings)
     level = "ALARM" if found.score >= alarm_score else "WARNING" if found.score >= 1 else "HEALTHY"
     limit = found.limit(alarm_score if level == "ALARM" else 1.0)
     verdict = Verdict(

@@ -33,13 +33,20 @@ class Row:
 
 @dataclass(frozen=True)
 class Control:
-    """What a person did to a case. `kind` is "acknowledged" or "resolved"; `closure` only when resolved."""
+    """What was done to a case by a person, or by the clock for one. `kind` is one of cases.ACTS.
+
+    closure : of "resolved".   until_ms : of "shelved", when it ends.   parent : of "grouped", the case whose work order
+    names it.   why : in words.
+    """
 
     kind: str
     case_id: str
     t_ms: int
     by: str
     closure: Mapping[str, str] | None = None
+    until_ms: int | None = None
+    parent: str | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class CaseChange:
-    """One change of a case: opened, updated, acknowledged or resolved."""
+    """One change of a case: opened, updated, or one of cases.ACTS.
+
+    until_ms : it is shelved until then.   parent : of "grouped", the case whose work order names it.
+    heard_ms : when the line heard of an act.   after_ms : receipt of the last capture that it had judged by then.
+    """
 
     case_id: str
     revision: int
@@ -80,3 +91,7 @@ class CaseChange:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     closure: Mapping[str, str] | None = None
     by: str | None = None
+    until_ms: int | None = None
+    parent: str | None = None
+    heard_ms: int | None = None
+    after_ms: int | None = None

@@ -26,6 +26,9 @@ class Settings:
         never alarms; of 6, so that two calm rows between do not hide a fault. Were rows to exceed by chance once
         in a hundred, and independently, 4 of 6 would happen once in some seven million.
     clear : share of the limit to fall below before a verdict clears. Practice: 5 to 10 % below.
+    warning_for_s : seconds that rows must have stood beyond the limit, n of m of them, before anything alerts. 0: rows
+        alone decide. For positions whose captures come irregularly, such as every ten seconds after an event.
+    clear_for_s : seconds that they must have stood below before it clears. 0: rows alone decide.
     sensor_n, sensor_m : captures that must show a fault of the sensor, of the last m, and be free of it again before
         it has recovered. A guess: a sensor does not heal, and one capture may be cut off by a blow.
     sensor_normal : 1 or 0: whether the sensor is also compared with what was usual of it here. 0 for a position
@@ -43,6 +46,8 @@ class Settings:
     alarm_n: int = 4
     alarm_m: int = 6
     clear: float = 0.9
+    warning_for_s: float = 0.0
+    clear_for_s: float = 0.0
     sensor_n: int = 3
     sensor_m: int = 4
     sensor_normal: int = 1
@@ -56,6 +61,8 @@ class Settings:
             raise ValueError(f"warmup of {self.warmup} rows, wanted 3 to {MOST_ROWS}")
         if self.memory < 1 or self.sigmas <= 0 or self.growth <= 1 or self.alarm_score < 1 or self.significant < 0:
             raise ValueError(f"wanted memory >= 1, sigmas > 0, growth > 1, alarm_score >= 1, significant >= 0: {self}")
+        if self.warning_for_s < 0 or self.clear_for_s < 0:
+            raise ValueError(f"warning_for_s {self.warning_for_s}, clear_for_s {self.clear_for_s}: wanted 0 or more")
         if not 0 < self.clear <= 1:
             raise ValueError(f"clear of {self.clear}, wanted above 0 and at most 1")
 

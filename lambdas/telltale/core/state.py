@@ -11,14 +11,17 @@ from telltale.core.persistence import LEVELS, Monitor
 from telltale.core.sensor import KINDS, SOUND, Watch
 from telltale.core.settings import MOST_SCORES
 
-LAYOUT = 2
-LAYOUTS = (1, LAYOUT)  # that can be read; 1 knew neither sensor health nor references nor envelope bands
+LAYOUT = 3
+# That can be read; 1 knew neither sensor health nor references nor envelope bands, 2 no times of monitors and no shelf.
+LAYOUTS = (1, 2, LAYOUT)
 NEVER = -(2**63)  # a time that is not known, packed
 
 _HEAD = Struct("<BBBq")  # layout; channels known, as bits; judged, case open, acknowledged; last opening
 _CASE = Struct("<20sqIBBq")  # id without its prefix, opened, revision, severity, monitors joined as bits, quiet since
+_SHELF = Struct("<II")  # shelved until, in seconds; the parent that was told
 _CHANNEL = Struct("<q")
 _MONITOR = Struct(f"<BBf{MOST_SCORES}f")  # level, scores held, quiet below, the scores
+_SINCE = Struct("<I")  # seconds
 _NORMAL = Struct("<3fH")
 _SENSOR = Struct("<BBB")  # captures held; whether each was faulty, as bits, the newest lowest; kind that stands, from 1
 _BAND = Struct("<2f")  # Hz; 0, 0 where none is known
@@ -62,7 +65,9 @@ class Channel:
 class OpenCase:
     """The one case that is open at a position. `joined` are the monitors that took part, in the order of MONITORS.
 
-    `quiet_since_ms` : none of them has alerted since then; None while one does.
+    `quiet_since_ms` : none of them has alerted since then; None while one does.   `shelved_until_s` : its work order
+    waits until then, in seconds since 1970; 0: it is not shelved.   `parent` : the case whose work order names it, as
+    `cases.told`; 0: it stands alone.
     """
 
     case_id: str
@@ -72,6 +77,8 @@ class OpenCase:
     joined: tuple[MonitorId, ...]
     acknowledged: bool = False
     quiet_since_ms: int | None = None
+    shelved_until_s: int = 0
+    parent: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ class State:
             raise ValueError(f"a state that begins with {packed[:1]!r}, wanted layout {' or '.join(map(str, LAYOUTS))}")
         reader = _Reader(packed)
         layout, known, flags, last_opened_ms = reader.take(_HEAD)
-        case = _take_case(reader, acknowledged=bool(flags & 4)) if flags & 2 else None
+        case = _take_case(reader, layout, acknowledged=bool(flags & 4)) if flags & 2 else None
         names = [name for place, name in enumerate(CHANNELS) if known >> place & 1]
         channels = {name: _take_channel(reader, name, layout) for name in names}
         if reader.at != len(packed):
@@ -141,14 +148,25 @@ def _pack_case(case: OpenCase) -> bytes:
     joined = sum(1 << place for place, monitor in enumerate(MONITORS) if monitor in case.joined)
     name = case.case_id.removeprefix(ID_PREFIX).encode()
     severity = LEVELS.index(case.severity)
-    return _CASE.pack(name, case.opened_ms, case.revision, severity, joined, _packed(case.quiet_since_ms))
+    packed = _CASE.pack(name, case.opened_ms, case.revision, severity, joined, _packed(case.quiet_since_ms))
+    return packed + _SHELF.pack(case.shelved_until_s, case.parent)
 
 
-def _take_case(reader: _Reader, *, acknowledged: bool) -> OpenCase:
+def _take_case(reader: _Reader, layout: int, *, acknowledged: bool) -> OpenCase:
     name, opened_ms, revision, severity, joined, quiet_ms = reader.take(_CASE)
     monitors = tuple(monitor for place, monitor in enumerate(MONITORS) if joined >> place & 1)
-    case_id = ID_PREFIX + name.decode()
-    return OpenCase(case_id, opened_ms, revision, LEVELS[severity], monitors, acknowledged, _unpacked(quiet_ms))
+    shelved_until_s, parent = reader.take(_SHELF) if layout > 2 else (0, 0)
+    return OpenCase(
+        case_id=ID_PREFIX + name.decode(),
+        opened_ms=opened_ms,
+        revision=revision,
+        severity=LEVELS[severity],
+        joined=monitors,
+        acknowledged=acknowledged,
+        quiet_since_ms=_unpacked(quiet_ms),
+        shelved_until_s=shelved_until_s,
+        parent=parent,
+    )
 
 
 def _pack_channel(name: str, channel: Channel) -> bytes:
@@ -157,6 +175,7 @@ def _pack_channel(name: str, channel: Channel) -> bytes:
         held = len(monitor.scores)
         padded = monitor.scores + (0.0,) * (MOST_SCORES - held)
         parts.append(_MONITOR.pack(LEVELS.index(monitor.level), held, monitor.quiet_below, *padded))
+        parts.append(_SINCE.pack(monitor.since_s))
     parts += [_NORMAL.pack(*normal) for normal in channel.baseline]
     return b"".join(parts + _packed_sensor(channel) if name in AXES else parts)
 
@@ -174,7 +193,8 @@ def _take_channel(reader: _Reader, name: str, layout: int) -> Channel:
     monitors = {}
     for rule in RULES[name]:
         level, held, quiet_below, *scores = reader.take(_MONITOR)
-        monitors[rule] = Monitor(tuple(scores[:held]), LEVELS[level], quiet_below)
+        [since_s] = reader.take(_SINCE) if layout > 2 else (0,)
+        monitors[rule] = Monitor(tuple(scores[:held]), LEVELS[level], quiet_below, since_s)
     if name not in AXES:
         return Channel(_unpacked(last_ms), monitors)
     normals = tuple(Normal(*reader.take(_NORMAL)) for _ in EMPTY)
