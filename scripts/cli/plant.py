@@ -28,7 +28,7 @@ from cli.deployment import ROOT, current
 from cli.plant_file import PlantFileError, read
 from cli.problem import Problem
 
-KINDS = ("site", "gateway", "position", "sensor")  # in the order they are written, so that nothing dangles
+KINDS = ("site", "gateway", "asset", "position", "sensor")  # in the order they are written, so that nothing dangles
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -179,6 +179,7 @@ def _items(plant: Plant, kind: str) -> Mapping[str, Item]:
     items: Mapping[str, Mapping[str, Item]] = {
         "site": plant.sites,
         "gateway": plant.gateways,
+        "asset": plant.assets,
         "position": plant.positions,
         "sensor": plant.sensors,
     }

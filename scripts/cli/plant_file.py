@@ -8,17 +8,18 @@ import dataclasses
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
-from telltale.core import bearings, limits
+from telltale.core import bearings, limits, tags
 from telltale.core.capture import AXES
-from telltale.core.plant import OWN_BANDS, Assignment, Bearing, Gateway, Limits, Plant, Position, Sensor, Site
+from telltale.core.plant import OWN_BANDS, Asset, Assignment, Bearing, Gateway, Limits, Plant, Position, Sensor, Site
 from telltale.core.settings import Settings
 from telltale.core.validate import ID, SPEED_RPM, TEMPERATURE_C, VELOCITY_MM_S
 
@@ -61,12 +62,14 @@ INHERITED_KEYS = (
     "cmms_asset",
     "gateway",
 )
-ASSET_KEYS = ("name", *INHERITED_KEYS, "positions")
+ASSET_KEYS = ("name", *INHERITED_KEYS, "model", "positions")
+MODEL_KEYS = ("tags", "every", "off", "position", "history", "retrain", "false_alarm_rows")
 POSITION_KEYS = ("name", *INHERITED_KEYS, "sensor")
 
 # These bounds, unlike those of the wire format, only keep out slips of the keyboard.
 RUNNING_G = (0.0, 100.0)
 BLADES = (1.0, 500.0)
+FALSE_ALARM_ROWS = (10.0, 1e9)
 TEETH = (3.0, 2000.0)
 LINE_HZ = (10.0, 500.0)
 POLES = (2.0, 100.0)
@@ -170,6 +173,7 @@ class _Reader:
     sites: dict[str, Site] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     gateways: dict[str, Gateway] = field(default_factory=dict)
+    assets: dict[str, Asset] = field(default_factory=dict)
 
     def problem(self, node: yaml.Node, message: str) -> None:
         mark = node.start_mark
@@ -306,7 +310,13 @@ class _Reader:
             self.site(site, node)
         if not self.sites and not self.problems:
             self.problems.append(Problem(self.file, 1, 1, "found no sites, wanted at least one under the key sites"))
-        return Plant(sites=self.sites, positions=self.positions, sensors=self.sensors(), gateways=self.gateways)
+        return Plant(
+            sites=self.sites,
+            positions=self.positions,
+            sensors=self.sensors(),
+            gateways=self.gateways,
+            assets=self.assets,
+        )
 
     def site(self, site: str, node: yaml.Node) -> None:
         given = self.keys(node, SITE_KEYS, "a site's keys")
@@ -381,6 +391,8 @@ class _Reader:
         given = self.keys(node, ASSET_KEYS, "an asset's keys")
         name = self.text(given.pop("name", None)) or path.rsplit("/", 1)[1]
         positions = self.ids(given.pop("positions", None), "a position")
+        if "model" in given:
+            self.model(path, name, given.pop("model"), [position for _, position, _ in positions])
         shared = self.shared(given, path.split("/")[0])
         self.check_together(node, shared, shared)
         for key_node, position, position_node in positions:
@@ -401,6 +413,46 @@ class _Reader:
         merged["limits"] = Limits(**merged["limits"])
         self.positions[path] = Position(id=path, name=name, asset_name=asset_name, **merged)
         self.seats_of(path, sensor, gateway, zone)
+
+    def model(self, path: str, name: str, node: yaml.Node, positions: Sequence[str]) -> None:
+        """The model of an asset whose tags are judged together."""
+        given = self.keys(node, MODEL_KEYS, "the keys of a model")
+        read: Mapping[str, Callable[[yaml.Node], Any]] = {
+            "tags": lambda node: self.patterns(node, positions),
+            "every": self.duration,
+            "off": self.off_rule,
+            "position": lambda node: self.choice(node, positions, "a position of this asset"),
+            "history": self.duration,
+            "retrain": self.duration,
+            "false_alarm_rows": lambda node: self.number(node, "rows", FALSE_ALARM_ROWS),
+        }
+        values = {key: value for key, one in given.items() if (value := read[key](one)) is not None}
+        if "every" in values:
+            values["every_s"] = values.pop("every")
+        for key, field_ in (("history", "days"), ("retrain", "retrain_days")):
+            if key in values:
+                values[field_] = values.pop(key) / SECONDS["d"]
+        self.assets[path] = Asset(id=path, name=name, **values)
+
+    def patterns(self, node: yaml.Node, positions: Sequence[str]) -> tuple[str, ...] | None:
+        """Names or patterns of tags: `position/tag`, `position/temperature_c` or `position/axis/indicator`."""
+        if not isinstance(node, yaml.SequenceNode):
+            self.problem(node, f"found {_kind(node)}, wanted a list of tags, such as [process/*, motor-de/x/rms_g]")
+            return None
+        found = [(one, self.text(one)) for one in node.value]
+        for one, pattern in found:
+            own = (pattern or "").split("/")[0]
+            if pattern is not None and not any(fnmatchcase(position, own) for position in positions):
+                self.problem(one, f'found "{pattern}", wanted a tag that begins with a position of this asset and /')
+        return tuple(pattern for _, pattern in found if pattern is not None)
+
+    def off_rule(self, node: yaml.Node) -> str | None:
+        found = self.text(node)
+        try:
+            return None if found is None else str(tags.off_rule(found) and found)
+        except ValueError as error:
+            self.problem(node, str(error))
+            return None
 
     def shared(self, given: Mapping[str, yaml.Node], site: str) -> dict[str, Any]:
         """What an asset hands down to its positions, or a position says itself, by field of Position."""

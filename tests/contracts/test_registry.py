@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from telltale.adapters import registry as registry_module
 from telltale.adapters.registry import Cached, Registry, decode, encode, kind_of
-from telltale.core.plant import Alike, Assignment, Bearing, Gateway, Limits, Position, Sensor, Site
+from telltale.core.plant import Alike, Asset, Assignment, Bearing, Gateway, Limits, Position, Sensor, Site
 
 from tests.contracts.conftest import client
 
@@ -28,7 +28,8 @@ POSITION = Position(
 )
 SENSOR = Sensor("s-1", (Assignment(POSITION.id, 0, 10), Assignment("hall/line/fan/drive", 10)), gateway="gw-1")
 GATEWAY = Gateway("gw-1", "hall", "by the door")
-ITEMS = (SITE, POSITION, SENSOR, GATEWAY)
+ASSET = Asset("hall/line/pump", "Pump", ("process/*", "drive/x/rms_g"), 600.0, "process/flow<1", "drive", 60.0, 7.0)
+ITEMS = (SITE, ASSET, POSITION, SENSOR, GATEWAY)
 
 
 def table(dynamodb: Any) -> str:

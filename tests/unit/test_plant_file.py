@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cli.plant_file import PlantFileError, duration_s, parse, read
 from telltale.core.bearings import CATALOGUE
-from telltale.core.plant import Assignment, Bearing, Gateway, Limits, Plant, Sensor
+from telltale.core.plant import Asset, Assignment, Bearing, Gateway, Limits, Plant, Sensor
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -146,6 +146,46 @@ def test_durations_have_units(text: str, seconds: float) -> None:
 @pytest.mark.parametrize("text", ["10", "h", "1 hour", "-1h", "1h30min", ""])
 def test_what_is_no_duration(text: str) -> None:
     assert duration_s(text) is None
+
+
+def test_an_asset_with_a_model_says_what_it_is_made_of() -> None:
+    model = """
+model:
+  tags: ["process/*", p/x/rms_g]
+  every: 10min
+  off: process/flow<1
+  position: p
+  history: 60d
+  retrain: 7d
+  false_alarm_rows: 5000
+"""
+
+    plant = plant_with("p: {}\nprocess: {}", asset="name: Pump" + model)
+
+    tags = ("process/*", "p/x/rms_g")
+    wanted = Asset("s/a/m", "Pump", tags, 600.0, "process/flow<1", "p", 60.0, 7.0, 5000.0)
+    assert plant.assets == {"s/a/m": wanted}
+
+
+def test_an_asset_without_a_model_is_known_by_its_positions_only() -> None:
+    assert plant_with("p: {}").assets == {}
+    assert plant_with("p: {}", asset="model: {every: 1h}").assets == {"s/a/m": Asset("s/a/m", "m", every_s=3600.0)}
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("{tags: process/flow}", "wanted a list of tags"),
+        ("{tags: [flow]}", 'found "flow", wanted a tag that begins with a position of this asset and /'),
+        ("{off: flow is low}", 'found "flow is low", wanted a tag, < or >, and a number'),
+        ("{position: q}", 'found "q", wanted a position of this asset'),
+        ("{retrain: weekly}", "wanted a duration"),
+        ("{false_alarm_rows: 1}", "wanted a number of rows from 10"),
+        ("{every_s: 60}", 'found the key "every_s"'),
+    ],
+)
+def test_what_is_wrong_with_a_model_is_said(model: str, says: str) -> None:
+    assert says in problem("p: {}", asset=f"model: {model}")
 
 
 # ---- what is wrong with it -----------------------------------------------------------------------

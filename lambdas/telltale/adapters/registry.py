@@ -1,4 +1,7 @@
-"""The registry of the plant in DynamoDB: one item a site, position, sensor or gateway, as JSON of its dataclass."""
+"""The registry of the plant in DynamoDB: one item a site, asset, position, sensor or gateway, as JSON of its dataclass.
+
+Only assets with a model are items; the others are known by their positions.
+"""
 
 import json
 import time
@@ -8,10 +11,16 @@ from itertools import islice
 from typing import Any, cast
 
 from telltale.core.errors import RetryLater
-from telltale.core.plant import Alike, Assignment, Bearing, Gateway, Limits, Plant, Position, Sensor, Site
+from telltale.core.plant import Alike, Asset, Assignment, Bearing, Gateway, Limits, Plant, Position, Sensor, Site
 
-Item = Site | Position | Sensor | Gateway
-KINDS: Mapping[str, type[Item]] = {"site": Site, "position": Position, "sensor": Sensor, "gateway": Gateway}
+Item = Site | Asset | Position | Sensor | Gateway
+KINDS: Mapping[str, type[Item]] = {
+    "site": Site,
+    "asset": Asset,
+    "position": Position,
+    "sensor": Sensor,
+    "gateway": Gateway,
+}
 
 KEYS_A_CALL = 100  # DynamoDB BatchGetItem, API reference
 ATTEMPTS = 5
@@ -20,7 +29,7 @@ REMEMBERED = 50_000  # answers; anybody may ask for sensors that do not exist
 
 
 def kind_of(item: Item) -> str:
-    """site, position, sensor or gateway."""
+    """site, asset, position, sensor or gateway."""
     return next(kind for kind, cls in KINDS.items() if isinstance(item, cls))
 
 
@@ -38,6 +47,8 @@ def decode(kind: str, doc: str) -> Item:
         values["bands_hz"] = tuple(tuple(band) for band in values.get("bands_hz", ()))
         values["envelope_band_hz"] = tuple(values["envelope_band_hz"]) if values.get("envelope_band_hz") else None
         values["fleet"] = {name: Alike(*usual) for name, usual in values.get("fleet", {}).items()}
+    if kind == "asset":
+        values["tags"] = tuple(values["tags"])
     if kind == "sensor":
         values["assignments"] = tuple(Assignment(**assignment) for assignment in values["assignments"])
     return KINDS[kind](**values)
@@ -68,6 +79,9 @@ class Registry:
     def gateways(self, ids: Iterable[str]) -> dict[str, Gateway]:
         return cast(dict[str, Gateway], self.get("gateway", ids))
 
+    def assets(self, ids: Iterable[str]) -> dict[str, Asset]:
+        return cast(dict[str, Asset], self.get("asset", ids))
+
     def get(self, kind: str, ids: Iterable[str]) -> dict[str, Item]:
         """The items of one kind, by id."""
         keys = iter([_pk(kind, id_) for id_ in dict.fromkeys(ids)])
@@ -85,6 +99,7 @@ class Registry:
             positions={item.id: item for item in items if isinstance(item, Position)},
             sensors={item.id: item for item in items if isinstance(item, Sensor)},
             gateways={item.id: item for item in items if isinstance(item, Gateway)},
+            assets={item.id: item for item in items if isinstance(item, Asset)},
         )
 
     def _read(self, keys: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

@@ -132,6 +132,32 @@ class Position:
 
 
 @dataclass(frozen=True)
+class Asset:
+    """A machine whose tags are judged together by a model. Assets without one are known by their positions only.
+
+    tags : patterns of core.tag_sources; none: all readings, and what is trended by default.
+    every_s : intervals of the rows; None: the longest interval of its positions.
+    off : rule by which it is off, such as "process/flow<1".   position : own name of the position at which the model
+    opens cases; None: the first by name.   days : history that training looks back on, at most.
+    retrain_days : train again after so many days; None: only when somebody does.
+    """
+
+    id: str
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    every_s: float | None = None
+    off: str | None = None
+    position: str | None = None
+    days: float = 90.0
+    retrain_days: float | None = None
+    false_alarm_rows: float | None = None
+
+    @property
+    def site(self) -> str:
+        return self.id.split("/")[0]
+
+
+@dataclass(frozen=True)
 class Assignment:
     """A sensor sat on this position from `from_ms` (inclusive) until `to_ms` (exclusive, None: still)."""
 
@@ -183,3 +209,4 @@ class Plant:
     positions: Mapping[str, Position]
     sensors: Mapping[str, Sensor]
     gateways: Mapping[str, Gateway]
+    assets: Mapping[str, Asset] = field(default_factory=dict)
