@@ -3,6 +3,9 @@
 `outbox` is "pending" while the work order has not caught up with the case, "watching" while it has and the
 maintenance system must be asked how the order stands, and absent when there is nothing left to do. An index on
 it lets a schedule find every case that needs a look, whatever became of its events.
+
+`until_ms` is there while the case is shelved, `parent` while another case's order names it. `history` has a line for
+each change that was stored: who did what, when, and why.
 """
 
 import json
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from telltale.core.cases import ACTS
 from telltale.core.detect import CaseChange
 
 if TYPE_CHECKING:
@@ -21,10 +25,10 @@ PENDING = "pending"
 WATCHING = "watching"
 OUTBOX_INDEX = "outbox"
 
-NUMBERS = ("revision", "t_ms", "opened_ms")
+NUMBERS = ("revision", "t_ms", "opened_ms", "until_ms", "heard_ms", "after_ms")
 DOCUMENTS = ("evidence", "closure")
 WHY = ("rule", "channel", "reason", "fault", "evidence")
-ACTS = ("acknowledged", "resolved")
+HISTORY = ("revision", "change", "t_ms", "severity", "reason", "by", "until_ms", "parent", "heard_ms")  # of each change
 CHANGE = tuple(field.name for field in fields(CaseChange) if field.name != "case_id")
 
 
@@ -39,13 +43,17 @@ class OrderNote:
 
 @dataclass(frozen=True)
 class Case:
-    """A case: its latest change, where, and its order."""
+    """A case: its latest change, where, and its order. `history` : its changes, as far as HISTORY tells them.
+
+    `change.parent` is the case whose order names this one, whatever the latest change was.
+    """
 
     position: str
     change: CaseChange
     changed_at: int
     outbox: str | None
     order: OrderNote | None
+    history: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def site(self) -> str:
@@ -62,19 +70,20 @@ class Cases:
     def put(self, position: str, change: CaseChange, *, changed_at: int, received_ms: int | None = None) -> bool:
         """Stores a change over an older one and asks for its work order; False when it is not newer.
 
-        What a person did to a case leaves in place why it was opened.
+        What was done to a case leaves in place why it was opened, and only "grouped" changes its parent.
         changed_at : now.   received_ms : when the capture that changed it was received, if one did.
         """
         act = change.change in ACTS
         values = {"position": {"S": position}, "outbox": {"S": PENDING}, "changed_at": {"N": str(changed_at)}}
         values |= {name: _encode(name, getattr(change, name)) for name in CHANGE if getattr(change, name) is not None}
         values |= {"received_ms": {"N": str(received_ms)}} if received_ms is not None else {}
-        kept = WHY if act else ()
+        kept = (*(WHY if act else ()), *(() if change.change in ("grouped", "resolved") else ("parent",)))
         return self._update(
             change.case_id,
             values,
             remove=[name for name in (*CHANGE, "received_ms") if name not in values and name not in kept],
             unless_there=kept,
+            append=_line(change),
             condition="attribute_not_exists(pk) OR #revision < :revision",
         )
 
@@ -125,12 +134,16 @@ class Cases:
         remove: list[str],
         condition: str,
         unless_there: Collection[str] = (),
+        append: str | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Whether the condition held, so that the item was changed."""
+        """Whether the condition held, so that the item was changed. `append` : to its history."""
         names = {f"#{name}": name for name in (*values, *remove)} | {"#revision": "revision"}
         given = {name: f"if_not_exists(#{name}, :{name})" if name in unless_there else f":{name}" for name in values}
         expression = "SET " + ", ".join(f"#{name} = {value}" for name, value in given.items())
+        if append is not None:
+            expression += ", history = list_append(if_not_exists(history, :none), :line)"
+            extra = {**(extra or {}), ":none": {"L": []}, ":line": {"L": [{"S": append}]}}
         expression += " REMOVE " + ", ".join(f"#{name}" for name in remove) if remove else ""
         names = {alias: name for alias, name in names.items() if alias in f"{expression} {condition}"}
         try:
@@ -155,6 +168,11 @@ def _encode(name: str, value: Any) -> dict[str, str]:
     return {"S": json.dumps(dict(value), separators=(",", ":")) if name in DOCUMENTS else value}
 
 
+def _line(change: CaseChange) -> str:
+    known = {name: value for name in HISTORY if (value := getattr(change, name)) is not None}
+    return json.dumps(known, separators=(",", ":"))
+
+
 def _decode(name: str, value: Mapping[str, str]) -> Any:
     if name in NUMBERS:
         return int(value["N"])
@@ -170,6 +188,7 @@ def _case(item: Mapping[str, Any]) -> Case:
         changed_at=int(item["changed_at"]["N"]),
         outbox=text.get("outbox"),
         order=_note(text) if "order_state" in text else None,
+        history=tuple(json.loads(line["S"]) for line in item.get("history", {}).get("L", ())),
     )
 
 

@@ -6,22 +6,26 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
+from telltale.core.cases import ACTS
 from telltale.core.detect import Control, Row
 from telltale.core.errors import Reason, Rejected
 
 VERSION = 1
-ACTS = ("acknowledged", "resolved")
 NUMBER = (int, float)
 
 
 @dataclass(frozen=True)
 class Message:
-    """One record: what to judge, where, the gateway a row came through, and the key of the file with its waveforms."""
+    """One record: what to judge, where, the gateway a row came through, and the key of the file with its waveforms.
+
+    digests : of all that the row's message brought, see core.evidence; None in what a version before them sent.
+    """
 
     position: str
     item: Row | Control
     gateway: str | None = None
     waveforms: str | None = None
+    digests: Mapping[str, str] | None = None
 
 
 def encode_control(position: str, control: Control) -> bytes:
@@ -41,10 +45,10 @@ def decode(data: bytes) -> Message:
     position, kind = _field(document, "position", str), _field(document, "kind", str)
     if kind == "features":
         gateway, waveforms = (_optional(document, name, str) for name in ("gateway", "waveforms"))
-        return Message(position, _row(document), gateway, waveforms)
+        return Message(position, _row(document), gateway, waveforms, _optional(document, "digests", dict))
     if kind in ACTS:
         return Message(position, _control(kind, document))
-    raise Rejected(Reason.BAD_FIELD, f"kind is {kind!r}, wanted features, {' or '.join(ACTS)}")
+    raise Rejected(Reason.BAD_FIELD, f"kind is {kind!r}, wanted features, {', '.join(ACTS)}")
 
 
 def _row(document: Mapping[str, Any]) -> Row:
@@ -86,6 +90,9 @@ def _control(kind: str, document: Mapping[str, Any]) -> Control:
         t_ms=_field(document, "t_ms", int),
         by=_field(document, "by", str),
         closure={name: _field(closure, name, str) for name in closure} if closure is not None else None,
+        until_ms=_optional(document, "until_ms", int),
+        parent=_optional(document, "parent", str),
+        why=_optional(document, "why", str),
     )
 
 

@@ -3,13 +3,18 @@
 A position has at most one open case. It opens with the first monitor that alerts, changes only when another
 joins in or its severity rises, and never ends because the signal went quiet: faults go quiet too, and a machine
 that is run gently hides them. Since when it is quiet is noted, and stands in the evidence of what people do next.
+
+A case that is shelved is judged like any other; only its work order waits. So does that of a case whose fault another
+case's order names (core/grouping.py). Both are acts, so that they stand in the case's history with who, when and why.
 """
 
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
+from zlib import crc32
 
 from telltale.core.judgement import CaseChange, Control, Row, Verdict
 from telltale.core.persistence import LEVELS, Monitor, hushed
@@ -18,6 +23,11 @@ from telltale.core.state import ID_PREFIX, MONITORS, Channel, MonitorId, OpenCas
 
 # After these the machine is another one, and what was normal is learned anew (Monitron's list of actions).
 REPAIRS = frozenset({"ADJUST", "CLEAN", "LUBRICATE", "MODIFY", "OVERHAUL", "REPLACE"})
+
+ACTS = ("acknowledged", "resolved", "shelved", "unshelved", "grouped")  # what can be done to a case
+# The longest that a case can be shelved at a time. A guess: between the shift of an operator's alarm (ISA-18.2 leaves
+# the length to the site's alarm philosophy) and what nobody remembers.
+MOST_SHELVED_MS = 30 * 86_400_000
 
 
 @dataclass(frozen=True)
@@ -58,23 +68,32 @@ def follow(
     joined = tuple(monitor for monitor in MONITORS if monitor in {*case.joined, *(one.monitor for one in loud)})
     changed = (severity, joined) != (case.severity, case.joined)
     quiet_ms = None if _any_alerts(state, joined) else case.quiet_since_ms or row.t_ms
-    case = replace(case, severity=severity, joined=joined, revision=case.revision + changed, quiet_since_ms=quiet_ms)
+    breaks = bool(case.shelved_until_s) and severity == "ALARM" != case.severity
+    case = replace(
+        case,
+        severity=severity,
+        joined=joined,
+        revision=case.revision + changed,
+        quiet_since_ms=quiet_ms,
+        shelved_until_s=0 if breaks else case.shelved_until_s,
+    )
     state = replace(state, open_case=case)
-    return state, [_change(case, state, row, loud, settings)] if changed else []
+    return state, [_change(case, state, row, loud, settings, breaks=breaks)] if changed else []
 
 
 def act(state: State, control: Control, *, settings: Settings) -> tuple[State, list[CaseChange]]:
-    """What a person did to the open case. Nothing, if the case is not open or was acknowledged before."""
+    """What was done to the open case. Nothing, if the case is not open or knows it already."""
+    if control.kind not in ACTS:
+        raise ValueError(f"control {control.kind!r}, wanted one of {', '.join(ACTS)}")
     case = state.open_case
-    if case is None or case.case_id != control.case_id or (control.kind == "acknowledged" and case.acknowledged):
+    if case is None or case.case_id != control.case_id:
         return state, []
-    after = replace(case, revision=case.revision + 1, acknowledged=True)
-    if control.kind == "acknowledged":
-        state = replace(state, open_case=after)
-    elif control.kind == "resolved":
-        state = _resolved(state, control.closure or {}, settings)
-    else:
-        raise ValueError(f"control {control.kind!r}, wanted acknowledged or resolved")
+    after = _after(case, control)
+    if after == case and control.kind != "resolved":
+        return state, []
+    after = replace(after, revision=case.revision + 1)
+    resolved = control.kind == "resolved"
+    state = _resolved(state, control.closure or {}, settings) if resolved else replace(state, open_case=after)
     change = CaseChange(
         case_id=case.case_id,
         revision=after.revision,
@@ -85,12 +104,47 @@ def act(state: State, control: Control, *, settings: Settings) -> tuple[State, l
         state=state.state,
         rule=case.joined[0].rule,
         channel=case.joined[0].channel,
-        reason=f"{control.kind} by {control.by}",
+        reason=_said(control, after),
         evidence={"quiet_since_ms": case.quiet_since_ms, "joined": _names(case.joined)},
         closure=control.closure,
         by=control.by,
+        until_ms=None if resolved else _until_ms(after),
+        parent=control.parent,
     )
     return state, [change]
+
+
+def named(parent: str | None) -> int:
+    """What a state keeps of the parent's id, to know it again: its CRC-32; 0 for none."""
+    return crc32(parent.encode()) if parent else 0
+
+
+def _after(case: OpenCase, control: Control) -> OpenCase:
+    """The case as the act leaves it; the same, if it says nothing new."""
+    if control.kind == "acknowledged":
+        return replace(case, acknowledged=True)
+    if control.kind == "shelved":
+        until_ms = min(control.until_ms or control.t_ms, control.t_ms + MOST_SHELVED_MS)
+        return replace(case, shelved_until_s=until_ms // 1000) if until_ms > control.t_ms else case
+    if control.kind == "unshelved":
+        ends_another = control.until_ms is not None and control.until_ms // 1000 != case.shelved_until_s
+        return case if ends_another else replace(case, shelved_until_s=0)
+    if control.kind == "grouped":
+        return replace(case, parent=named(control.parent))
+    return case
+
+
+def _until_ms(case: OpenCase) -> int | None:
+    return case.shelved_until_s * 1000 or None
+
+
+def _said(control: Control, after: OpenCase) -> str:
+    what = control.kind
+    if control.kind == "shelved":
+        what += f" until {datetime.fromtimestamp(after.shelved_until_s, UTC):%Y-%m-%d %H:%M} UTC"
+    if control.kind == "grouped":
+        what = f"joins {control.parent}" if control.parent else "stands alone"
+    return f"{what}, by {control.by}: {control.why}" if control.why else f"{what} by {control.by}"
 
 
 def _may_open(state: State, row: Row) -> bool:
@@ -98,7 +152,10 @@ def _may_open(state: State, row: Row) -> bool:
     return state.last_opened_ms is None or row.t_ms > state.last_opened_ms
 
 
-def _change(case: OpenCase, state: State, row: Row, loud: Sequence[Finding], settings: Settings) -> CaseChange:
+def _change(
+    case: OpenCase, state: State, row: Row, loud: Sequence[Finding], settings: Settings, *, breaks: bool
+) -> CaseChange:
+    """breaks : it was shelved until this row."""
     worst = max(loud, key=lambda one: (LEVELS.index(one.verdict.persistent), one.verdict.score or 0.0)).verdict
     return CaseChange(
         case_id=case.case_id,
@@ -117,7 +174,9 @@ def _change(case: OpenCase, state: State, row: Row, loud: Sequence[Finding], set
             "joined": _names(case.joined),
             "last_scores": {_name(one): list(_monitor(state, one).scores) for one in case.joined},
             "settings": asdict(settings),
+            **({"unshelved": "its severity rose to ALARM"} if breaks else {}),
         },
+        until_ms=_until_ms(case),
     )
 
 

@@ -67,7 +67,7 @@ class OpenCase:
 
     `quiet_since_ms` : none of them has alerted since then; None while one does.   `shelved_until_s` : its work order
     waits until then, in seconds since 1970; 0: it is not shelved.   `parent` : the case whose work order names it, as
-    `cases.told`; 0: it stands alone.
+    `cases.named`; 0: it stands alone.
     """
 
     case_id: str
