@@ -60,6 +60,7 @@ def test_a_feature_record_says_what_detection_needs(ingest: Ingest) -> None:
     [told] = ingest.feature_records()
     [file] = [file.key for receipt in ingest.receipts() for file in receipt.files if file.table == "waveforms"]
     axes = told.pop("axes")
+    assert set(told.pop("digests")) == {"captures", "waveforms x", "features x"}
     assert told == {
         "v": 1,
         "kind": "features",

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from telltale.adapters import kinesis, parquet, wire
 from telltale.adapters.events import Event, Events, capture_rejected
@@ -17,7 +17,7 @@ from telltale.adapters.kinesis import Record
 from telltale.adapters.marks import SEEN_S, Marks, Seen
 from telltale.adapters.receipts import Decision, NewFile, Receipt
 from telltale.adapters.registry import Cached, Registry
-from telltale.core import schema, validate
+from telltale.core import evidence, schema, validate
 from telltale.core.bearings import fault_orders
 from telltale.core.capture import AXES, Capture, Waveform
 from telltale.core.errors import Reason, Rejected
@@ -89,15 +89,16 @@ class Extraction:
         placed = [(m.capture.sensor, m.capture.capture_id) for m in messages if m.capture and not m.rejected]
         news, outcomes = _sort_out(messages, self._marks.seen(placed))
         axes = _axes(news)
+        rows = [_rows(new, of_new) for new, of_new in zip(news, axes, strict=True)]
         rejected = [(message, message.rejected) for message in messages if message.rejected]
         count = Counter(outcomes)
         return Decision(
             stored=count["stored"],
             duplicate=count["duplicate"],
             quarantined=count["quarantined"],
-            files=_files(news, axes, rejected),
+            files=_files(rows, rejected),
             effects={
-                "features": [_feature_record(new, of_new) for new, of_new in zip(news, axes, strict=True)],
+                "features": [_feature_record(*of_new) for of_new in zip(news, axes, rows, strict=True)],
                 "seen": [dict(vars(mark)) for mark in _seen(news)],
                 "replayed": _replayed(messages, outcomes),
                 "rejected": [event.as_dict() for event in _events(rejected)],
@@ -222,19 +223,34 @@ def _with_device_velocity(axes: Mapping[str, Features], device: Mapping[str, flo
 # --- Rows
 
 
-def _files(
-    news: Sequence[New], axes: Sequence[Mapping[str, Features]], rejected: Sequence[tuple[Message, Rejected]]
-) -> list[NewFile]:
-    rows: dict[str, list[parquet.Row]] = {
-        schema.CAPTURES.name: [_capture_row(new) for new in news],
-        schema.WAVEFORMS.name: [row for new in news for row in _waveform_rows(new)],
-        schema.FEATURES_TABLE.name: [
-            row for new, of_new in zip(news, axes, strict=True) for row in _feature_rows(new, of_new)
-        ],
-        schema.READINGS.name: [row for new in news for row in _reading_rows(new)],
+class _Rows(NamedTuple):
+    """What one message brings into the lake; its digests stand in the row of `captures`."""
+
+    capture: parquet.Row
+    waveforms: Sequence[parquet.Row]
+    features: Sequence[parquet.Row]
+    readings: Sequence[parquet.Row]
+    digests: Mapping[str, str]
+
+
+def _rows(new: New, axes: Mapping[str, Features]) -> _Rows:
+    capture, waveforms, features = _capture_row(new), _waveform_rows(new), _feature_rows(new, axes)
+    digests = {schema.CAPTURES.name: evidence.digest(schema.CAPTURES.name, capture, new.capture.tags)}
+    for table, rows in ((schema.WAVEFORMS.name, waveforms), (schema.FEATURES_TABLE.name, features)):
+        digests |= {evidence.part_of(table, row): evidence.digest(table, row) for row in rows}
+    capture = {**capture, evidence.DIGESTS: evidence.written(digests)}
+    return _Rows(capture, waveforms, features, _reading_rows(new), digests)
+
+
+def _files(rows: Sequence[_Rows], rejected: Sequence[tuple[Message, Rejected]]) -> list[NewFile]:
+    by_table: dict[str, list[parquet.Row]] = {
+        schema.CAPTURES.name: [of_new.capture for of_new in rows],
+        schema.WAVEFORMS.name: [row for of_new in rows for row in of_new.waveforms],
+        schema.FEATURES_TABLE.name: [row for of_new in rows for row in of_new.features],
+        schema.READINGS.name: [row for of_new in rows for row in of_new.readings],
         schema.QUARANTINE.name: [_quarantine_row(message, rejection) for message, rejection in rejected],
     }
-    return [file for table in TABLES for file in parquet.files(table, rows[table.name])]
+    return [file for table in TABLES for file in parquet.files(table, by_table[table.name])]
 
 
 def _capture_row(new: New) -> parquet.Row:
@@ -297,7 +313,7 @@ def _quarantine_row(message: Message, rejected: Rejected) -> parquet.Row:
 # --- Effects
 
 
-def _feature_record(new: New, axes: Mapping[str, Features]) -> dict[str, Any]:
+def _feature_record(new: New, axes: Mapping[str, Features], rows: _Rows) -> dict[str, Any]:
     """What detection is told. Its speed is only a measured one: the nominal speed does not show that it runs."""
     capture = new.capture
     return {
@@ -317,6 +333,7 @@ def _feature_record(new: New, axes: Mapping[str, Features]) -> dict[str, Any]:
         "tags": dict(capture.tags),
         "battery_pct": capture.battery_pct,
         "rssi_dbm": capture.rssi_dbm,
+        "digests": dict(rows.digests),
     }
 
 

@@ -371,6 +371,7 @@ CAPTURES = Table(
         Column("battery_pct", "double", "battery charge", "%"),
         Column("rssi_dbm", "double", "radio signal strength at the gateway", "dBm"),
         _id("record_id", "the stream record it came in: shard and sequence number"),
+        Column("digests", "string", "JSON: digests of all that this message brought, by table and axis; core.evidence"),
     ),
     day="t",
     sort=("position", "t"),
