@@ -23,7 +23,8 @@ COMMANDS = {
     "replay": "publish recordings as a sensor would",
     "features": "condition indicators of recordings: .npz, .wav, .csv, .parquet",
     "score": "anomaly scores of any table over time: one tag or many",
-    "train": "learn what is normal for an asset with many tags, as one JSON file",
+    "train": "learn what is normal for an asset with many tags, from files or from the lake",
+    "model": "models of assets: list, show, promote, roll back, export",
     "diagnose": "what recordings say of a machine, with the evidence for and against",
     "watch": "when run-to-failure recordings would have been warned of",
     "backtest": "try settings, limits or a machine class on history before they are saved",
@@ -44,7 +45,7 @@ COMMANDS = {
 }
 
 
-READS_THE_LAKE = {"backtest", "diagnose", "forecast", "query", "quarantine", "reconcile"}
+READS_THE_LAKE = {"backtest", "diagnose", "forecast", "query", "quarantine", "reconcile", "train"}
 NO_WRITING = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 

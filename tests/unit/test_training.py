@@ -85,9 +85,10 @@ def test_a_given_range_is_taken_as_it_is() -> None:
     of = history(1600)
     of.values[:100] += [30.0, 4.0, -20.0]
 
-    model = made(of, Wish(found=False))
+    model = made(of, Wish(learn_s=span(of, slice(0, 1000))))
 
-    assert (model.model.rows, model.report["range"]) == (1200, "the range that was given")
+    assert (model.model.rows, model.report["range"]) == (1000, "the range that was given")
+    assert model.report["gate"]["candidate"]["healthy_rows"] == 600
 
 
 def test_the_same_history_gives_the_same_model_to_the_last_bit() -> None:

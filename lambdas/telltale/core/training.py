@@ -238,7 +238,7 @@ class Wish:
     """What a model is to be made of. tags : to learn; none: all of the history.   off : such as "process/flow<1".
 
     labelled : abnormal ranges, kept out of training and looked for in the replay.   left_out : kept out, and counted
-    neither way, such as a case that is still open.   found : look for the range instead of taking all of it.
+    neither way, such as a case that is still open.   learn_s : the range to learn from; None: it is found.
     """
 
     tags: tuple[str, ...] = ()
@@ -247,7 +247,7 @@ class Wish:
     false_alarm_rows: float = float(asset_model.FALSE_ALARM_ROWS)
     labelled: tuple[Range, ...] = ()
     left_out: tuple[Range, ...] = ()
-    found: bool = True
+    learn_s: Range | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,6 +263,8 @@ class Made:
 def make(history: History, wish: Wish, *, live: Model | None, live_off: str | None = None) -> Made:
     """A candidate from the older part of the history, replayed beside the live model over the newest REPLAYED of it.
 
+    Of a range that was given all is learned, and what comes after it replayed.
+
     ValueError where nothing can be learned. The same rows and wish give the same model, to the last bit.
     """
     rule = None if wish.off is None else tags.off_rule(wish.off)
@@ -270,17 +272,15 @@ def make(history: History, wish: Wish, *, live: Model | None, live_off: str | No
     of = History(learnable, history.times_s, history.of(learnable))
     running = ~history.off(rule)
     healthy = running & ~history.within([*wish.labelled, *wish.left_out])
-    places = np.flatnonzero(healthy)
-    judged = np.zeros(len(healthy), bool)
-    kept_s = _replayed_from(history, places)
-    judged[history.times_s > kept_s] = True
-    judged &= ~history.within(wish.left_out)
-    older = healthy & (history.times_s <= kept_s)
-    if wish.found:
-        learned = found_range(of, older, false_alarm_rows=wish.false_alarm_rows)
+    if wish.learn_s is None:
+        last_s = _replayed_from(history, np.flatnonzero(healthy))
+        learned = found_range(of, healthy & (history.times_s <= last_s), false_alarm_rows=wish.false_alarm_rows)
     else:
-        one = quality(of.values[older], names=learnable, false_alarm_rows=wish.false_alarm_rows)
-        learned = Learned(older, one, "the range that was given")
+        last_s = wish.learn_s[1]
+        given = healthy & history.within([wish.learn_s])
+        one = quality(of.values[given], names=learnable, false_alarm_rows=wish.false_alarm_rows)
+        learned = Learned(given, one, "the range that was given")
+    judged = (history.times_s > last_s) & ~history.within(wish.left_out)
     rows = of.values[learned.rows]
     model = asset_model.train(rows, tags=learnable, false_alarm_rows=wish.false_alarm_rows)
     times_s = of.times_s[learned.rows]
