@@ -1,0 +1,129 @@
+"""The verdicts of plain rows, in the words of `detect.step`, from the numbers that core.batch keeps of them."""
+
+from collections.abc import Mapping
+from math import exp, log, nan
+from typing import Any
+
+from telltale.core import detect, limits, sensor
+from telltale.core.baseline import INDICATORS, Deviation, Learning, Normal
+from telltale.core.judgement import AXES, CHANNELS, RULES, SENSOR, Row, Verdict
+from telltale.core.limits import Judgement, NotAssessable, Usual
+from telltale.core.persistence import LEVELS, Monitor
+from telltale.core.plant import Position
+from telltale.core.settings import Settings, settings_of
+from telltale.core.state_table import ORDER
+
+_NAMES = tuple(INDICATORS)
+
+
+def verdicts(row: Row, position: Position, told: Mapping[str, Any]) -> list[Verdict]:
+    """The verdicts of a plain row, from what core.batch kept of it."""
+    found: list[Verdict] = []
+    why_off = detect._why_off(row, position) or "" if told["off"] else None
+    settings = settings_of(position.settings)
+    for channel, name in enumerate(CHANNELS):
+        if not told["live"][channel]:
+            continue
+        found += [_verdict(name, rule, channel, row, position, settings, told, why_off) for rule in RULES[name]]
+        if name in AXES:
+            found.append(_sensor_verdict(name, channel, row, told, why_off))
+    return found
+
+
+def _verdict(
+    name: str,
+    rule: str,
+    channel: int,
+    row: Row,
+    position: Position,
+    settings: Settings,
+    told: Mapping[str, Any],
+    why_off: str | None,
+) -> Verdict:
+    at = ORDER.index((name, rule))
+    monitor = Monitor((0.0,) * told["held"][at], LEVELS[told["level"][at]], told["quiet_below"][at])
+    if why_off is not None:
+        return Verdict(name, rule, "MACHINE_OFF", monitor.level, reason=why_off)
+    if rule == "temperature":
+        return _by_limit(name, rule, limits.judge_temperature(row.temperature_c, position=position), monitor)
+    if rule == "zone":
+        usual_ln = told["usual_ln"][channel]
+        usual = None if usual_ln != usual_ln else Usual(exp(usual_ln), exp(told["reach_ln"][channel]))
+        speed = row.speed_rpm if row.speed_rpm is not None else position.speed_rpm
+        judged = limits.judge_velocity(row.axes[name], position=position, speed_rpm=speed, usual=usual)
+        return _by_limit(name, rule, judged, monitor)
+    return _by_baseline(name, _deviation(row.axes[name], channel, settings, told), monitor, settings.alarm_score)
+
+
+def _deviation(
+    axis: Mapping[str, float | None], channel: int, settings: Settings, told: Mapping[str, Any]
+) -> Deviation | Learning | NotAssessable:
+    score = told["score"][ORDER.index((AXES[channel], "baseline"))]
+    if score == score:
+        name = _NAMES[told["best"][channel]]
+        normal = Normal(told["location"][channel], rows=told["rows"][channel])
+        return Deviation({name: score}, name, exp(log(axis[name] or nan)), normal, told["distance"][channel])
+    if told["learned"][channel] < 0:
+        return NotAssessable("no indicator of the baseline in this capture")
+    return Learning(told["learned"][channel], settings.warmup)
+
+
+def _sensor_verdict(name: str, channel: int, row: Row, told: Mapping[str, Any], why_off: str | None) -> Verdict:
+    held, kind = told["sensor_held"][channel], told["sensor_kind"][channel]
+    level = "SENSOR_FAULT" if kind else "HEALTHY" if held else "UNKNOWN"
+    if why_off is not None:
+        verdict, reason = "MACHINE_OFF", why_off
+    elif not sensor.assessable(row.axes[name]):
+        verdict, reason = "NOT_ASSESSABLE", "no indicator of sensor health in this capture: it had no waveform"
+    else:
+        verdict, reason = "HEALTHY", "nothing speaks against the sensor"
+    return Verdict(name, SENSOR, verdict, level, reason=reason, samples=held or None)
+
+
+def _by_limit(name: str, rule: str, found: Judgement | NotAssessable, monitor: Monitor) -> Verdict:
+    if isinstance(found, NotAssessable):
+        return Verdict(name, rule, "NOT_ASSESSABLE", monitor.level, reason=found.reason)
+    limit = found.limit
+    return Verdict(
+        channel=name,
+        rule=rule,
+        verdict=found.verdict,
+        persistent=monitor.level,
+        feature=found.feature,
+        value=found.value,
+        limit=limit,
+        unit=found.unit,
+        margin=limit - found.value,
+        score=found.score,
+        limit_source=found.source,
+        zone=found.zone,
+        reason=found.reason + detect._why_quiet(monitor),
+        samples=len(monitor.scores),
+    )
+
+
+def _by_baseline(
+    name: str, found: Deviation | Learning | NotAssessable, monitor: Monitor, alarm_score: float
+) -> Verdict:
+    if isinstance(found, NotAssessable):
+        return Verdict(name, "baseline", "NOT_ASSESSABLE", monitor.level, reason=found.reason)
+    if isinstance(found, Learning):
+        reason = f"learning what is normal: {found.rows} of {found.wanted} captures"
+        return Verdict(name, "baseline", "UNKNOWN", monitor.level, reason=reason, samples=found.rows)
+    level = "ALARM" if found.score >= alarm_score else "WARNING" if found.score >= 1 else "HEALTHY"
+    limit = found.limit(alarm_score if level == "ALARM" else 1.0)
+    return Verdict(
+        channel=name,
+        rule="baseline",
+        verdict=level,
+        persistent=monitor.level,
+        feature=found.feature,
+        value=found.value,
+        limit=limit,
+        unit=found.unit,
+        margin=limit - found.value,
+        score=found.score,
+        limit_source="baseline",
+        reason=found.reason + detect._why_quiet(monitor),
+        samples=found.normal.rows,
+    )

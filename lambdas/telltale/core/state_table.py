@@ -1,0 +1,255 @@
+"""The states of many positions side by side: two matrices, one column for each position.
+
+What core.state packs for one position stands in one column, so that `read` and `packed` go from bytes to matrices and
+back without a value of Python for each number. float64 holds float32's digits, as everywhere in detection.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from telltale.core.baseline import INDICATORS, REFERENCES
+from telltale.core.judgement import AXES, CHANNELS, RULES
+from telltale.core.persistence import LEVELS
+from telltale.core.sensor import KINDS
+from telltale.core.settings import MOST_SCORES
+from telltale.core.state import LAYOUT, MONITORS, NEVER, MonitorId
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# The monitors here: the axes' zones, then their baselines, then the temperature; a rule's monitors are neighbours.
+ORDER = (
+    *(MonitorId(axis, "zone") for axis in AXES),
+    *(MonitorId(axis, "baseline") for axis in AXES),
+    MonitorId("temperature", "temperature"),
+)
+BITS = np.array([1 << MONITORS.index(one) for one in ORDER])[:, None]  # of a case's monitors, as they are packed
+_KINDS = tuple(KINDS)
+
+
+class Fields:
+    """Names for the rows of a matrix."""
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        ends = list(accumulate(prod(shape) for shape in shapes.values()))
+        self.size = ends[-1]
+        self._places = {
+            name: (slice(end - prod(shape), end), shape)
+            for (name, shape), end in zip(shapes.items(), ends, strict=True)
+        }
+
+    def of(self, matrix: NDArray[Any], name: str) -> NDArray[Any]:
+        """That part of a matrix of shape (size, n), as a view of shape (*shape, n)."""
+        rows, shape = self._places[name]
+        return matrix[rows].reshape(*shape, matrix.shape[1])
+
+
+_OF_A_CASE = ("opened_ms", "revision", "severity", "joined", "quiet_since_ms", "shelved_until_s", "parent")
+_AXES, _MONITORS, _NORMALS, _USUALS = len(AXES), len(ORDER), len(INDICATORS), len(REFERENCES)
+FLOATS = Fields(
+    {
+        "location": (_AXES, _NORMALS),
+        "spread": (_AXES, _NORMALS),
+        "anchor": (_AXES, _NORMALS),
+        "usual": (_AXES, _USUALS),
+        "band": (_AXES, 2),  # Hz; 0, 0: not known
+        "quiet_below": (_MONITORS,),
+        "scores": (_MONITORS, MOST_SCORES),  # the newest last, and those held last
+    }
+)
+INTS = Fields(
+    {
+        "last_ms": (len(CHANNELS),),
+        "level": (_MONITORS,),
+        "held": (_MONITORS,),
+        "since_s": (_MONITORS,),
+        "rows": (_AXES, _NORMALS),
+        "usual_rows": (_AXES, _USUALS),
+        "sensor_held": (_AXES,),
+        "sensor_bits": (_AXES,),
+        "sensor_kind": (_AXES,),  # 0: none
+        "known": (len(CHANNELS),),
+        "judged": (),
+        "case": (),
+        "acknowledged": (),
+        "last_opened_ms": (),
+        **dict.fromkeys(_OF_A_CASE, ()),
+    }
+)
+
+
+class StateTable:
+    """The states of n positions. floats, ints : matrices of shape (…, n).   ids : of the open cases, shape (n,)."""
+
+    def __init__(self, n: int) -> None:
+        self.floats: Floats = np.zeros((FLOATS.size, n))
+        self.ints: Ints = np.zeros((INTS.size, n), np.int64)
+        self.ids = np.zeros(n, "S20")
+        for name in ("last_ms", "last_opened_ms", "quiet_since_ms"):
+            INTS.of(self.ints, name)[...] = NEVER
+
+    @staticmethod
+    def takes(state: bytes) -> bool:
+        """Whether that packed state can be put here."""
+        return state[0] == LAYOUT == _LAYOUT and state[1] < 1 << len(CHANNELS)
+
+    def read(self, places: Sequence[int], states: Sequence[bytes]) -> None:
+        """Puts packed states of today's layout at these places."""
+        kinds: dict[tuple[int, int], list[int]] = {}
+        for at, state in enumerate(states):
+            if state[0] != LAYOUT:
+                raise ValueError(f"a state of layout {state[0]}, wanted {LAYOUT}")
+            kinds.setdefault((state[1], state[2] & 2), []).append(at)
+        for (known, case), members in kinds.items():
+            kind = _record(known, bool(case))
+            records = np.frombuffer(b"".join(states[at] for at in members), kind)
+            self._take(np.array([places[at] for at in members]), records, known)
+
+    def packed(self, places: Sequence[int]) -> list[bytes]:
+        """The states at these places, as core.state packs them."""
+        known = (INTS.of(self.ints, "known")[:, places] << np.arange(len(CHANNELS))[:, None]).sum(axis=0)
+        cases = INTS.of(self.ints, "case")[places]
+        kinds: dict[tuple[int, int], list[int]] = {}
+        for at, kind in enumerate(zip(known.tolist(), cases.tolist(), strict=True)):
+            kinds.setdefault(kind, []).append(at)
+        found = [b""] * len(places)
+        for (bits, case), members in kinds.items():
+            record = _record(bits, bool(case))
+            data = self._records(np.array([places[at] for at in members]), record, bits).tobytes()
+            size = record.itemsize
+            for number, at in enumerate(members):
+                found[at] = data[number * size : (number + 1) * size]
+        return found
+
+    def word(self, place: int) -> str:
+        """What State.state says."""
+        ints = self.ints[:, place : place + 1]
+        if INTS.of(ints, "case")[0]:
+            return "NEEDS_MAINTENANCE" if INTS.of(ints, "acknowledged")[0] else LEVELS[INTS.of(ints, "severity")[0]]
+        return "HEALTHY" if INTS.of(ints, "judged")[0] else "UNKNOWN"
+
+    def sensor_faults(self, place: int) -> dict[str, str]:
+        """What State.sensor_faults says."""
+        kinds = INTS.of(self.ints[:, place : place + 1], "sensor_kind")[:, 0].tolist()
+        return {axis: _KINDS[kind - 1] for axis, kind in zip(AXES, kinds, strict=True) if kind}
+
+    def _take(self, places: Ints, records: NDArray[Any], known: int) -> None:
+        floats, ints = np.zeros((FLOATS.size, len(places))), np.zeros((INTS.size, len(places)), np.int64)
+        INTS.of(ints, "last_ms")[...] = INTS.of(ints, "quiet_since_ms")[...] = NEVER
+        INTS.of(ints, "judged")[...] = records["flags"] & 1
+        INTS.of(ints, "acknowledged")[...] = records["flags"] >> 2 & 1
+        INTS.of(ints, "last_opened_ms")[...] = records["last_opened_ms"]
+        self.ids[places] = b""
+        if "case" in (records.dtype.names or ()):
+            case = records["case"]
+            INTS.of(ints, "case")[...] = 1
+            self.ids[places] = case["id"]
+            for name in _OF_A_CASE:
+                INTS.of(ints, name)[...] = case[name]
+        for channel, name in enumerate(CHANNELS):
+            if known >> channel & 1:
+                INTS.of(ints, "known")[channel] = 1
+                INTS.of(ints, "last_ms")[channel] = records[name]["last_ms"]
+                for rule in RULES[name]:
+                    _take_monitor(floats, ints, ORDER.index(MonitorId(name, rule)), records[name][rule])
+                if name in AXES:
+                    _take_axis(floats, ints, AXES.index(name), records[name])
+        self.floats[:, places], self.ints[:, places] = floats, ints
+
+    def _records(self, places: Ints, kind: np.dtype[Any], known: int) -> NDArray[Any]:
+        floats, ints = self.floats[:, places], self.ints[:, places]
+        records = np.zeros(len(places), kind)
+        records["layout"], records["known"] = LAYOUT, known
+        flags = [INTS.of(ints, name) << place for place, name in enumerate(("judged", "case", "acknowledged"))]
+        records["flags"] = sum(flags)
+        records["last_opened_ms"] = INTS.of(ints, "last_opened_ms")
+        if "case" in (kind.names or ()):
+            records["case"]["id"] = self.ids[places]
+            for name in _OF_A_CASE:
+                records["case"][name] = INTS.of(ints, name)
+        for channel, name in enumerate(CHANNELS):
+            if known >> channel & 1:
+                records[name]["last_ms"] = INTS.of(ints, "last_ms")[channel]
+                for rule in RULES[name]:
+                    _give_monitor(floats, ints, ORDER.index(MonitorId(name, rule)), records[name][rule])
+                if name in AXES:
+                    _give_axis(floats, ints, AXES.index(name), records[name])
+        return records
+
+
+# ---- the packed layout ---------------------------------------------------------------------------
+
+_LAYOUT = 3  # that is described here; states of another one are left to State.unpack
+_CASE = [("id", "S20"), ("opened_ms", "<i8"), ("revision", "<u4"), ("severity", "u1"), ("joined", "u1")]
+_CASE += [("quiet_since_ms", "<i8"), ("shelved_until_s", "<u4"), ("parent", "<u4")]
+_MONITOR = [
+    ("level", "u1"),
+    ("held", "u1"),
+    ("quiet_below", "<f4"),
+    ("scores", "<f4", (MOST_SCORES,)),
+    ("since_s", "<u4"),
+]
+_NORMAL = [("location", "<f4"), ("spread", "<f4"), ("anchor", "<f4"), ("rows", "<u2")]
+_USUAL = [("usual", "<f4"), ("usual_rows", "u1")]
+_SENSOR = [("sensor_held", "u1"), ("sensor_bits", "u1"), ("sensor_kind", "u1"), ("band", "<f4", (2,))]
+
+
+@lru_cache(maxsize=64)
+def _record(known: int, case: bool) -> np.dtype[Any]:
+    """One packed state with these channels, as core.state packs it; a test compares."""
+    parts: list[Any] = [("layout", "u1"), ("known", "u1"), ("flags", "u1"), ("last_opened_ms", "<i8")]
+    parts += [("case", _CASE)] if case else []
+    for place, name in enumerate(CHANNELS):
+        if known >> place & 1:
+            channel: list[Any] = [("last_ms", "<i8"), *((rule, _MONITOR) for rule in RULES[name])]
+            if name in AXES:
+                channel += [("normals", _NORMAL, (_NORMALS,)), *_SENSOR, ("usuals", _USUAL, (_USUALS,))]
+            parts.append((name, channel))
+    return np.dtype(parts)
+
+
+def _take_monitor(floats: Floats, ints: Ints, at: int, record: NDArray[Any]) -> None:
+    held = record["held"].astype(np.int64)
+    INTS.of(ints, "level")[at], INTS.of(ints, "held")[at] = record["level"], held
+    INTS.of(ints, "since_s")[at] = record["since_s"]
+    FLOATS.of(floats, "quiet_below")[at] = record["quiet_below"]
+    padded = np.concatenate([np.zeros((MOST_SCORES, len(held))), record["scores"].T])
+    FLOATS.of(floats, "scores")[at] = np.take_along_axis(padded, np.arange(MOST_SCORES)[:, None] + held, axis=0)
+
+
+def _give_monitor(floats: Floats, ints: Ints, at: int, record: NDArray[Any]) -> None:
+    held = INTS.of(ints, "held")[at]
+    record["level"], record["held"] = INTS.of(ints, "level")[at], held
+    record["since_s"] = INTS.of(ints, "since_s")[at]
+    record["quiet_below"] = FLOATS.of(floats, "quiet_below")[at]
+    padded = np.concatenate([FLOATS.of(floats, "scores")[at], np.zeros((MOST_SCORES, len(held)))])
+    places = np.arange(MOST_SCORES)[:, None] + MOST_SCORES - held
+    record["scores"] = np.take_along_axis(padded, places, axis=0).T
+
+
+def _take_axis(floats: Floats, ints: Ints, at: int, record: NDArray[Any]) -> None:
+    for name in ("location", "spread", "anchor"):
+        FLOATS.of(floats, name)[at] = record["normals"][name].T
+    INTS.of(ints, "rows")[at] = record["normals"]["rows"].T
+    FLOATS.of(floats, "usual")[at] = record["usuals"]["usual"].T
+    INTS.of(ints, "usual_rows")[at] = record["usuals"]["usual_rows"].T
+    FLOATS.of(floats, "band")[at] = record["band"].T
+    for name in ("sensor_held", "sensor_bits", "sensor_kind"):
+        INTS.of(ints, name)[at] = record[name]
+
+
+def _give_axis(floats: Floats, ints: Ints, at: int, record: NDArray[Any]) -> None:
+    for name in ("location", "spread", "anchor"):
+        record["normals"][name] = FLOATS.of(floats, name)[at].T
+    record["normals"]["rows"] = INTS.of(ints, "rows")[at].T
+    record["usuals"]["usual"] = FLOATS.of(floats, "usual")[at].T
+    record["usuals"]["usual_rows"] = INTS.of(ints, "usual_rows")[at].T
+    record["band"] = FLOATS.of(floats, "band")[at].T
+    for name in ("sensor_held", "sensor_bits", "sensor_kind"):
+        record[name] = INTS.of(ints, name)[at]
