@@ -24,6 +24,7 @@ POSITION = Position(
     bands_hz=((10.0, 100.0), (500.0, 1000.0)),
     directions={"x": "horizontal", "y": "vertical", "z": "axial"},
     settings={"warmup": 50.0},
+    streams={"flow": 300, "*": 600},
     fleet={"rms_g": Alike(-2.0, 1.5, 12)},
 )
 SENSOR = Sensor("s-1", (Assignment(POSITION.id, 0, 10), Assignment("hall/line/fan/drive", 10)), gateway="gw-1")
