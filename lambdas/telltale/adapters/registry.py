@@ -11,7 +11,19 @@ from itertools import islice
 from typing import Any, cast
 
 from telltale.core.errors import RetryLater
-from telltale.core.plant import Alike, Asset, Assignment, Bearing, Gateway, Limits, Plant, Position, Sensor, Site
+from telltale.core.plant import (
+    Alike,
+    Asset,
+    Assignment,
+    Bearing,
+    Gateway,
+    Limits,
+    OperatingMode,
+    Plant,
+    Position,
+    Sensor,
+    Site,
+)
 
 Item = Site | Asset | Position | Sensor | Gateway
 KINDS: Mapping[str, type[Item]] = {
@@ -46,12 +58,18 @@ def decode(kind: str, doc: str) -> Item:
         values["bearing"] = Bearing(**values["bearing"]) if values["bearing"] else None
         values["bands_hz"] = tuple(tuple(band) for band in values.get("bands_hz", ()))
         values["envelope_band_hz"] = tuple(values["envelope_band_hz"]) if values.get("envelope_band_hz") else None
+        values["modes"] = tuple(_mode(mode) for mode in values.get("modes", ()))
         values["fleet"] = {name: Alike(*usual) for name, usual in values.get("fleet", {}).items()}
     if kind == "asset":
         values["tags"] = tuple(values["tags"])
     if kind == "sensor":
         values["assignments"] = tuple(Assignment(**assignment) for assignment in values["assignments"])
     return KINDS[kind](**values)
+
+
+def _mode(values: Mapping[str, Any]) -> OperatingMode:
+    edges = {name: tuple(values[name]) if values[name] else None for name in ("speed_rpm", "load")}
+    return OperatingMode(values["name"], **edges)
 
 
 class Registry:

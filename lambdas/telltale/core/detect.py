@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
-from telltale.core import baseline, cases, limits, sensor
+from telltale.core import baseline, cases, limits, modes, relearn, sensor
 from telltale.core.baseline import Deviation, Learning
 from telltale.core.cases import Finding
 from telltale.core.judgement import AXES, CHANNELS, RULES, SENSOR
@@ -19,6 +19,7 @@ from telltale.core.judgement import Control as Control
 from telltale.core.judgement import Row as Row
 from telltale.core.judgement import Verdict as Verdict
 from telltale.core.limits import Judgement, NotAssessable
+from telltale.core.modes import Drive
 from telltale.core.persistence import Monitor, stored, watch
 from telltale.core.plant import Position
 from telltale.core.sensor import SensorFault
@@ -36,14 +37,14 @@ def step(state: State, row: Row | Control, position: Position) -> tuple[State, l
     """
     settings = settings_of(position.settings)
     if isinstance(row, Control):
-        state, changes = cases.act(state, row, settings=settings)
-        return state, [], changes
+        return _acted(state, row, settings)
     frame = _Frame(
         row=row,
         position=position,
         settings=settings,
         off=_why_off(row, position),
         axis_map=sensor.axis_map_faults(row.axes, directions=position.directions),
+        drive=modes.drive_of(row, position),
     )
     channels, findings = dict(state.channels), []
     for name in _heard(row):
@@ -52,15 +53,38 @@ def step(state: State, row: Row | Control, position: Position) -> tuple[State, l
             channels[name], found = _judge(name, _heard_at(channel, row.t_ms), state, frame)
             findings += found
     judged = state.judged or any(one.verdict.score is not None for one in findings)
-    state = State(channels, judged, state.open_case, state.last_opened_ms)
+    state = State(channels, judged, state.open_case, state.last_opened_ms, state.relearned_ms)
     state, changes = cases.follow(state, row, findings, position=position.id, settings=settings)
     return state, [one.verdict for one in findings], changes
 
 
+def usual(state: State, row: Row, position: Position) -> dict[str, dict[str, float]]:
+    """Axis → indicator → what is usual for it in the mode of this row, in its unit; only what has been learned."""
+    settings, drive = settings_of(position.settings), modes.drive_of(row, position)
+    axes = {name: channel for name, channel in state.channels.items() if name in AXES}
+    entered = {name: modes.entered(one, drive, position=position, settings=settings) for name, one in axes.items()}
+    known = {name: channel for name, (channel, no_mode) in entered.items() if no_mode is None}
+    return {name: found for name, channel in known.items() if (found := _normals(channel, settings))}
+
+
 def normals(state: State, *, settings: Settings = DEFAULTS) -> dict[str, dict[str, float]]:
-    """Axis → indicator → what is usual for it at this position, in its unit; only what has been learned."""
+    """The same, of the mode that the machine is in."""
     axes = {name: channel for name, channel in state.channels.items() if name in AXES}
     return {name: found for name, channel in axes.items() if (found := _normals(channel, settings))}
+
+
+def _acted(state: State, control: Control, settings: Settings) -> tuple[State, list[Verdict], list[CaseChange]]:
+    if control.kind == relearn.KIND:
+        return relearn.asked(state, control), [], []
+    had_case = state.open_case is not None
+    state, changes = cases.act(state, control, settings=settings)
+    if had_case and state.open_case is None:
+        hushed = {
+            name: relearn.hushed_elsewhere(channel, settings=settings) if channel.operation.others else channel
+            for name, channel in state.channels.items()
+        }
+        state = replace(state, channels=hushed)
+    return state, [], changes
 
 
 @dataclass(frozen=True)
@@ -75,6 +99,7 @@ class _Frame:
     settings: Settings
     off: str | None
     axis_map: tuple[SensorFault, ...]
+    drive: Drive
 
     @property
     def speed_rpm(self) -> float | None:
@@ -103,33 +128,59 @@ def _why_off(row: Row, position: Position) -> str | None:
 def _judge(name: str, channel: Channel, state: State, frame: _Frame) -> tuple[Channel, list[Finding]]:
     """One channel after this row, and what its rules found."""
     if name not in AXES:
-        return _judge_machine(name, channel, state, frame)
+        return _judge_machine(name, channel, state, frame, None)
     channel = _for_this_band(channel, frame.axis(name))
-    fault = _sensor_fault(name, channel, frame)
+    case_open = _case_was_open(state, frame.row)
+    channel = relearn.heard_by(channel, frame.row.sensor, case_open=case_open, settings=frame.settings)
+    no_mode = None
+    if frame.off is None:
+        channel, no_mode = modes.entered(channel, frame.drive, position=frame.position, settings=frame.settings)
+    fault = _sensor_fault(name, channel, no_mode, frame)
     channel, health = _judge_sensor(name, channel, fault, frame)
     if fault is not None:
         why = f"sensor fault: {fault.words}"
         return channel, [*(_unjudged(name, rule, "NOT_ASSESSABLE", channel, why) for rule in RULES[name]), health]
-    channel, findings = _judge_machine(name, channel, state, frame)
+    channel, findings = _judge_machine(name, channel, state, frame, no_mode)
     return channel, [*findings, health]
 
 
-def _judge_machine(name: str, channel: Channel, state: State, frame: _Frame) -> tuple[Channel, list[Finding]]:
+def _judge_machine(
+    name: str, channel: Channel, state: State, frame: _Frame, no_mode: str | None
+) -> tuple[Channel, list[Finding]]:
+    """no_mode : why the row is of no operating mode; None: it is of the one that the channel is in."""
     if frame.off is not None:
+        channel = relearn.stopped(channel, settings=frame.settings) if name in AXES else channel
         return channel, [_unjudged(name, rule, "MACHINE_OFF", channel, frame.off) for rule in RULES[name]]
-    judged = {rule: _rule(name, rule, channel, frame) for rule in RULES[name]}
+    if name not in AXES:
+        monitor, finding = _by_temperature(name, channel, frame)
+        return Channel(channel.last_ms, {"temperature": monitor}), [finding]
+    channel, deviation = _compared_with_normal(name, channel, no_mode, frame)
+    judged = {
+        "zone": _by_zone(name, channel, no_mode, frame),
+        "baseline": _by_baseline(name, channel, deviation, frame),
+    }
     monitors = {rule: monitor for rule, (monitor, _) in judged.items()}
     findings = [finding for _, finding in judged.values()]
     known, usual = channel.baseline, channel.references
-    if name in AXES and _may_learn(findings, channel, monitors, state, frame.row):
+    if no_mode is None and _may_learn(findings, channel, monitors, state, frame):
         known = baseline.learn(known, frame.axis(name), settings=frame.settings)
         usual = baseline.refer(usual, frame.axis(name), settings=frame.settings)
-    return Channel(channel.last_ms, monitors, known, usual, channel.envelope_hz, channel.sensor), findings
+    operation = relearn.running(channel.operation)
+    after = Channel(channel.last_ms, monitors, known, usual, channel.envelope_hz, channel.sensor, operation)
+    return after, findings
 
 
 def _heard_at(channel: Channel, t_ms: int) -> Channel:
     """The channel, heard at this time; by hand, for `replace` takes three times as long."""
-    return Channel(t_ms, channel.monitors, channel.baseline, channel.references, channel.envelope_hz, channel.sensor)
+    return Channel(
+        t_ms,
+        channel.monitors,
+        channel.baseline,
+        channel.references,
+        channel.envelope_hz,
+        channel.sensor,
+        channel.operation,
+    )
 
 
 def _for_this_band(channel: Channel, axis: Mapping[str, float | None]) -> Channel:
@@ -142,13 +193,16 @@ def _for_this_band(channel: Channel, axis: Mapping[str, float | None]) -> Channe
         return channel
     if channel.envelope_hz is None:
         return replace(channel, envelope_hz=band)
-    fresh = baseline.anew(channel.baseline, baseline.ENVELOPE_INDICATORS)
-    return replace(channel, envelope_hz=band, baseline=fresh)
+    return replace(modes.anew(channel, baseline.ENVELOPE_INDICATORS), envelope_hz=band)
 
 
-def _sensor_fault(name: str, channel: Channel, frame: _Frame) -> SensorFault | None:
-    """What is wrong with the sensor of one axis; the plainest if there are several."""
-    names = sensor.COMPARED if frame.settings.sensor_normal else ()
+def _sensor_fault(name: str, channel: Channel, no_mode: str | None, frame: _Frame) -> SensorFault | None:
+    """What is wrong with the sensor of one axis; the plainest if there are several.
+
+    It is compared with what is usual in this mode, of a sensor that sits like this one.
+    """
+    comparable = frame.settings.sensor_normal and no_mode is None and not channel.operation.compared
+    names = sensor.COMPARED if comparable else ()
     usual = baseline.normals(channel.baseline, channel.references, settings=frame.settings, names=names)
     speed_hz = None if frame.speed_rpm is None else frame.speed_rpm / 60
     found = sensor.axis_faults(name, frame.axis(name), normal=usual, speed_hz=speed_hz)
@@ -181,32 +235,70 @@ def _normals(channel: Channel, settings: Settings) -> dict[str, float]:
 
 
 def _may_learn(
-    findings: list[Finding], channel: Channel, monitors: Mapping[str, Monitor], state: State, row: Row
+    findings: list[Finding], channel: Channel, monitors: Mapping[str, Monitor], state: State, frame: _Frame
 ) -> bool:
-    """Only what is healthy is learned: by this row, by the rows before it, no case is open and the sensor is sound.
-
-    A case that this very instant opened does not count: otherwise it would matter which axis came first.
+    """Only what is healthy is learned: by this row, by the rows before it in any mode, no case is open and the sensor
+    is sound. And only at a time to learn.
     """
-    case_open = state.open_case is not None and state.open_case.opened_ms < row.t_ms
-    calm = all(one.verdict.verdict not in ("WARNING", "ALARM") for one in findings) and channel.sensor.fault is None
-    return calm and not case_open and not any(monitor.alerts for monitor in monitors.values())
+    if _case_was_open(state, frame.row) or channel.sensor.fault is not None:
+        return False
+    calm = all(one.verdict.verdict not in ("WARNING", "ALARM") for one in findings)
+    alerts = any(monitor.alerts for monitor in (*monitors.values(), *(one.monitor for one in channel.operation.others)))
+    return calm and not alerts and relearn.may_learn(channel, settings=frame.settings)
 
 
-def _rule(name: str, rule: str, channel: Channel, frame: _Frame) -> tuple[Monitor, Finding]:
-    row, position, settings = frame.row, frame.position, frame.settings
-    if rule == "baseline":
-        return _by_baseline(name, channel, baseline.judge(channel.baseline, frame.axis(name), settings=settings), frame)
-    if rule == "temperature":
-        return _by_limit(name, rule, channel, limits.judge_temperature(row.temperature_c, position=position), frame)
-    known = baseline.steadiness(channel.baseline, limits.VELOCITY, settings=settings)
-    usual = limits.Usual(*known) if known else None
-    found = limits.judge_velocity(frame.axis(name), position=position, speed_rpm=frame.speed_rpm, usual=usual)
-    return _by_limit(name, rule, channel, found, frame)
+def _case_was_open(state: State, row: Row) -> bool:
+    """A case that this very instant opened does not count: otherwise it would matter which axis came first."""
+    return state.open_case is not None and state.open_case.opened_ms < row.t_ms
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A row against its normal. `counts` : towards what may alert.   note : what else a person should know."""
+
+    found: Deviation | Learning | NotAssessable
+    counts: bool = True
+    note: str = ""
+
+
+def _compared_with_normal(name: str, channel: Channel, no_mode: str | None, frame: _Frame) -> tuple[Channel, _Compared]:
+    """The row against what is normal in this mode; and the channel, which a new sensor may have to learn anew."""
+    if no_mode is not None:
+        return channel, _Compared(NotAssessable(no_mode))
+    axis, settings = frame.axis(name), frame.settings
+    found = baseline.judge(channel.baseline, axis, settings=settings)
+    operation = channel.operation
+    if operation.settling:
+        note = f"; capture {settings.warning_n - operation.settling} since the machine was off"
+        return channel, _Compared(found, note=note)
+    if not operation.compared or not isinstance(found, Deviation):
+        return channel, _Compared(found)
+    after, unlike = relearn.compared(channel, found, settings=settings)
+    if after.baseline is not channel.baseline:
+        note = "; a new sensor reads otherwise and its velocity does not: what its mounting decides is learned anew"
+        return after, _Compared(baseline.judge(after.baseline, axis, settings=settings), note=note)
+    note = f"; capture {settings.warning_m - after.operation.compared} of {settings.warning_m} of a new sensor"
+    return after, _Compared(found, not unlike, note + (", not counted: its velocity is as ever" if unlike else ""))
+
+
+def _by_zone(name: str, channel: Channel, no_mode: str | None, frame: _Frame) -> tuple[Monitor, Finding]:
+    """Velocity against its limits; what is usual of it is that of this mode."""
+    known = baseline.steadiness(channel.baseline, limits.VELOCITY, settings=frame.settings)
+    usual = limits.Usual(*known) if known and no_mode is None else None
+    found = limits.judge_velocity(frame.axis(name), position=frame.position, speed_rpm=frame.speed_rpm, usual=usual)
+    mode = modes.words(channel, frame.position) if no_mode is None else None
+    return _by_limit(name, "zone", channel, found, mode, frame)
+
+
+def _by_temperature(name: str, channel: Channel, frame: _Frame) -> tuple[Monitor, Finding]:
+    found = limits.judge_temperature(frame.row.temperature_c, position=frame.position)
+    return _by_limit(name, "temperature", channel, found, None, frame)
 
 
 def _by_limit(
-    name: str, rule: str, channel: Channel, found: Judgement | NotAssessable, frame: _Frame
+    name: str, rule: str, channel: Channel, found: Judgement | NotAssessable, mode: str | None, frame: _Frame
 ) -> tuple[Monitor, Finding]:
+    """mode : the operating mode in words, where there are several."""
     before = channel.monitors[rule]
     if isinstance(found, NotAssessable):
         return before, _unjudged(name, rule, "NOT_ASSESSABLE", channel, found.reason)
@@ -225,23 +317,25 @@ def _by_limit(
         score=score,
         limit_source=found.source,
         zone=found.zone,
-        reason=found.reason + _why_quiet(monitor),
+        reason=found.reason + (_in(mode) if found.usual is not None else "") + _why_quiet(monitor),
         samples=len(monitor.scores),
     )
-    return monitor, Finding(verdict, found.detail() if monitor.alerts else {})
+    return monitor, Finding(verdict, {**found.detail(), **({"mode": mode} if mode else {})} if monitor.alerts else {})
 
 
-def _by_baseline(
-    name: str, channel: Channel, found: Deviation | Learning | NotAssessable, frame: _Frame
-) -> tuple[Monitor, Finding]:
-    before = channel.monitors["baseline"]
+def _by_baseline(name: str, channel: Channel, compared: _Compared, frame: _Frame) -> tuple[Monitor, Finding]:
+    found, before = compared.found, channel.monitors["baseline"]
+    mode = modes.words(channel, frame.position)
     if isinstance(found, NotAssessable):
         return before, _unjudged(name, "baseline", "NOT_ASSESSABLE", channel, found.reason)
     if isinstance(found, Learning):
         reason = f"learning what is normal: {found.rows} of {found.wanted} captures"
+        reason += _in(mode) + compared.note
         return before, _unjudged(name, "baseline", "UNKNOWN", channel, reason, samples=found.rows)
     alarm_score = frame.settings.alarm_score
-    monitor = watch(before, found.score, alarm_score=alarm_score, t_ms=frame.row.t_ms, settings=frame.settings)
+    monitor = before
+    if compared.counts:
+        monitor = watch(before, found.score, alarm_score=alarm_score, t_ms=frame.row.t_ms, settings=frame.settings)
     level = "ALARM" if found.score >= alarm_score else "WARNING" if found.score >= 1 else "HEALTHY"
     limit = found.limit(alarm_score if level == "ALARM" else 1.0)
     verdict = Verdict(
@@ -256,14 +350,18 @@ def _by_baseline(
         margin=limit - found.value,
         score=found.score,
         limit_source="baseline",
-        reason=found.reason + _why_quiet(monitor),
+        reason=found.reason + _in(mode) + compared.note + _why_quiet(monitor),
         samples=found.normal.rows,
     )
-    return monitor, Finding(verdict, _detail(found))
+    return monitor, Finding(verdict, {**_detail(found), **({"mode": mode} if mode else {})})
 
 
 def _detail(found: Deviation) -> dict[str, Any]:
     return {"normal": found.usual, "scores": dict(found.scores), "contributions": found.contributions()}
+
+
+def _in(mode: str | None) -> str:
+    return f", in mode {mode}" if mode else ""
 
 
 def _unjudged(

@@ -60,6 +60,25 @@ class Limits:
     temperature_alarm_c: float | None = None
 
 
+@dataclass(frozen=True)
+class OperatingMode:
+    """A way in which a machine is driven, by the edges of its speed in r/min, its load, or both.
+
+    The lower edge belongs to it, the upper one does not.
+    """
+
+    name: str
+    speed_rpm: tuple[float, float] | None = None
+    load: tuple[float, float] | None = None
+
+    def holds(self, speed_rpm: float | None, load: float | None) -> bool | None:
+        """Whether a machine with this speed and load is in it; None: it hangs on one that is not known."""
+        edges = (self.speed_rpm, speed_rpm), (self.load, load)
+        if any(ends is not None and value is not None and not ends[0] <= value < ends[1] for ends, value in edges):
+            return False
+        return None if any(ends is not None and value is None for ends, value in edges) else True
+
+
 class Alike(NamedTuple):
     """One indicator of machines alike, in ln of its unit: where they lie, how far the next one may, how many they are.
 
@@ -97,6 +116,8 @@ class Position:
     envelope_band_hz: tuple[float, float] | None = None
     bands_hz: tuple[tuple[float, float], ...] = ()
     directions: Mapping[str, str] = field(default_factory=dict)
+    load_tag: str | None = None  # the tag of its captures that says how hard the machine works
+    modes: tuple[OperatingMode, ...] = ()  # what is normal is learned for each; (): they are learned too
     interval_s: float = 3600.0  # how often captures are expected
     settings: Mapping[str, float] = field(default_factory=dict)  # overrides of core.detect.Settings, by name
     streams: Mapping[str, int] = field(default_factory=dict)  # tag watched, or "*" → rows it learns from (tag_streams)

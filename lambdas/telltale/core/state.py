@@ -1,7 +1,8 @@
 """All that detection remembers of one position, and how it is packed into at most 1,024 bytes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import isnan, nan
 from struct import Struct
 from typing import Any, NamedTuple, Self
 
@@ -12,7 +13,8 @@ from telltale.core.sensor import KINDS, SOUND, Watch
 from telltale.core.settings import MOST_SCORES
 
 LAYOUT = 3
-# That can be read; 1 knew neither sensor health nor references nor envelope bands, 2 no times of monitors and no shelf.
+# That can be read; 1 knew neither sensor health nor references nor envelope bands, 2 no times of monitors, no shelf,
+# no modes.
 LAYOUTS = (1, 2, LAYOUT)
 NEVER = -(2**63)  # a time that is not known, packed
 
@@ -26,6 +28,14 @@ _NORMAL = Struct("<3fH")
 _SENSOR = Struct("<BBB")  # captures held; whether each was faulty, as bits, the newest lowest; kind that stands, from 1
 _BAND = Struct("<2f")  # Hz; 0, 0 where none is known
 _USUAL = Struct("<fB")
+# Further modes, whether this one is known, and captures that settle, as bits; the sensor; captures to compare with the
+# sensor before, and those unlike it
+_OPERATION = Struct("<BHB")
+_MODE = Struct("<2fH")  # NaN where it is not known
+_RELEARNED = Struct("<q")
+MODE_BYTES = (
+    sum(one.size for one in (_MODE, _MONITOR, _SINCE)) + _NORMAL.size * len(EMPTY) + _USUAL.size * len(NO_REFERENCES)
+)
 _SENSOR_KINDS = tuple(KINDS)
 
 ID_PREFIX = "case-"
@@ -41,6 +51,48 @@ class MonitorId(NamedTuple):
 MONITORS = tuple(MonitorId(channel, rule) for channel in CHANNELS for rule in RULES[channel])
 
 
+class Mode(NamedTuple):
+    """One way in which the machine is driven: by the first row of it, with float32's digits; None: not known.
+
+    name : of a mode of the plant file, as `modes.checksum`; 0: it was learned.
+    """
+
+    speed_rpm: float | None = None
+    load: float | None = None
+    name: int = 0
+
+
+UNKNOWN_MODE = Mode()
+
+
+class Known(NamedTuple):
+    """What an axis knows of a mode that the machine is not in: its normal, and the rule that goes by it."""
+
+    mode: Mode
+    monitor: Monitor
+    baseline: Baseline
+    references: References
+
+
+class Operation(NamedTuple):
+    """How the machine is driven, and what is known of it driven otherwise. What the channel itself knows is of `mode`.
+
+    others : the mode that it left last at the end.   sensor : that was heard last, as `modes.checksum`; 0: not known.
+    compared : captures still to be compared with the sensor before.   unlike : how many of those that were are unlike.
+    settling : captures from which a settled normal does not learn, for the machine was off.
+    """
+
+    mode: Mode = UNKNOWN_MODE
+    others: tuple[Known, ...] = ()
+    sensor: int = 0
+    compared: int = 0
+    unlike: int = 0
+    settling: int = 0
+
+
+STEADY = Operation()
+
+
 @dataclass(frozen=True)
 class Channel:
     """One axis, or the temperature: when it was last heard, and its rules. The rest is of an axis only.
@@ -54,6 +106,7 @@ class Channel:
     references: References = ()
     envelope_hz: tuple[float, float] | None = None
     sensor: Watch = SOUND
+    operation: Operation = STEADY
 
     @classmethod
     def new(cls, name: str) -> Self:
@@ -89,6 +142,7 @@ class State:
     judged: bool = False  # some rule has given a verdict since the position is known
     open_case: OpenCase | None = None
     last_opened_ms: int | None = None
+    relearned_ms: int | None = None  # when a person last asked that what is normal be learned anew
 
     @classmethod
     def new(cls) -> Self:
@@ -107,13 +161,16 @@ class State:
         return {name: kind for name, channel in self.channels.items() if (kind := channel.sensor.fault) is not None}
 
     def pack(self) -> bytes:
-        """At most 1,024 bytes, little endian."""
+        """At most 1,024 bytes, and MODE_BYTES for each further mode of an axis; little endian."""
         case = self.open_case
         flags = self.judged | (case is not None) << 1 | (case is not None and case.acknowledged) << 2
+        flags |= (self.relearned_ms is not None) << 3
         known = sum(1 << place for place, name in enumerate(CHANNELS) if name in self.channels)
         parts = [_HEAD.pack(LAYOUT, known, flags, _packed(self.last_opened_ms))]
         parts += [_pack_case(case)] if case else []
         parts += [_pack_channel(name, self.channels[name]) for name in CHANNELS if name in self.channels]
+        parts += [_pack_operation(self.channels[name].operation) for name in AXES if name in self.channels]
+        parts += [] if self.relearned_ms is None else [_RELEARNED.pack(self.relearned_ms)]
         return b"".join(parts)
 
     @classmethod
@@ -126,9 +183,13 @@ class State:
         case = _take_case(reader, layout, acknowledged=bool(flags & 4)) if flags & 2 else None
         names = [name for place, name in enumerate(CHANNELS) if known >> place & 1]
         channels = {name: _take_channel(reader, name, layout) for name in names}
+        if layout > 2:
+            axes = {name: channel for name, channel in channels.items() if name in AXES}
+            channels |= {name: replace(axis, operation=_take_operation(reader)) for name, axis in axes.items()}
+        [relearned_ms] = reader.take(_RELEARNED) if flags & 8 else [None]
         if reader.at != len(packed):
             raise ValueError(f"a state of {len(packed)} bytes, wanted {reader.at}")
-        return cls(channels, bool(flags & 1), case, _unpacked(last_opened_ms))
+        return cls(channels, bool(flags & 1), case, _unpacked(last_opened_ms), relearned_ms)
 
 
 class _Reader:
@@ -170,14 +231,16 @@ def _take_case(reader: _Reader, layout: int, *, acknowledged: bool) -> OpenCase:
 
 
 def _pack_channel(name: str, channel: Channel) -> bytes:
-    parts = [_CHANNEL.pack(_packed(channel.last_ms))]
-    for monitor in channel.monitors.values():
-        held = len(monitor.scores)
-        padded = monitor.scores + (0.0,) * (MOST_SCORES - held)
-        parts.append(_MONITOR.pack(LEVELS.index(monitor.level), held, monitor.quiet_below, *padded))
-        parts.append(_SINCE.pack(monitor.since_s))
+    parts = [_CHANNEL.pack(_packed(channel.last_ms)), *map(_pack_monitor, channel.monitors.values())]
     parts += [_NORMAL.pack(*normal) for normal in channel.baseline]
     return b"".join(parts + _packed_sensor(channel) if name in AXES else parts)
+
+
+def _pack_monitor(monitor: Monitor) -> bytes:
+    held = len(monitor.scores)
+    padded = monitor.scores + (0.0,) * (MOST_SCORES - held)
+    packed = _MONITOR.pack(LEVELS.index(monitor.level), held, monitor.quiet_below, *padded)
+    return packed + _SINCE.pack(monitor.since_s)
 
 
 def _packed_sensor(channel: Channel) -> list[bytes]:
@@ -190,11 +253,7 @@ def _packed_sensor(channel: Channel) -> list[bytes]:
 
 def _take_channel(reader: _Reader, name: str, layout: int) -> Channel:
     [last_ms] = reader.take(_CHANNEL)
-    monitors = {}
-    for rule in RULES[name]:
-        level, held, quiet_below, *scores = reader.take(_MONITOR)
-        [since_s] = reader.take(_SINCE) if layout > 2 else (0,)
-        monitors[rule] = Monitor(tuple(scores[:held]), LEVELS[level], quiet_below, since_s)
+    monitors = {rule: _take_monitor(reader, layout) for rule in RULES[name]}
     if name not in AXES:
         return Channel(_unpacked(last_ms), monitors)
     normals = tuple(Normal(*reader.take(_NORMAL)) for _ in EMPTY)
@@ -207,10 +266,51 @@ def _take_channel(reader: _Reader, name: str, layout: int) -> Channel:
     return Channel(_unpacked(last_ms), monitors, normals, references, band, watch)
 
 
+def _take_monitor(reader: _Reader, layout: int) -> Monitor:
+    level, held, quiet_below, *scores = reader.take(_MONITOR)
+    [since_s] = reader.take(_SINCE) if layout > 2 else (0,)
+    return Monitor(tuple(scores[:held]), LEVELS[level], quiet_below, since_s)
+
+
 def _take_sensor(reader: _Reader) -> Watch:
     held, bits, kind = reader.take(_SENSOR)
     faulty = tuple(bool(bits >> place & 1) for place in reversed(range(held)))
     return Watch(faulty, _SENSOR_KINDS[kind - 1] if kind else None)
+
+
+def _pack_operation(operation: Operation) -> bytes:
+    mode, others = operation.mode, operation.others
+    bits = len(others) | (mode != UNKNOWN_MODE) << 3 | operation.settling << 4
+    parts = [_OPERATION.pack(bits, operation.sensor, operation.compared | operation.unlike << 4)]
+    parts += [_pack_mode(mode)] if mode != UNKNOWN_MODE else []
+    for known in others:
+        parts += [_pack_mode(known.mode), _pack_monitor(known.monitor)]
+        parts += [_NORMAL.pack(*normal) for normal in known.baseline]
+        parts += [_USUAL.pack(*usual) for usual in known.references]
+    return b"".join(parts)
+
+
+def _pack_mode(mode: Mode) -> bytes:
+    speed_rpm, load = (nan if value is None else value for value in mode[:2])
+    return _MODE.pack(speed_rpm, load, mode.name)
+
+
+def _take_operation(reader: _Reader) -> Operation:
+    bits, sensor, compared = reader.take(_OPERATION)
+    mode = _take_mode(reader) if bits & 8 else UNKNOWN_MODE
+    others = tuple(_take_known(reader) for _ in range(bits & 7))
+    return Operation(mode, others, sensor, compared & 15, compared >> 4, bits >> 4)
+
+
+def _take_known(reader: _Reader) -> Known:
+    mode, monitor = _take_mode(reader), _take_monitor(reader, LAYOUT)
+    normals = tuple(Normal(*reader.take(_NORMAL)) for _ in EMPTY)
+    return Known(mode, monitor, normals, tuple(Usual(*reader.take(_USUAL)) for _ in NO_REFERENCES))
+
+
+def _take_mode(reader: _Reader) -> Mode:
+    speed_rpm, load, name = reader.take(_MODE)
+    return Mode(None if isnan(speed_rpm) else speed_rpm, None if isnan(load) else load, name)
 
 
 def _packed(t_ms: int | None) -> int:

@@ -1,0 +1,206 @@
+"""Operating modes: what is normal at full speed says little of half speed, so each mode has a normal of its own.
+
+A mode says how the machine is driven: its speed as measured, its load as a tag of the capture, and nothing else. Never
+its vibration: a fault would make itself a mode, and be normal in it. Positions without a measured speed or a load have
+one mode, without a name.
+
+Modes are those of the plant file where it names any. Else they are learned by leaders (J. A. Hartigan, Clustering
+Algorithms, Wiley 1975, chapter 3): a row belongs to the nearest mode that has it in reach of its first row, and a row
+out of reach of all begins one. The reach has no constant of its own: within a mode vibration may differ by what is
+significant, 25 % (ISO 20816-1). It grows with the square of the speed, as the force of an imbalance does, so the reach
+is half of ln 1.25 in ln of the speed, 12 %; and at most in proportion to the load: 25 % of the highest load known here.
+"""
+
+import zlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from math import log
+from typing import NamedTuple
+
+from telltale.core import baseline
+from telltale.core.baseline import EMPTY, NO_REFERENCES, Baseline
+from telltale.core.judgement import Row
+from telltale.core.persistence import Monitor, stored
+from telltale.core.plant import OperatingMode, Position
+from telltale.core.settings import Settings
+from telltale.core.state import UNKNOWN_MODE, Channel, Known, Mode, Operation
+
+MOST_MODES = 6  # of a position: by reach they cover speeds of 1 to 2 at least, 1 to 3.8 at best. A choice of size
+SLOWEST_RPM = 1.0  # a shaft below it stands, whatever the figure: logarithms have no zero
+SMALLEST_REACH = 1e-9  # where the settings leave none, equal is equal
+
+
+class Drive(NamedTuple):
+    """How the machine was driven while one row was measured, with float32's digits; None: not known."""
+
+    speed_rpm: float | None = None
+    load: float | None = None
+
+
+def drive_of(row: Row, position: Position) -> Drive:
+    """The measured speed and the load of a row. A nominal speed says nothing of how the machine is driven."""
+    load = None if position.load_tag is None else row.tags.get(position.load_tag)
+    speed_rpm = row.speed_rpm
+    return Drive(None if speed_rpm is None else stored(speed_rpm), None if load is None else stored(load))
+
+
+def entered(channel: Channel, drive: Drive, *, position: Position, settings: Settings) -> tuple[Channel, str | None]:
+    """The channel in the mode of this drive; or as it is, and why the row is of no mode."""
+    operation = channel.operation
+    if not position.modes and (drive == operation.mode[:2] or not (operation.others or any_known(drive))):
+        return channel, None
+    known = [_here(channel), *operation.others]
+    found = _named(known, drive, position) if position.modes else _learned(known, drive, position, settings)
+    if isinstance(found, str):
+        return channel, found
+    place, mode = found
+    if place == 0:
+        return channel if mode == operation.mode else _with(channel, known[0], operation._replace(mode=mode)), None
+    there = Known(mode, Monitor(), EMPTY, NO_REFERENCES) if place is None else known[place]._replace(mode=mode)
+    others = [one for number, one in enumerate(known[1:], 1) if number != place]
+    others += [known[0]] if _is_worth(known[0]) else []
+    if len(others) >= MOST_MODES:
+        least = _least(others, position, settings)
+        if least is None:
+            return channel, f"{label(mode, position)} is in none of the {MOST_MODES} modes that are known, the most"
+        others.remove(least)
+    return _with(channel, there, operation._replace(mode=mode, others=tuple(others))), None
+
+
+def any_known(drive: Drive) -> bool:
+    """Speed or load is."""
+    return drive.speed_rpm is not None or drive.load is not None
+
+
+def label(mode: Mode | Drive, position: Position) -> str:
+    """How people call it: by the plant file, or else by its speed and load."""
+    names = {checksum(one.name): one.name for one in position.modes}
+    if isinstance(mode, Mode) and mode.name in names:
+        return names[mode.name]
+    speed = None if mode.speed_rpm is None else f"{mode.speed_rpm:.0f} r/min"
+    load = None if mode.load is None else f"{position.load_tag or 'load'} {mode.load:.3g}"
+    return ", ".join(filter(None, (speed, load))) or "unknown"
+
+
+def words(channel: Channel, position: Position) -> str | None:
+    """The mode that the channel is in, where a position has several or its plant file names them."""
+    if not channel.operation.others and not position.modes:
+        return None
+    return label(channel.operation.mode, position)
+
+
+def each(channel: Channel) -> list[Known]:
+    """What the channel knows of each mode, the one that it is in first."""
+    return [_here(channel), *channel.operation.others]
+
+
+def rows(normals: Baseline) -> int:
+    """How many captures it was learned from, by its best known indicator."""
+    return max(normal.rows for normal in normals)
+
+
+def anew(channel: Channel, names: Collection[str]) -> Channel:
+    """The channel with these indicators to be learned from the start, in every mode."""
+    others = tuple(one._replace(baseline=baseline.anew(one.baseline, names)) for one in channel.operation.others)
+    fresh = baseline.anew(channel.baseline, names)
+    return replace(channel, baseline=fresh, operation=channel.operation._replace(others=others))
+
+
+@lru_cache(maxsize=1024)
+def checksum(name: str) -> int:
+    """16 bits of a name, never 0: what a packed state has room for."""
+    return zlib.crc32(name.encode()) & 0xFFFF or 1
+
+
+Choice = tuple[int | None, Mode] | str  # the place among those known, None: a new one; or why there is none
+
+
+def _learned(known: Sequence[Known], drive: Drive, position: Position, settings: Settings) -> Choice:
+    modes = [one.mode for one in known]
+    if not any_known(drive):
+        return f"neither speed nor load in this capture, and {len(known)} modes are known: it is not known which it is"
+    reach = _reach(modes, drive, settings)
+    near = sorted((far, place) for place, mode in enumerate(modes) if (far := _distance(mode, drive, reach)) <= 1)
+    if not near:
+        return None, Mode(*drive)
+    for name, value in zip(("speed", position.load_tag or "load"), drive, strict=True):
+        if value is None and len(near) > 1:
+            among = " and ".join(label(modes[place], position) for _, place in near[:2])
+            return f"no {name} in this capture: it may be in mode {among}"
+    [(_, place), *_] = near
+    return place, _filled(modes[place], drive, modes[place].name)
+
+
+def _named(known: Sequence[Known], drive: Drive, position: Position) -> Choice:
+    for mode in position.modes:
+        holds = mode.holds(*drive)
+        if holds is None:
+            missing = "speed" if drive.speed_rpm is None and mode.speed_rpm is not None else position.load_tag or "load"
+            return f"no {missing} in this capture: it is not known whether it is in mode {mode.name}"
+        if holds:
+            return _by_name(known, drive, mode, position)
+    names = ", ".join(mode.name for mode in position.modes)
+    return f"{label(drive, position)} is in none of the modes {names}"
+
+
+def _by_name(known: Sequence[Known], drive: Drive, mode: OperatingMode, position: Position) -> Choice:
+    """The mode of that name; or what was learned within its edges before somebody gave it a name."""
+    name, taken = checksum(mode.name), {checksum(one.name) for one in position.modes}
+    place = next((place for place, one in enumerate(known) if one.mode.name == name), None)
+    if place is None:
+        within = [
+            (rows(one.baseline), place)
+            for place, one in enumerate(known)
+            if one.mode.name not in taken and mode.holds(*one.mode[:2]) is not False
+        ]
+        place = max(within)[1] if within else None
+    return place, _filled(known[place].mode if place is not None else UNKNOWN_MODE, drive, name)
+
+
+def _reach(modes: Iterable[Mode], drive: Drive, settings: Settings) -> tuple[float, float]:
+    """How far a row of a mode may be from its first one: in ln of the speed, and in the load's unit."""
+    highest = max((abs(one.load) for one in (*modes, drive) if one.load is not None), default=0.0)
+    return max(log(1 + settings.significant) / 2, SMALLEST_REACH), max(settings.significant * highest, SMALLEST_REACH)
+
+
+def _distance(mode: Mode, drive: Drive, reach: tuple[float, float]) -> float:
+    """In reaches: 1 is as far as a mode goes. What is not known of either does not count."""
+    speed = load = 0.0
+    if mode.speed_rpm is not None and drive.speed_rpm is not None:
+        speed = abs(log(max(drive.speed_rpm, SLOWEST_RPM) / max(mode.speed_rpm, SLOWEST_RPM))) / reach[0]
+    if mode.load is not None and drive.load is not None:
+        load = abs(drive.load - mode.load) / reach[1]
+    return max(speed, load)
+
+
+def _filled(mode: Mode, drive: Drive, name: int) -> Mode:
+    """With what was not known of it before."""
+    speed_rpm = drive.speed_rpm if mode.speed_rpm is None else mode.speed_rpm
+    return Mode(speed_rpm, drive.load if mode.load is None else mode.load, name)
+
+
+def _here(channel: Channel) -> Known:
+    return Known(channel.operation.mode, channel.monitors["baseline"], channel.baseline, channel.references)
+
+
+def _with(channel: Channel, there: Known, operation: Operation) -> Channel:
+    """By hand, for `replace` takes three times as long."""
+    monitors = {**channel.monitors, "baseline": there.monitor}
+    return Channel(
+        channel.last_ms, monitors, there.baseline, there.references, channel.envelope_hz, channel.sensor, operation
+    )
+
+
+def _is_worth(one: Known) -> bool:
+    """Something is known of it."""
+    return rows(one.baseline) > 0 or any(usual.rows for usual in one.references)
+
+
+def _least(others: Sequence[Known], position: Position, settings: Settings) -> Known | None:
+    """The mode to give up when there is no room: the least known of those that do not judge yet, or have lost their
+    name. A machine that passes through speeds leaves such modes behind.
+    """
+    names = {checksum(mode.name) for mode in position.modes}
+    spare = [one for one in others if (one.mode.name not in names if names else rows(one.baseline) < settings.warmup)]
+    return min(spare, key=lambda one: rows(one.baseline), default=None)
