@@ -28,6 +28,7 @@ from telltale.core.state import UNKNOWN_MODE, Channel, Known, Mode, Operation
 
 MOST_MODES = 6  # of a position: by reach they cover speeds of 1 to 2 at least, 1 to 3.8 at best. A choice of size
 SLOWEST_RPM = 1.0  # a shaft below it stands, whatever the figure: logarithms have no zero
+LARGEST = 1e30  # of a load: far beyond any, and finite in float32
 SMALLEST_REACH = 1e-9  # where the settings leave none, equal is equal
 
 
@@ -41,8 +42,7 @@ class Drive(NamedTuple):
 def drive_of(row: Row, position: Position) -> Drive:
     """The measured speed and the load of a row. A nominal speed says nothing of how the machine is driven."""
     load = None if position.load_tag is None else row.tags.get(position.load_tag)
-    speed_rpm = row.speed_rpm
-    return Drive(None if speed_rpm is None else stored(speed_rpm), None if load is None else stored(load))
+    return Drive(_number(row.speed_rpm), _number(load))
 
 
 def entered(channel: Channel, drive: Drive, *, position: Position, settings: Settings) -> tuple[Channel, str | None]:
@@ -111,6 +111,13 @@ def anew(channel: Channel, names: Collection[str]) -> Channel:
 def checksum(name: str) -> int:
     """16 bits of a name, never 0: what a packed state has room for."""
     return zlib.crc32(name.encode()) & 0xFFFF or 1
+
+
+def _number(value: float | None) -> float | None:
+    """With float32's digits; None for NaN, and where float32 ends all is one."""
+    if value is None or value != value:
+        return None
+    return stored(min(max(value, -LARGEST), LARGEST))
 
 
 Choice = tuple[int | None, Mode] | str  # the place among those known, None: a new one; or why there is none
