@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from telltale.core import fleet
 from telltale.core.baseline import INDICATORS
-from telltale.core.plant import Alike
+from telltale.core.detect import CaseChange, Control, Row, State, Verdict, step
+from telltale.core.plant import Alike, Position
 from telltale.core.settings import DEFAULTS
 
 MACHINES = [{"x": {"rms_g": level}} for level in (0.1, 0.12, 0.15, 0.2, 0.25, 0.3)]
@@ -86,3 +87,65 @@ def test_a_fleet_in_another_unit_judges_the_same(levels: list[float], unit: floa
     assert other is not None
     assert other.score == pytest.approx(one.score, rel=1e-6, abs=1e-6)
     assert exp(other.normal.location) == pytest.approx(exp(one.normal.location) * unit, rel=1e-6)
+
+
+# ---- in detection --------------------------------------------------------------------------------
+
+HOUR_MS = 3_600_000
+KNOWN = {"rms_g": Alike(log(0.2), log(4.0), 12)}
+NEWCOMER = Position("s/a/pump-7/drive", fleet=KNOWN, settings={"warmup": 10})
+
+
+def run(
+    levels: list[float], state: State | None = None, *, at: int = 0
+) -> tuple[State, list[Verdict], list[CaseChange]]:
+    """The state, the last row's verdicts and all changes of the case."""
+    state = state or State.new()
+    verdicts: list[Verdict] = []
+    changes: list[CaseChange] = []
+    for hour, level in enumerate(levels, at):
+        row = Row(f"c-{hour}", "x", hour * HOUR_MS, hour * HOUR_MS, "s-1", axes={"x": {"rms_g": level}})
+        state, verdicts, changed = step(state, row, NEWCOMER)
+        changes += changed
+    return state, verdicts, changes
+
+
+def test_a_newcomer_that_shakes_opens_a_case_on_its_first_day() -> None:
+    state, verdicts, changes = run([1.0] * 4)
+
+    [verdict] = [one for one in verdicts if one.rule == "baseline"]
+    assert [change.change for change in changes] == ["opened"]
+    assert (verdict.verdict, verdict.limit_source, verdict.samples) == ("WARNING", "fleet", 12)
+    assert verdict.reason is not None
+    assert verdict.reason.endswith("; learning what is normal: 0 of 10 captures")
+    assert state.state == "WARNING"
+
+
+def test_a_newcomer_like_the_others_is_healthy_and_says_that_it_learns() -> None:
+    state, verdicts, _ = run([0.25] * 4)
+
+    [verdict] = [one for one in verdicts if one.rule == "baseline"]
+    assert (verdict.verdict, verdict.limit_source) == ("HEALTHY", "fleet")
+    assert verdict.reason is not None
+    assert "learning what is normal: 3 of 10 captures" in verdict.reason
+    assert state.state == "HEALTHY"
+
+
+def test_its_own_normal_judges_as_soon_as_it_is_known() -> None:
+    _, verdicts, _ = run([0.25] * 11)
+
+    assert [one.limit_source for one in verdicts if one.rule == "baseline"] == ["baseline"]
+
+
+def test_a_sound_machine_unlike_the_others_is_learned_once_a_person_has_looked() -> None:
+    state, _, [opened] = run([1.0] * 6)
+    found = {"failure_mode": "NO_ISSUE", "failure_cause": "UNDETERMINED", "action_taken": "NO_ACTION"}
+    state, _, _ = step(state, Control("resolved", opened.case_id, 6 * HOUR_MS, "kim", found), NEWCOMER)
+
+    state, verdicts, changes = run([1.0] * 11, state, at=7)
+
+    assert changes == []
+    assert [one.limit_source for one in verdicts if one.rule == "baseline"] == ["baseline"]
+    assert state.state == "HEALTHY"
+    _, _, worse = run([2.5] * 4, state, at=18)
+    assert [change.change for change in worse] == ["opened"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
-from telltale.core import baseline, cases, limits, modes, relearn, sensor
+from telltale.core import baseline, cases, fleet, limits, modes, relearn, sensor
 from telltale.core.baseline import Deviation, Learning
 from telltale.core.cases import Finding
 from telltale.core.judgement import AXES, CHANNELS, RULES, SENSOR
@@ -165,6 +165,8 @@ def _judge_machine(
     if no_mode is None and _may_learn(findings, channel, monitors, state, frame):
         known = baseline.learn(known, frame.axis(name), settings=frame.settings)
         usual = baseline.refer(usual, frame.axis(name), settings=frame.settings)
+        if frame.position.fleet and modes.rows(channel.baseline) < frame.settings.warmup <= modes.rows(known):
+            monitors["baseline"] = Monitor()  # what was counted until now was beside machines alike
     operation = relearn.running(channel.operation)
     after = Channel(channel.last_ms, monitors, known, usual, channel.envelope_hz, channel.sensor, operation)
     return after, findings
@@ -242,9 +244,16 @@ def _may_learn(
     """
     if _case_was_open(state, frame.row) or channel.sensor.fault is not None:
         return False
-    calm = all(one.verdict.verdict not in ("WARNING", "ALARM") for one in findings)
+    calm = all(one.verdict.verdict not in ("WARNING", "ALARM") or _is_known_to_be_so(one, monitors) for one in findings)
     alerts = any(monitor.alerts for monitor in (*monitors.values(), *(one.monitor for one in channel.operation.others)))
     return calm and not alerts and relearn.may_learn(channel, settings=frame.settings)
+
+
+def _is_known_to_be_so(finding: Finding, monitors: Mapping[str, Monitor]) -> bool:
+    """It is much beside machines alike, and a person who looked has repaired nothing: so this machine is."""
+    verdict = finding.verdict
+    quiet = monitors[verdict.rule].quiet_below if verdict.limit_source == "fleet" else 0.0
+    return verdict.score is not None and verdict.score < quiet
 
 
 def _case_was_open(state: State, row: Row) -> bool:
@@ -328,10 +337,13 @@ def _by_baseline(name: str, channel: Channel, compared: _Compared, frame: _Frame
     mode = modes.words(channel, frame.position)
     if isinstance(found, NotAssessable):
         return before, _unjudged(name, "baseline", "NOT_ASSESSABLE", channel, found.reason)
+    source, note = "baseline", _in(mode) + compared.note
     if isinstance(found, Learning):
-        reason = f"learning what is normal: {found.rows} of {found.wanted} captures"
-        reason += _in(mode) + compared.note
-        return before, _unjudged(name, "baseline", "UNKNOWN", channel, reason, samples=found.rows)
+        learning = f"learning what is normal: {found.rows} of {found.wanted} captures{note}"
+        stranger = fleet.judge(frame.position.fleet, frame.axis(name), settings=frame.settings)
+        if stranger is None:
+            return before, _unjudged(name, "baseline", "UNKNOWN", channel, learning, samples=found.rows)
+        source, note, found = "fleet", f"; {learning}", stranger
     alarm_score = frame.settings.alarm_score
     monitor = before
     if compared.counts:
@@ -349,8 +361,8 @@ def _by_baseline(name: str, channel: Channel, compared: _Compared, frame: _Frame
         unit=found.unit,
         margin=limit - found.value,
         score=found.score,
-        limit_source="baseline",
-        reason=found.reason + _in(mode) + compared.note + _why_quiet(monitor),
+        limit_source=source,
+        reason=found.reason + note + _why_quiet(monitor),
         samples=found.normal.rows,
     )
     return monitor, Finding(verdict, {**_detail(found), **({"mode": mode} if mode else {})})
