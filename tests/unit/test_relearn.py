@@ -199,4 +199,7 @@ def test_a_row_without_a_sensor_is_of_the_last_one() -> None:
 def test_a_load_beyond_all_bounds_is_a_load() -> None:
     row = Row("c", "x", 1, 0, "s", float("nan"), tags={"load_pct": 1e300})
 
-    assert modes.drive_of(row, Position(PUMP.id, load_tag="load_pct")) == (None, pytest.approx(1e30))
+    drive = modes.drive_of(row, Position(PUMP.id, load_tag="load_pct"))
+
+    assert drive.speed_rpm is None
+    assert drive.load == pytest.approx(1e30)

@@ -167,7 +167,8 @@ def _by_name(known: Sequence[Known], drive: Drive, mode: OperatingMode, position
 
 def _reach(modes: Iterable[Mode], drive: Drive, settings: Settings) -> tuple[float, float]:
     """How far a row of a mode may be from its first one: in ln of the speed, and in the load's unit."""
-    highest = max((abs(one.load) for one in (*modes, drive) if one.load is not None), default=0.0)
+    loads = [*(mode.load for mode in modes), drive.load]
+    highest = max((abs(load) for load in loads if load is not None), default=0.0)
     return max(log(1 + settings.significant) / 2, SMALLEST_REACH), max(settings.significant * highest, SMALLEST_REACH)
 
 
