@@ -28,8 +28,10 @@ COMMANDS = {
     "diagnose": "what recordings say of a machine, with the evidence for and against",
     "watch": "when run-to-failure recordings would have been warned of",
     "backtest": "try settings, limits or a machine class on history before they are saved",
+    "tune": "settings for the rate of false cases that you ask for, from the plant's own history",
     "forecast": "when an indicator reaches a limit, as an interval, or that it cannot be said",
     "query": "SQL on the lake",
+    "explain": "why a case was opened, made again from stored bytes; finds any that was changed",
     "cases": "list and explain cases",
     "orders": "work orders of the built-in logbook: list, acknowledge, close",
     "redrive": "send dead letters and pending orders round again",
@@ -45,7 +47,7 @@ COMMANDS = {
 }
 
 
-READS_THE_LAKE = {"backtest", "diagnose", "forecast", "query", "quarantine", "reconcile", "train"}
+READS_THE_LAKE = {"backtest", "diagnose", "explain", "forecast", "query", "quarantine", "reconcile", "tune", "train"}
 NO_WRITING = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 

@@ -14,6 +14,7 @@ BENCHES = {
     "confusion": "faults named on simulated machines, and what a confidence is worth",
     "detection": "anomalies in tables of many tags and in streams of one: SKAB, TEP, BATADAL, NAB; rows a second",
     "rtf": "run to failure: leads, false alarms, left-out bearings; cases on healthy machines, simulated",
+    "rates": "whether the rate of false cases that is asked for is the rate that comes, on simulated plants",
     "streams": "streams of one tag: scores on labelled ones, false alarms on simulated ones",
     "backtest": "time to replay 90 days of one position, and of a thousand",
     "prognosis": "how often the interval of a forecast holds the truth, on simulated trends and on recorded lives",

@@ -174,7 +174,7 @@ def of_recordings(data: Path, advance: Advance = lambda _: None) -> dict[str, An
 def of_quiet_machines() -> dict[str, float]:
     """Cases on healthy machines, by simulation; and where they have upsets of three hours, 26 a year each."""
     quiet = partial(quiet_plant.quiet_cases, machines=QUIET_MACHINES, rows=QUIET_ROWS, seed=QUIET_SEED)
-    upset = quiet(upset_share=quiet_plant.UPSET_SHARE)
+    upset = quiet(plant=quiet_plant.PLANTS["upset_26"])
     return {
         "quiet_cases_per_machine_year": round(quiet().per_machine_year, 4),
         "quiet_cases_per_machine_year_with_upsets": round(upset.per_machine_year, 4),

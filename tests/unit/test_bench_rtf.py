@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cli import bench_rtf
 from cli.bench_rtf import Outcome, Truth, events, scored
-from cli.quiet_plant import YEAR, Judge, healthy_rows, quiet_cases
+from cli.quiet_plant import YEAR, Judge, Plant, healthy_rows, quiet_cases
 from hypothesis import given
 from hypothesis import strategies as st
 from telltale.core.baseline import INDICATORS
@@ -99,10 +99,15 @@ def opened_by_the_core(rows: Sequence[np.ndarray], machine: int) -> list[int]:
 
 def test_many_machines_at_once_are_judged_as_the_core_judges_each() -> None:
     machines, count = 3, 250
-    rows = [row for _, row in zip(range(count), healthy_rows(machines, seed=5, upset_share=0.01), strict=False)]
+    rows = [
+        row for _, row in zip(range(count), healthy_rows(machines, seed=5, plant=Plant(upset_share=0.01)), strict=False)
+    ]
     judge = Judge(machines, Settings.of(QUICK))
 
-    opened = [judge.step(row) for row in rows]
+    opened = []
+    for row in rows:
+        opened.append(judge.step(row))
+        judge.start_anew(opened[-1])
 
     found = [[place for place in range(count) if opened[place][machine]] for machine in range(machines)]
     assert found == [opened_by_the_core(rows, machine) for machine in range(machines)]
