@@ -24,7 +24,8 @@ from telltale.adapters.ledger import Ledger
 from telltale.adapters.orders import Worker
 from telltale.adapters.registry import Registry
 from telltale.adapters.settings import WorkOrdersSettings
-from telltale.core.detect import Control
+from telltale.adapters.states import States
+from telltale.core.detect import Control, State
 from telltale.core.errors import RetryLater
 
 ONE_CASE_MS = 40_000  # three calls to a maintenance system that takes all the time it is given
@@ -110,6 +111,11 @@ def worker() -> Worker:
     def control(position: str, what: Control) -> None:
         put_all(kept("kinesis"), settings.features_stream, [(position, encode_control(position, what))])
 
+    def quiet(position: str) -> bool:
+        held = States(dynamodb, settings.states_table).get([position]).get(position)
+        case = State.unpack(held.core).open_case if held else None
+        return case is None or case.quiet_since_ms is not None
+
     def notify(subject: str, text: str) -> None:
         metrics.add_metric("OrdersRefused", MetricUnit.Count, 1)
         plain = subject.encode("ascii", "replace").decode()[:SUBJECT]
@@ -120,6 +126,7 @@ def worker() -> Worker:
         ledger=Ledger(dynamodb, settings.ledger_table, owner=str(uuid.uuid4()), now_ms=now_ms),
         registry=Registry(dynamodb, settings.registry_table),
         system=Systems(logbook, kept("secretsmanager"), settings.webhook_secret_arn, now_ms).of,
+        quiet=quiet,
         control=control,
         notify=notify,
         now_ms=now_ms,

@@ -172,12 +172,13 @@ class Office:
     cmms: Cmms
     cases: Cases
     controls: list[tuple[str, Control]] = field(default_factory=list)
+    quiet: set[str] = field(default_factory=set)  # positions whose case alerts no more
     notices: list[str] = field(default_factory=list)
     workers: int = 0
 
-    def open(self, change: CaseChange) -> str:
+    def open(self, change: CaseChange, position: str = POSITION) -> str:
         """Detection stores a change of the case."""
-        self.cases.put(POSITION, change, changed_at=self.clock.now_ms)
+        self.cases.put(position, change, changed_at=self.clock.now_ms)
         return change.case_id
 
     def worker(self, *, dynamodb: Any = None, cmms: Cmms | None = None, control: Any = None) -> Worker:
@@ -188,6 +189,7 @@ class Office:
             ledger=Ledger(client, "ledger", owner=f"worker-{self.workers}", now_ms=self.clock),
             registry=Registry(self.aws.dynamodb, "registry"),
             system=lambda _: cmms or self.cmms,
+            quiet=lambda position: position in self.quiet,
             control=control or (lambda position, what: self.controls.append((position, what))),
             notify=lambda subject, _: self.notices.append(subject),
             now_ms=self.clock,

@@ -59,6 +59,11 @@ class Case:
     def site(self) -> str:
         return self.position.split("/")[0]
 
+    @property
+    def asset(self) -> str:
+        """Path of the asset: `site/area/asset`."""
+        return self.position.rsplit("/", 1)[0]
+
 
 class Cases:
     """The table CASES."""

@@ -2,20 +2,26 @@
 
 One item a case. It is the memory that makes one case one order on top of systems that would gladly make two:
 a lease keeps workers apart, `ref` says what was made, and a missing `ref` means "perhaps made: look first".
+
+Beside them, under keys of their own: which case leads at an asset or a site (`asset#`, `site#`), and the positions
+whose orders wait (`shelf#`).
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from telltale.adapters.cmms.port import CmmsBusy
+from telltale.core.grouping import with_opening
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+SHELF = "shelf#"
 LEASE_MS = 150_000  # longer than the function may run (120 s), so that a lease ends only when its worker has
 
 
@@ -30,6 +36,8 @@ class Stage(StrEnum):
     OPEN = "OPEN"  # made, `ref` is known
     CLOSED = "CLOSED"  # nothing left to do
     REFUSED = "REFUSED"  # the maintenance system said no for good; `problem` says why
+    SHELVED = "SHELVED"  # none was made, for the case or its position is shelved
+    CHILD = "CHILD"  # none was made, for the order of `parent` names the case
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class Entry:
 
     revision : of the case, when it was last looked at.   shown : fingerprint of what the order says.
     attempts : failures in a row.   not_before_ms : no attempt before then.   look_again_ms : when to ask the
-    maintenance system how the order stands, if nobody tells.
+    maintenance system how the order stands, if nobody tells.   parent : the case whose order names this one.
     """
 
     stage: Stage = Stage.PENDING
@@ -49,6 +57,17 @@ class Entry:
     not_before_ms: int = 0
     look_again_ms: int = 0
     problem: str = ""
+    parent: str = ""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """No orders of a position until then. `at_ms` : when `by` said so."""
+
+    until_ms: int
+    by: str
+    why: str
+    at_ms: int
 
 
 class Ledger:
@@ -107,8 +126,12 @@ class Ledger:
 
     def get(self, case_id: str) -> Entry | None:
         """The entry, without taking it."""
-        item = self._client.get_item(TableName=self._table, Key={"pk": {"S": case_id}}, ConsistentRead=True).get("Item")
+        item = self._item(case_id)
         return _entry(item) if item else None
+
+    def _item(self, key: str) -> Mapping[str, Any]:
+        answer = self._client.get_item(TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True)
+        return answer.get("Item", {})
 
     def hurry(self, case_id: str) -> None:
         """Lets the next attempt come at once, for a person who knows that the system is back."""
@@ -135,6 +158,96 @@ class Ledger:
             return False
         return True
 
+    def leader(self, scope: str) -> str:
+        """The case that leads in a scope (`asset#…`, `site#…`); "" for none."""
+        return str(self._item(scope).get("parent", {}).get("S", ""))
+
+    def lead(self, scope: str, case_id: str, *, instead_of: str) -> bool:
+        """Makes a case the leader, unless another than `instead_of` is by now."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": scope}},
+                UpdateExpression="SET parent = :me",
+                ConditionExpression="attribute_not_exists(parent) OR parent = :before",
+                ExpressionAttributeValues={":me": {"S": case_id}, ":before": {"S": instead_of}},
+            )
+        except ClientError as error:
+            _unless_condition_failed(error)
+            return False
+        return True
+
+    def wanted(self, scope: str, case_id: str) -> dict[str, int]:
+        """When each case of the scope first wanted an order, this one too, as far as it is remembered."""
+        now = self._now_ms()
+        key = {"pk": {"S": scope}}
+        answer = self._client.update_item(
+            TableName=self._table,
+            Key=key,
+            UpdateExpression="SET openings = if_not_exists(openings, :none)",
+            ExpressionAttributeValues={":none": {"M": {}}},
+            ReturnValues="ALL_NEW",
+        )
+        before = _openings(answer["Attributes"])
+        after = with_opening(before, case_id, now)
+        if before.keys() == after.keys():
+            return before
+        gone = [one for one in before if one not in after]
+        names = {f"#o{number}": one for number, one in enumerate(gone)}
+        answer = self._client.update_item(
+            TableName=self._table,
+            Key=key,
+            UpdateExpression="SET openings.#me = if_not_exists(openings.#me, :now)"
+            + (" REMOVE " + ", ".join(f"openings.{name}" for name in names) if names else ""),
+            ExpressionAttributeNames={**names, "#me": case_id},
+            ExpressionAttributeValues={":now": {"N": str(after[case_id])}},
+            ReturnValues="ALL_NEW",
+        )
+        return _openings(answer["Attributes"])
+
+    def adopt(self, parent: str, child: str) -> None:
+        """Lists a case with its parent."""
+        self._client.update_item(
+            TableName=self._table,
+            Key={"pk": {"S": parent}},
+            UpdateExpression="ADD children :child",
+            ExpressionAttributeValues={":child": {"SS": [child]}},
+        )
+
+    def children(self, parent: str) -> list[str]:
+        """The cases that were ever listed with this one; those that left too."""
+        return sorted(self._item(parent).get("children", {}).get("SS", ()))
+
+    def shelve(self, position: str, shelf: Shelf) -> None:
+        """Keeps orders of a position waiting; a shelf that ends when it begins takes the one before away."""
+        self._client.update_item(
+            TableName=self._table,
+            Key={"pk": {"S": f"{SHELF}{position}"}},
+            UpdateExpression="SET shelf = :shelf, history = list_append(if_not_exists(history, :none), :line)",
+            ExpressionAttributeValues={
+                ":shelf": {"S": json.dumps(asdict(shelf))},
+                ":none": {"L": []},
+                ":line": {"L": [{"S": json.dumps(asdict(shelf))}]},
+            },
+        )
+
+    def shelf(self, position: str) -> Shelf | None:
+        """The last shelf of a position, be it over or not."""
+        item = self._item(f"{SHELF}{position}")
+        return Shelf(**json.loads(item["shelf"]["S"])) if item else None
+
+    def shelves(self) -> Iterator[tuple[str, tuple[Shelf, ...]]]:
+        """Positions that were ever shelved, each with its shelves, the last one last; reads the whole table."""
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._table,
+            FilterExpression="begins_with(pk, :shelf)",
+            ExpressionAttributeValues={":shelf": {"S": SHELF}},
+        )
+        for page in pages:
+            for item in page["Items"]:
+                history = tuple(Shelf(**json.loads(line["S"])) for line in item["history"]["L"])
+                yield item["pk"]["S"].removeprefix(SHELF), history
+
     def refused(self) -> Iterator[str]:
         """Cases whose order was refused; reads the whole table."""
         pages = self._client.get_paginator("scan").paginate(
@@ -151,6 +264,10 @@ class Ledger:
             (int(item[name]["N"]) for name in ("lease_until_ms", "not_before_ms") if name in item), default=now
         )
         return NotYet(f"case {case_id}: its order is being worked on, or waits", max(0, free_ms - now) / 1000)
+
+
+def _openings(item: Mapping[str, Any]) -> dict[str, int]:
+    return {case_id: int(t_ms["N"]) for case_id, t_ms in item["openings"]["M"].items()}
 
 
 def _encode(value: str | int) -> dict[str, str]:

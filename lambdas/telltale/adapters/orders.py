@@ -3,26 +3,30 @@
 Level-triggered: a message only names a case. The worker takes the case's lease in the ledger, reads case and
 order as they are now, does what is missing, and writes down each step once it is done:
 
-    no order known → look for it, else create it → let it show the case's severity and reason → tell detection
-    what the technician did → once the case is over, see the order closed and close the entry
+    no order known → look for it → wait while the case is shelved, or another case's order names it (adapters/groups.py)
+    → else create it → let it show the case's severity and reason, and its children → tell detection what the technician
+    did → once the case is over, see the order closed and close the entry
 
 A worker may die between any two steps; the next one starts from the top and finds the order that was made.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from telltale.adapters.cases import PENDING, WATCHING, Case, Cases, OrderNote
 from telltale.adapters.cmms.port import Cmms, CmmsBusy, Forged, Order, OrderRequest, Status, case_of, order_key
+from telltale.adapters.groups import Groups
 from telltale.adapters.ledger import Entry, Ledger, NotYet, Stage
 from telltale.adapters.registry import Registry
 from telltale.core.closure import closure_from
 from telltale.core.detect import Control
 from telltale.core.errors import CmmsRefused, RetryLater, TelltaleError
 from telltale.core.explain import check_next, diagnosis_sentence, evidence_lines, fault_words
+from telltale.core.grouping import closure_of_child, time_to_clear_ms, why_together
+from telltale.core.persistence import LEVELS
 from telltale.core.plant import Position, Site
 
 TELLTALE = "telltale"  # who closes an order when the maintenance system does not say
@@ -34,6 +38,8 @@ POLL_MS = 15 * 60_000  # how often a system that does not push is asked how an o
 PUSHED_POLL_MS = 60 * 60_000  # likewise one that pushes, for messages get lost
 GRACE_MS = 60_000  # how long a change may wait for its own message before the sweep takes it
 TITLE = 100  # characters; enough for a name and a reason on a phone
+MOST_NAMED = 50  # children that an order lists one by one
+WATCHED = (Stage.OPEN, Stage.SHELVED, Stage.CHILD)  # where something may change that the case does not tell
 
 
 class NoSuchCase(TelltaleError):
@@ -52,7 +58,8 @@ class Worker:
     """Brings orders into agreement with cases.
 
     system : the maintenance system of a site; raises CmmsRefused when its settings name none.
-    control : puts what a technician did on the features stream.   notify : tells a person (subject, text).
+    quiet : whether none of the rules behind a position's open case alerts any more.
+    control : puts what was done to a case on the features stream.   notify : tells a person (subject, text).
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class Worker:
         ledger: Ledger,
         registry: Registry,
         system: Callable[[Site], Cmms],
+        quiet: Callable[[str], bool],
         control: Callable[[str, Control], None],
         notify: Callable[[str, str], None],
         now_ms: Callable[[], int],
@@ -70,7 +78,9 @@ class Worker:
         self._ledger = ledger
         self._registry = registry
         self._system = system
+        self._quiet = quiet
         self._control = control
+        self._groups = Groups(cases, ledger, now_ms)
         self._notify = notify
         self._now_ms = now_ms
 
@@ -92,7 +102,7 @@ class Worker:
         revision = job.case.change.revision
         done = job.write(revision=revision, attempts=0, not_before_ms=0, release=True)
         note = OrderNote(done.stage, done.ref or None, done.problem or None)
-        self._cases.settle(case_id, revision, note, watch=done.stage is Stage.OPEN)
+        self._cases.settle(case_id, revision, note, watch=done.stage in WATCHED)
 
     def sweep(self, *, enough_time: Callable[[], bool]) -> Swept:
         """Settles the cases whose messages got lost or gave up, and asks about orders that nobody tells of.
@@ -153,48 +163,129 @@ class Worker:
         if site is None:
             raise CmmsRefused(f"site {case.site} is not in the registry, so no maintenance system is known")
         system = self._system(site)
-        request = order_request(case, self._position(case))
-        order = self._order(job, system, request)
-        if order is not None and case.change.change != "resolved":
-            order = self._shown(job, system, request, order)
-            self._tell_detection(case, order)
-            job.write(look_again_ms=self._now_ms() + (PUSHED_POLL_MS if system.capabilities.pushes else POLL_MS))
+        order = None if job.entry.parent else self._known(job, system)
+        if case.change.change == "resolved":
+            if order is not None and not order.status.final:
+                self._close(job, system)
+            job.write(stage=Stage.CLOSED)
             return
-        if order is not None and not order.status.final:
-            self._close(job, system)
-        job.write(stage=Stage.CLOSED)
+        position = self._position(case)
+        shelved_ms = self._shelved_until(case)
+        if order is None and shelved_ms is not None:
+            job.write(stage=Stage.SHELVED, look_again_ms=shelved_ms)
+            return
+        if order is None and self._joins(job, position):
+            return
+        look_again_ms = self._now_ms() + (PUSHED_POLL_MS if system.capabilities.pushes else POLL_MS)
+        if shelved_ms is None:
+            order = self._made(job, system, position, order)
+        if order is not None:
+            self._tell_detection(case, order)
+        job.write(look_again_ms=min(look_again_ms, shelved_ms or look_again_ms))
 
     def _position(self, case: Case) -> Position:
         return self._registry.positions([case.position]).get(case.position, Position(case.position))
 
-    def _order(self, job: "_Job", system: Cmms, request: OrderRequest) -> Order | None:
-        """The case's order, made if need be; None when the case was over before there was one."""
+    def _known(self, job: "_Job", system: Cmms) -> Order | None:
+        """The case's order, if one was made."""
         if job.entry.ref:
             job.write(stage=Stage.OPEN)
             return system.get(job.entry.ref) or self._deleted(job)
-        order = system.find(request.key)
+        order = system.find(order_key(job.case.change.case_id))
         if order is not None:
             job.write(stage=Stage.OPEN, ref=order.ref, problem="")
-        elif job.case.change.change != "resolved":
-            job.write(stage=Stage.PENDING)  # raises if the lease was lost, since then another may have made it
-            order = system.create(request)
-            job.write(stage=Stage.OPEN, ref=order.ref, problem="", shown=fingerprint(request))
         return order
+
+    def _made(self, job: "_Job", system: Cmms, position: Position, order: Order | None) -> Order:
+        """The case's order, showing what the case says now; made if there is none."""
+        children = self._groups.children(job.case)
+        request = order_request(job.case, position, children)
+        if order is not None:
+            told = f"{job.case.change.case_id}-{job.case.change.revision}" + (f"-{len(children)}" if children else "")
+            return self._shown(job, system, request, order, comment=told)
+        job.write(stage=Stage.PENDING)  # raises if the lease was lost, since then another may have made it
+        order = system.create(request)
+        job.write(stage=Stage.OPEN, ref=order.ref, problem="", shown=fingerprint(request))
+        return order
+
+    def _shelved_until(self, case: Case) -> int | None:
+        """When the order of the case need no longer wait; None: it need not. Detection is told what it does not know:
+        that the position was shelved before the case was there, or that its time is over.
+        """
+        now, until_ms, case_id = self._now_ms(), case.change.until_ms or 0, case.change.case_id
+        shelf = self._ledger.shelf(case.position)
+        if shelf is not None and shelf.until_ms > max(now, until_ms):
+            ahead = Control("shelved", case_id, shelf.at_ms, shelf.by, until_ms=shelf.until_ms, why=shelf.why)
+            self._control(case.position, ahead)
+            return shelf.until_ms
+        if until_ms > now:
+            return until_ms
+        if until_ms:
+            over = Control("unshelved", case_id, until_ms, TELLTALE, until_ms=until_ms, why="its time is over")
+            self._control(case.position, over)
+        return None
+
+    def _joins(self, job: "_Job", position: Position) -> bool:
+        """Whether another case's order names this one, or may still; then there is nothing else to do."""
+        parent = self._cases.get(job.entry.parent) if job.entry.parent else None
+        if parent is not None and parent.change.change == "resolved" and self._went_along(job, parent, position):
+            return True
+        if parent is None or not self._groups.leads(parent, job.case):
+            if job.entry.parent:
+                job.write(stage=Stage.PENDING, parent="", shown="")
+            parent = self._groups.parent_of(job.case)
+        parent_id = "" if parent is None else parent.change.case_id
+        if parent_id != (job.case.change.parent or ""):
+            self._group(job.case, parent)
+        if parent is None:
+            return False
+        line = _line(job.case)
+        self._ledger.adopt(parent_id, job.case.change.case_id)
+        if (job.entry.parent, job.entry.shown) != (parent_id, line):
+            self._cases.ask_again(parent_id)
+        job.write(stage=Stage.CHILD, parent=parent_id, shown=line, look_again_ms=self._now_ms() + POLL_MS)
+        return True
+
+    def _went_along(self, job: "_Job", parent: Case, position: Position) -> bool:
+        """Whether the child of a case that is over ends with it, or has not yet had the time to show that it does."""
+        case, now = job.case, self._now_ms()
+        clear_ms = parent.changed_at + time_to_clear_ms(position.interval_s)
+        if now >= clear_ms:
+            if not self._quiet(case.position):
+                return False
+            codes = closure_of_child(parent.change.case_id, parent.change.closure or {})
+            by = parent.change.by or TELLTALE
+            self._control(case.position, Control("resolved", case.change.case_id, now, by, codes))
+        job.write(stage=Stage.CHILD, look_again_ms=max(clear_ms, now + POLL_MS))
+        return True
+
+    def _group(self, case: Case, parent: Case | None) -> None:
+        """Tells detection which order names the case."""
+        why = (
+            "its parent is over, or waits, and it still alerts"
+            if parent is None
+            else why_together(case.position, case.change.opened_ms, parent.position, parent.change.opened_ms)
+        )
+        parent_id = "" if parent is None else parent.change.case_id
+        act = Control("grouped", case.change.case_id, self._now_ms(), TELLTALE, parent=parent_id, why=why)
+        self._control(case.position, act)
 
     def _deleted(self, job: "_Job") -> Order:
         key = order_key(job.case.change.case_id)
         return Order(job.entry.ref, key, Status.CANCELLED, "deleted", changed_ms=self._now_ms())
 
-    def _shown(self, job: "_Job", system: Cmms, request: OrderRequest, order: Order) -> Order:
-        """The order, showing what the case says now. A refusal is told once, and does not stop the rest."""
+    def _shown(self, job: "_Job", system: Cmms, request: OrderRequest, order: Order, *, comment: str) -> Order:
+        """The order, showing what the request says. A refusal is told once, and does not stop the rest.
+
+        comment : the key under which a change is told beside it, once.
+        """
         wanted = fingerprint(request)
         if order.status.final or job.entry.shown == wanted:
             return order
         try:
             order = system.update(order.ref, request)
             if job.entry.shown:
-                change = job.case.change
-                system.comment(order.ref, request.title, key=f"{change.case_id}-{change.revision}")
+                system.comment(order.ref, request.title, key=comment)
         except CmmsRefused as refusal:
             self._told(job.case, refusal)
             job.write(shown=wanted, problem=str(refusal))
@@ -253,9 +344,10 @@ class _Job:
         return self.entry
 
 
-def order_request(case: Case, position: Position) -> OrderRequest:
-    """What the technician reads: where, why, what it is, on what evidence, what to do about it."""
+def order_request(case: Case, position: Position, children: Sequence[Case] = ()) -> OrderRequest:
+    """What the technician reads: where, why, what it is, on what evidence, what to do about it, and where else."""
     change = case.change
+    severity = max((change.severity, *(child.change.severity for child in children)), key=LEVELS.index)
     name = " ".join(filter(None, (position.asset_name, position.name))) or position.id
     facts = {
         "Where": f"{name} ({position.id})",
@@ -271,16 +363,28 @@ def order_request(case: Case, position: Position) -> OrderRequest:
     }
     lines = [f"{label}: {fact}" for label, fact in facts.items() if fact]
     why = f"{fault_words(change.fault)}: {change.reason}" if change.fault else change.reason
+    more = f" and {len(children)} more place{'s' * (len(children) > 1)}" if children else ""
+    lines += [f"- {line}" for line in evidence_lines(change.evidence)]
+    lines += ["", f"Also, in {len(children)} more cases that have no order of their own:"] if children else []
+    lines += [f"- {_line(child)}" for child in children[:MOST_NAMED]]
+    lines += [f"- and {len(children) - MOST_NAMED} more"] if len(children) > MOST_NAMED else []
     return OrderRequest(
         key=order_key(change.case_id),
         case_id=change.case_id,
-        title=_shortened(f"{change.severity}: {name}: {why}"),
-        description="\n".join([*lines, *(f"- {line}" for line in evidence_lines(change.evidence))]),
-        severity=change.severity,
+        title=_shortened(f"{severity}: {name}{more}: {why}"),
+        description="\n".join(lines),
+        severity=severity,
         position=position.id,
         asset=position.cmms_asset or position.asset,
         opened_ms=change.opened_ms,
     )
+
+
+def _line(case: Case) -> str:
+    """A child, as its parent's order lists it."""
+    change = case.change
+    since = f"{datetime.fromtimestamp(change.opened_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{change.severity} {case.position}, since {since}: {change.reason} ({change.case_id})"
 
 
 def fingerprint(request: OrderRequest) -> str:

@@ -44,6 +44,7 @@ class DetectSettings(_FromEnvironment):
 @dataclass(frozen=True)
 class WorkOrdersSettings(_FromEnvironment):
     registry_table: str
+    states_table: str
     cases_table: str
     ledger_table: str
     logbook_table: str
@@ -63,3 +64,24 @@ class StaleSettings(_FromEnvironment):
 @dataclass(frozen=True)
 class ProvisioningSettings(_FromEnvironment):
     registry_table: str
+
+
+@dataclass(frozen=True)
+class ScoreSettings(_FromEnvironment):
+    lake_bucket: str
+    glue_database: str
+    registry_table: str
+    models_table: str
+    progress_table: str
+    features_stream: str
+    bus_name: str
+
+
+@dataclass(frozen=True)
+class TrainSettings(_FromEnvironment):
+    lake_bucket: str
+    glue_database: str
+    registry_table: str
+    cases_table: str
+    models_table: str
+    bus_name: str
