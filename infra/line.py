@@ -59,6 +59,7 @@ class Line(Stack):
         lake.grant_evidence(detect)
         lake.grant_commit(commit)
         tables.progress.grant_read_write_data(commit)
+        tables.states.grant_read_data(orders)
         tables.ledger.grant_read_write_data(orders)
         tables.logbook.grant_read_write_data(orders)
         data.webhook_secret.grant_read(orders)
