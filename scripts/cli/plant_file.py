@@ -19,7 +19,20 @@ from zoneinfo import ZoneInfo, available_timezones
 import yaml
 from telltale.core import bearings, limits, tags
 from telltale.core.capture import AXES
-from telltale.core.plant import OWN_BANDS, Asset, Assignment, Bearing, Gateway, Limits, Plant, Position, Sensor, Site
+from telltale.core.modes import MOST_MODES, checksum
+from telltale.core.plant import (
+    OWN_BANDS,
+    Asset,
+    Assignment,
+    Bearing,
+    Gateway,
+    Limits,
+    OperatingMode,
+    Plant,
+    Position,
+    Sensor,
+    Site,
+)
 from telltale.core.settings import Settings
 from telltale.core.validate import ID, SPEED_RPM, TEMPERATURE_C, VELOCITY_MM_S
 
@@ -54,6 +67,8 @@ INHERITED_KEYS = (
     "envelope_band_hz",
     "bands_hz",
     "directions",
+    "load_tag",
+    "modes",
     "interval",
     "settings",
     "action",
@@ -74,12 +89,14 @@ TEETH = (3.0, 2000.0)
 LINE_HZ = (10.0, 500.0)
 POLES = (2.0, 100.0)
 BAND_HZ = (0.0, 100_000.0)
+LOAD = (-1e9, 1e9)  # in whatever unit its tag has
 LIMIT_BOUNDS = {
     "velocity_warning_mm_s": ("mm/s", VELOCITY_MM_S),
     "velocity_alarm_mm_s": ("mm/s", VELOCITY_MM_S),
     "temperature_warning_c": ("degrees Celsius", TEMPERATURE_C),
     "temperature_alarm_c": ("degrees Celsius", TEMPERATURE_C),
 }
+EDGES = {"speed_rpm": ("r/min", SPEED_RPM), "load": ("the load's unit", LOAD)}
 BEARING_BOUNDS = {
     "elements": ("balls or rollers", (3.0, 200.0)),
     "element_diameter_mm": ("mm", (0.1, 1000.0)),
@@ -471,6 +488,8 @@ class _Reader:
             "envelope_band_hz": self.band,
             "bands_hz": self.bands,
             "directions": self.directions,
+            "load_tag": self.load_tag,
+            "modes": self.modes,
             "interval": self.duration,
             "settings": self.settings,
             "action": self.text,
@@ -566,6 +585,52 @@ class _Reader:
             return None
         return low, high
 
+    def load_tag(self, node: yaml.Node) -> str | None:
+        """The tag of the captures that says how hard the machine works."""
+        found = self.text(node)
+        if found is not None and not ID.fullmatch(found):
+            self.problem(node, f'found "{found}", wanted the name of a tag: {ID_WANTED}')
+            return None
+        return found
+
+    def modes(self, node: yaml.Node) -> tuple[OperatingMode, ...] | None:
+        """Operating modes by name, each by the edges of speed, load or both; no two of them hold the same row."""
+        given = self.ids(node, "an operating mode")
+        if len(given) > MOST_MODES:
+            self.problem(node, f"found {len(given)} operating modes, wanted {MOST_MODES} at most")
+        found: list[OperatingMode] = []
+        for key_node, name, value in given:
+            mode = self.mode(key_node, name, value)
+            if mode is None:
+                continue
+            other = next((one for one in found if one.overlaps(mode)), None)
+            if other is not None:
+                self.problem(key_node, f'modes "{other.name}" and "{name}" overlap: a row would be of both')
+            if any(checksum(one.name) == checksum(name) for one in found):
+                self.problem(key_node, f'"{name}" is kept like the name of another mode: call it otherwise')
+            found.append(mode)
+        return tuple(found)
+
+    def mode(self, key_node: yaml.Node, name: str, node: yaml.Node) -> OperatingMode | None:
+        given = self.keys(node, EDGES, "the edges of a mode, such as {speed_rpm: [900, 1600]}")
+        edges = {key: self.edges(value, *EDGES[key]) for key, value in given.items()}
+        if not edges:
+            self.problem(key_node, f'mode "{name}" needs the edges of speed_rpm, of load, or both')
+        return OperatingMode(name, **edges) if edges and None not in edges.values() else None
+
+    def edges(self, node: yaml.Node, unit: str, bounds: tuple[float, float]) -> tuple[float, float] | None:
+        """From where, which belongs to it, to where, which does not."""
+        if not isinstance(node, yaml.SequenceNode) or len(node.value) != 2:
+            self.problem(node, f"found {_kind(node)}, wanted two edges in {unit}, such as [900, 1600]")
+            return None
+        low, high = (self.number(end, unit, bounds) for end in node.value)
+        if low is None or high is None:
+            return None
+        if low >= high:
+            self.problem(node, f"found edges from {low:g} to {high:g}, wanted the second above the first")
+            return None
+        return low, high
+
     def directions(self, node: yaml.Node) -> dict[str, str] | None:
         """How the sensor's axes lie on the machine."""
         given = self.keys(node, AXES, "the sensor's axes, such as {x: horizontal, y: vertical, z: axial}")
@@ -583,6 +648,9 @@ class _Reader:
             values, given = (merged[below], own[below]) if below else (merged, own)
             if lower in values and upper in values and {lower, upper} & set(given) and values[lower] >= values[upper]:
                 self.problem(node, f"{lower} ({values[lower]:g}) must be below {upper} ({values[upper]:g})")
+        by_load = [mode.name for mode in merged.get("modes", ()) if mode.load is not None]
+        if by_load and "load_tag" not in merged and "modes" in own:
+            self.problem(node, f'mode "{by_load[0]}" goes by the load: say which tag that is (load_tag)')
         if own["settings"]:
             try:
                 Settings.of(merged["settings"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cli.plant_file import PlantFileError, duration_s, parse, read
 from telltale.core.bearings import CATALOGUE
-from telltale.core.plant import Asset, Assignment, Bearing, Gateway, Limits, Plant, Sensor
+from telltale.core.plant import Asset, Assignment, Bearing, Gateway, Limits, OperatingMode, Plant, Sensor
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -87,6 +87,19 @@ def test_what_moves_and_how_the_sensor_sits_is_inherited_like_everything_else() 
     assert (p.envelope_band_hz, p.bands_hz) == ((2000.0, 4000.0), ((10.0, 100.0), (500.0, 1000.0)))
     assert p.directions == {"x": "horizontal", "y": "vertical", "z": "axial"}
     assert (q.blades, q.teeth, q.directions) == (9, 23, {"x": "axial"})
+
+
+def test_operating_modes_are_named_by_the_edges_of_speed_and_load_and_handed_down() -> None:
+    plant = plant_with(
+        "p: {}\nq: {modes: {idle: {load: [0, 20]}}}",
+        asset="load_tag: load_pct\n"
+        "modes: {slow: {speed_rpm: [300, 900]}, full: {speed_rpm: [900, 1600], load: [20, 99]}}",
+    )
+
+    p, q = plant.positions["s/a/m/p"], plant.positions["s/a/m/q"]
+    assert p.load_tag == "load_pct"
+    assert p.modes == (OperatingMode("slow", (300, 900)), OperatingMode("full", (900, 1600), (20, 99)))
+    assert q.modes == (OperatingMode("idle", None, (0, 20)),)
 
 
 def test_a_vertical_machine_has_two_horizontal_directions() -> None:
@@ -224,6 +237,25 @@ WRONG = {
         "9:29: found 5 bands",
         "up to 4 bands",
     ),
+    "a mode without edges": ("p: {modes: {slow: {}}}", "9:27: mode ", "needs the edges of speed_rpm, of load, or both"),
+    "a mode with one edge": ("p: {modes: {slow: {speed_rpm: 900}}}", '9:45: found "900"', "two edges in r/min"),
+    "a mode backwards": ("p: {modes: {slow: {speed_rpm: [900, 300]}}}", "9:45: found edges from 900 to 300", "above"),
+    "two modes for one row": (
+        "p: {modes: {slow: {speed_rpm: [0, 900]}, full: {speed_rpm: [800, 1600]}}}",
+        '9:56: modes "slow" and "full" overlap',
+        "of both",
+    ),
+    "a mode by a load that no tag gives": (
+        "p: {modes: {idle: {load: [0, 20]}}}",
+        '9:15: mode "idle" goes by the load',
+        "(load_tag)",
+    ),
+    "more modes than are kept": (
+        "p: {modes: {" + ", ".join(f"m{n}: {{speed_rpm: [{n}00, {n}50]}}" for n in range(7)) + "}}",
+        "9:26: found 7 operating modes",
+        "6 at most",
+    ),
+    "a tag of the load that is no name": ("p: {load_tag: motor load}", '9:29: found "motor load"', "name of a tag"),
     "a misspelt axis": ("p: {directions: {h: axial}}", '9:32: found the key "h"', "one of x, y, z"),
     "a misspelt direction": ("p: {directions: {x: axal}}", '9:35: found "axal"', 'did you mean "axial"?'),
     "two axes along the shaft": (

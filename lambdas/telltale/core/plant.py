@@ -78,6 +78,18 @@ class OperatingMode:
             return False
         return None if any(ends is not None and value is None for ends, value in edges) else True
 
+    def overlaps(self, other: "OperatingMode") -> bool:
+        """A machine could be in both."""
+        pairs = (self.speed_rpm, other.speed_rpm), (self.load, other.load)
+        return all(one is None or two is None or (one[0] < two[1] and two[0] < one[1]) for one, two in pairs)
+
+    @property
+    def edges(self) -> str:
+        """In words."""
+        speed = f"{self.speed_rpm[0]:g} to {self.speed_rpm[1]:g} r/min" if self.speed_rpm else None
+        load = f"load {self.load[0]:g} to {self.load[1]:g}" if self.load else None
+        return ", ".join(filter(None, (speed, load)))
+
 
 class Alike(NamedTuple):
     """One indicator of machines alike, in ln of its unit: where they lie, how far the next one may, how many they are.
