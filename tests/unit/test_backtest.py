@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from telltale.core.backtest import (
     HOUR_MS,
@@ -18,6 +18,7 @@ from telltale.core.backtest import (
     Window,
     backtest,
     backtest_sent,
+    backtests,
     facts,
     figures,
     placed,
@@ -111,6 +112,26 @@ def test_without_a_log_of_cases_the_live_settings_are_the_log(items: list[Row | 
     found = backtest_sent(items, POSITION, candidate)
 
     assert found == backtest(History(POSITION, recorded(items, POSITION)), candidate)
+
+
+@given(sent(), sent(), st.sampled_from([{}, {"warmup": 3}, {"growth": 5.0, "warning_n": 1}]))
+@settings(max_examples=15)
+def test_many_histories_at_once_are_compared_as_one_by_one(
+    items: list[Row | Control], others: list[Row | Control], own: Mapping[str, float]
+) -> None:
+    positions = [POSITION, replace(POSITION, id="plant/hall/pump-2/motor-de", load_tag=None)]
+    histories = [History(one, recorded(said, one)) for one, said in zip(positions, (items, others), strict=True)]
+    rows = [replace(one, items=tuple(item for item in one.items if isinstance(item, Row))) for one in histories]
+    candidates = [replace(one, settings={**one.settings, **own}) for one in positions]
+
+    logged = backtests(histories, candidates, trace=True)
+    unlogged = backtests(rows, candidates, logged=False)
+
+    assert logged == [backtest(one, two, trace=True) for one, two in zip(histories, candidates, strict=True)]
+    assert unlogged == [
+        backtest_sent([item for item in one.items if isinstance(item, Row)], one.position, two)
+        for one, two in zip(rows, candidates, strict=True)
+    ]
 
 
 @given(sent(), st.sampled_from([{"warmup": 3}, {"warning_n": 1, "warning_m": 1}, {"growth": 5.0}]))
@@ -324,6 +345,14 @@ def test_an_empty_history_is_no_error() -> None:
 
     before, after = figures([found])
     assert (found.rows, found.changes, before.cases, after.orders_per_machine_year) == (0, (), 0, None)
+
+
+def test_settings_that_make_no_sense_are_refused_by_name_among_many() -> None:
+    histories = [History(PUMP, tuple(hours([1.0]))), History(PUMP, tuple(hours([1.0])))]
+    odd = replace(PUMP, id="plant/hall/pump-8/de", settings={"warning_n": 9, "warning_m": 3})
+
+    with pytest.raises(ValueError, match="pump-8/de: 9 of 3 rows"):
+        backtests(histories, [PUMP, odd])
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:

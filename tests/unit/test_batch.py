@@ -7,15 +7,17 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from telltale.core import batch
 from telltale.core.detect import CaseChange, Row, State, Verdict, step
 from telltale.core.plant import Limits, Position
 from telltale.core.state_table import StateTable
 
-from tests.unit.test_detect_laws import POSITION, Item, control, histories
+from tests.unit.test_detect_laws import POSITION as LOADED
+from tests.unit.test_detect_laws import Item, control, histories
 
+POSITION = replace(LOADED, load_tag=None)
 POSITIONS = [
     POSITION,
     Position(
@@ -36,6 +38,7 @@ POSITIONS = [
         directions={"x": "vertical", "y": "horizontal", "z": "axial"},
         settings={"warmup": 5},
     ),
+    LOADED,
 ]
 SLOW = Position("plant/hall/mill/de", speed_rpm=300, machine_class="iso20816-3/1-rigid")
 UNKNOWN_CLASS = Position("plant/hall/pump-9/de", machine_class="ISO 9000")
@@ -98,7 +101,7 @@ def compared(heard: Heard, positions: Sequence[Position], sizes: Sequence[int]) 
     return by_hand
 
 
-@given(st.lists(histories(), min_size=2, max_size=4), st.randoms(use_true_random=False), st.lists(st.integers(1, 20)))
+@given(st.lists(histories(), min_size=2, max_size=5), st.randoms(use_true_random=False), st.lists(st.integers(1, 20)))
 @settings(max_examples=20)
 def test_a_batch_says_what_detection_says_row_by_row(items: list[list[Item]], chance: Random, sizes: list[int]) -> None:
     again = [[*one, *chance.choices(one, k=2)] for one in items]  # late and twice
@@ -185,6 +188,7 @@ def test_items_that_are_wanted_by_hand_go_by_hand_with_the_states_before_and_aft
 @settings(max_examples=15)
 def test_states_come_out_of_a_table_as_they_went_in(items: list[Item], others: list[Item]) -> None:
     states = one_by_one([*((0, one) for one in items), *((1, one) for one in others)], POSITIONS[:2])[0]
+    assume(all(map(StateTable.takes, states)))
     table = StateTable(5)
 
     table.read([3, 1], states)

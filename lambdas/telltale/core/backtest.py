@@ -17,13 +17,14 @@ to the machine is a fact all the same; what somebody said of a case holds for th
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import inf
+from operator import itemgetter
 from statistics import median
 from typing import Any, Literal
 
-from telltale.core import baseline, cases, detect, limits
+from telltale.core import baseline, batch, cases, detect, limits, relearn
 from telltale.core.closure import closure_from
 from telltale.core.judgement import SENSOR, CaseChange, Control, Row, Verdict
 from telltale.core.plant import Position
@@ -43,7 +44,9 @@ READ = tuple(
 HOUR_MS = 3_600_000
 YEAR_MS = 365.25 * 24 * HOUR_MS
 ALERTS = ("WARNING", "ALARM")
+TURNS = 256  # items of each position that are judged at once: their numbers fit into a few MB
 
+Scored = tuple[str, str, float]  # channel, rule, score
 Truth = Literal["true", "false", "undetermined", "unknown"]
 
 
@@ -143,16 +146,16 @@ class Meanwhile:
     monitor: str = ""
     unjudged: str = ""
 
-    def after(self, verdicts: Sequence[Verdict]) -> "Meanwhile":
-        """With one more row."""
-        scored = [one for one in verdicts if one.score is not None]
-        if not scored:
-            why = next((one.reason or "" for one in verdicts if one.rule != SENSOR), self.unjudged)
-            return replace(self, unjudged=why)
-        worst = max(scored, key=lambda one: one.score or 0.0)
-        score = worst.score or 0.0
-        seen = replace(self, judged=self.judged + 1, reached=self.reached + (score >= 1))
-        return replace(seen, score=score, monitor=f"{worst.channel} {worst.rule}") if score > self.score else seen
+    def after(self, scores: Sequence[Scored], verdicts: Callable[[], Sequence[Verdict]]) -> "Meanwhile":
+        """With one more row; `verdicts` are asked for where nothing was judged."""
+        if scores:
+            channel, rule, score = max(scores, key=itemgetter(2))
+            seen = replace(self, judged=self.judged + 1, reached=self.reached + (score >= 1))
+            return replace(seen, score=score, monitor=f"{channel} {rule}") if score > self.score else seen
+        if self.judged:
+            return self
+        why = next((one.reason or "" for one in verdicts() if one.rule != SENSOR), self.unjudged)
+        return replace(self, unjudged=why)
 
     def __str__(self) -> str:
         if not self.judged:
@@ -255,8 +258,33 @@ def backtest_sent(
     return _compared(History(position, tuple(items), failed_ms), before, candidate, window, trace)
 
 
+def backtests(
+    histories: Sequence[History],
+    candidates: Sequence[Position],
+    *,
+    logged: bool = True,
+    window: Window = ALWAYS,
+    trace: bool = False,
+) -> list[Comparison]:
+    """`backtest` of each history with its candidate, many rows at once.
+
+    logged : the histories hold what was logged of cases. Without, their items are rows alone, and what the live
+    positions make of them is the log, as in `backtest_sent`. ValueError as for `backtest`, naming the position.
+    """
+    befores, items = _runs(histories, [one.position for one in histories], window, trace, logged=logged)
+    heard = [replace(one, items=tuple(found)) for one, found in zip(histories, items, strict=True)]
+    other = [at for at, one in enumerate(histories) if candidates[at] != one.position]
+    tried, _ = _runs([heard[at] for at in other], [candidates[at] for at in other], window, trace, logged=True)
+    afters = {**dict(enumerate(befores)), **dict(zip(other, tried, strict=True))}
+    return [_comparison(one, befores[at], afters[at], window) for at, one in enumerate(heard)]
+
+
 def _compared(history: History, before: Run, candidate: Position, window: Window, trace: bool) -> Comparison:
     after = before if candidate == history.position else run(history, candidate, window=window, trace=trace)
+    return _comparison(history, before, after, window)
+
+
+def _comparison(history: History, before: Run, after: Run, window: Window) -> Comparison:
     times = [item.t_ms for item in history.items if isinstance(item, Row) and item.t_ms in window]
     return Comparison(
         position=history.position.id,
@@ -278,18 +306,22 @@ def replay(items: Iterable[Item], position: Position) -> Iterator[Outcome]:
     """Each item with the state after it, the verdicts and what changed in the position's case: see the module."""
     state = State.new()
     for item in items:
-        verdicts: list[Verdict] = []
-        changes: list[CaseChange] = []
-        if isinstance(item, Row):
-            state, verdicts, changes = detect.step(state, item, position)
-        elif isinstance(item, Opening):
-            state = _set_aside(state)
-        elif state.open_case is not None:
-            meant = replace(item, case_id=state.open_case.case_id)
-            state, verdicts, changes = detect.step(state, meant, position)
-        elif item.kind == "resolved" and cases.is_repair(item.closure or {}):
-            state = cases.repaired(state)
+        state, verdicts, changes = _step(state, item, position)
         yield item, state, verdicts, changes
+
+
+def _step(state: State, item: Item, position: Position) -> tuple[State, list[Verdict], list[CaseChange]]:
+    if isinstance(item, Row):
+        return detect.step(state, item, position)
+    if isinstance(item, Opening):
+        return _set_aside(state), [], []
+    if item.kind == relearn.KIND:
+        return detect.step(state, item, position)
+    if state.open_case is not None:
+        return detect.step(state, replace(item, case_id=state.open_case.case_id), position)
+    if item.kind == "resolved" and cases.is_repair(item.closure or {}):
+        return cases.repaired(state), [], []
+    return state, [], []
 
 
 def _set_aside(state: State) -> State:
@@ -305,21 +337,62 @@ def run(history: History, position: Position, *, window: Window = ALWAYS, trace:
 
 
 def _run(outcomes: Iterable[Outcome], failed_ms: int | None, window: Window, trace: bool) -> Run:
-    tally = _Tally(failed_ms, window)
-    scores: list[tuple[int, float]] = []
+    tally = _Tally(failed_ms, window, trace)
     for item, state, verdicts, changes in outcomes:
-        tally.take(item, state, verdicts, changes)
-        if trace and isinstance(item, Row) and item.t_ms in window:
-            judged = [one.score for one in verdicts if one.score is not None]
-            scores += [(item.t_ms, max(judged))] if judged else []
-    return tally.run(tuple(sorted(scores)))
+        tally.take(item, state.open_case is not None, verdicts, changes)
+    return tally.run()
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What an item made that went by hand: the verdicts and changes, and whether a case was open before and after."""
+
+    was_open: bool
+    is_open: bool
+    verdicts: Sequence[Verdict]
+    changes: Sequence[CaseChange]
+
+    @classmethod
+    def of(cls, one: batch.Stepped) -> "_Made":
+        return cls(one.before.open_case is not None, one.after.open_case is not None, one.verdicts, one.changes)
+
+
+def _runs(
+    histories: Sequence[History], positions: Sequence[Position], window: Window, trace: bool, *, logged: bool
+) -> tuple[list[Run], list[list[Item]]]:
+    """`run` of each history by these positions, and its items: with the openings that were made, if none are logged."""
+    tallies = [_Tally(one.failed_ms, window, trace) for one in histories]
+    heard: list[list[Item]] = [[] for _ in histories]
+    states = [State.new().pack()] * len(histories)
+    for low in range(0, max((len(one.items) for one in histories), default=0), TURNS):
+        turns = [(at, item) for at, one in enumerate(histories) for item in one.items[low : low + TURNS]]
+        judged = batch.judge(states, turns, positions, keep=_Made.of, step=_step)
+        states = judged.states
+        for place, (at, item) in enumerate(turns):
+            made = judged.by_hand.get(place)
+            if isinstance(made, ValueError):
+                raise ValueError(f"{positions[at].id}: {made}") from made  # noqa: TRY004 (it is a value)
+            if made is None:
+                tallies[at].take_plain(item, judged, place)
+            else:
+                for opening in () if logged else _openings(made.changes):
+                    tallies[at].take(opening, made.was_open, [], [])
+                    heard[at].append(opening)
+                tallies[at].take(item, made.is_open, made.verdicts, made.changes)
+            heard[at].append(item)
+    return [tally.run() for tally in tallies], heard
+
+
+def _openings(changes: Iterable[CaseChange]) -> list[Opening]:
+    return [Opening(one.case_id, one.opened_ms) for one in changes if one.change == "opened"]
 
 
 class _Tally:
     """Gathers a run. Cases are kept by id in the order they were opened."""
 
-    def __init__(self, failed_ms: int | None, window: Window) -> None:
+    def __init__(self, failed_ms: int | None, window: Window, trace: bool) -> None:
         self._window = window
+        self._trace: list[tuple[int, float]] | None = [] if trace else None
         self._failed_ms = failed_ms
         self._cases: dict[str, Case] = {}
         self._alarms: list[Alarm] = []
@@ -328,9 +401,10 @@ class _Tally:
         self._live: str | None = None  # the live case that is open
         self._opened: dict[str, int] = {}  # live case → when
 
-    def take(self, item: Item, state: State, verdicts: Sequence[Verdict], changes: Sequence[CaseChange]) -> None:
+    def take(self, item: Item, is_open: bool, verdicts: Sequence[Verdict], changes: Sequence[CaseChange]) -> None:
+        """is_open : a case of the run is, after the item."""
         if isinstance(item, Opening):
-            self._opening(item, state)
+            self._opening(item, is_open)
             return
         for change in changes:
             self._changed(change)
@@ -340,20 +414,38 @@ class _Tally:
             return
         if isinstance(item, Row):
             self._rung(item, verdicts)
-            if self._live is not None:
-                self._meanwhile[self._live] = self._meanwhile[self._live].after(verdicts)
+            self._scored(
+                item,
+                [(one.channel, one.rule, one.score) for one in verdicts if one.score is not None],
+                lambda: verdicts,
+            )
 
-    def _opening(self, opening: Opening, state: State) -> None:
+    def take_plain(self, row: Item, judged: batch.Judged[Any], place: int) -> None:
+        """A row that changed no case. Where no level moved there is nothing to ring."""
+        if not isinstance(row, Row):
+            raise TypeError(f"a plain {type(row).__name__}, wanted a Row")
+        if judged.moved(place):
+            self._rung(row, judged.verdicts(place))
+        if self._live is not None or self._trace is not None:
+            self._scored(row, judged.scores(place), lambda: judged.verdicts(place))
+
+    def _scored(self, row: Row, scores: Sequence[Scored], verdicts: Callable[[], Sequence[Verdict]]) -> None:
+        if self._live is not None:
+            self._meanwhile[self._live] = self._meanwhile[self._live].after(scores, verdicts)
+        if self._trace is not None and scores and row.t_ms in self._window:
+            self._trace.append((row.t_ms, max(score for _, _, score in scores)))
+
+    def _opening(self, opening: Opening, is_open: bool) -> None:
         self._live = opening.case_id
         self._opened[opening.case_id] = opening.t_ms
         self._meanwhile[opening.case_id] = Meanwhile()
         last = next(reversed(self._cases.values()), None)
         if last is None or last.closed_ms is not None or last.set_aside_ms is not None:
             return
-        if state.open_case is None:
-            self._cases[last.case_id] = replace(last, set_aside_ms=opening.t_ms)
-        else:
+        if is_open:
             self._cases[last.case_id] = replace(last, live=opening.case_id)
+        else:
+            self._cases[last.case_id] = replace(last, set_aside_ms=opening.t_ms)
 
     def _changed(self, change: CaseChange) -> None:
         captures = tuple(change.evidence.get("capture_ids", ()))
@@ -390,9 +482,9 @@ class _Tally:
                     Alarm(row.t_ms, row.capture_id, one.channel, one.rule, one.persistent, one.score, one.reason)
                 )
 
-    def run(self, trace: tuple[tuple[int, float], ...]) -> Run:
+    def run(self) -> Run:
         found = [self._ended(case) for case in self._cases.values() if self._counted_ms(case) in self._window]
-        return Run(tuple(found), tuple(self._alarms), self._meanwhile, trace)
+        return Run(tuple(found), tuple(self._alarms), self._meanwhile, tuple(sorted(self._trace or ())))
 
     def _counted_ms(self, case: Case) -> int:
         return self._opened.get(case.live or "", case.opened_ms)
@@ -436,9 +528,9 @@ def _recording(sent: Iterable[Row | Control], position: Position) -> Iterator[Ou
     for item in sent:
         before = state
         state, verdicts, changes = detect.step(state, item, position)
-        for opened in (one for one in changes if one.change == "opened"):
-            yield Opening(opened.case_id, opened.opened_ms), before, [], []
-        if isinstance(item, Row) or changes:
+        for opening in _openings(changes):
+            yield opening, before, [], []
+        if isinstance(item, Row) or changes or state != before:
             yield item, state, verdicts, changes
 
 

@@ -1,9 +1,10 @@
 """Many rows of many positions judged at once: what `detect.step` says, bit for bit, in numpy.
 
-The k-th row of every position makes one turn, and a turn is judged with arrays. That covers plain rows: the machine
-runs or is off, the sensor is sound, and no case opens or changes. Everything else (what people did, a sensor fault,
-another envelope band, a slow shaft, a case, whatever `detect.step` learns to do next) is handed to `detect.step`, for
-that position alone. So this module may know less than `detect`, and never something else: tests/unit/test_batch.py.
+The k-th row of every position makes one turn, and a turn is judged with arrays. That covers plain rows: the machine is
+off or runs in the one mode that is known of it, the sensor is sound, and no case opens or changes. Everything else
+(what people did, a sensor fault, another sensor or envelope band, a slow shaft, a case, whatever `detect.step` learns
+to do next) is handed to `detect.step`, for that position alone. So this module may know less than `detect`, and never
+something else: tests/unit/test_batch.py.
 
 Logarithms and exponentials are Python's: numpy's differ from them in the last bit.
 """
@@ -16,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from telltale.core import baseline, batch_words, detect, limits, sensor
+from telltale.core import baseline, batch_words, detect, limits, modes, sensor
 from telltale.core.baseline import INDICATORS, LARGEST_LN, OFFSETS, REFERENCES
 from telltale.core.batch_rows import CONSTANTS, NEAR, Bools, Facts, Floats, Ints, Rows, constants, facts, rows_of
 from telltale.core.judgement import AXES, CaseChange, Row, Verdict
@@ -260,6 +261,7 @@ class _Said:
         self.location = np.full((3, rows), nan)
         self.distance = np.full((3, rows), nan)
         self.rows = np.zeros((3, rows), np.int32)
+        self.settling = np.zeros((3, rows), np.int8)
         self.sensor_held = np.zeros((3, rows), np.int8)
         self.sensor_kind = np.zeros((3, rows), np.int8)
 
@@ -308,6 +310,7 @@ def _judge(
     said.live[:, at], said.off[at] = live, off
 
     left = _band(turn, known.band[:, :, at])
+    left |= _operate(turn, rows.heard_by[at], rows.speed_rpm[at], known.load[at])
     left |= _is_doubtful(turn, known.high[:, :, at], known.rocks[:, at], rows.value("mean_g")[:, at])
     left |= _watch_sensors(turn, known.assessable[:, at])
     warning, alarm = _limits(turn, said, at)
@@ -315,6 +318,7 @@ def _judge(
     left |= (zoned & (velocity < warning) & (warning <= known.slow_mm_s[:, at])).any(axis=0)
     highest = _deviations(turn, said, at)
     by_baseline = turn.runs & (highest > -inf)
+    left |= (own["fleet"] == 1) & (turn.runs & ~by_baseline & ~np.isnan(turn.x).all(axis=1)).any(axis=0)
     hot = live[3] & ~off & (own["hot_warning"] > 0)
 
     judged = np.concatenate([zoned, by_baseline, hot[None]])
@@ -328,6 +332,11 @@ def _judge(
     warned = (zoned & (velocity >= warning)) | (by_baseline & (highest >= 1))
     others = (turn.int("case") != 0) & (turn.int("opened_ms") < turn.t_ms)
     calm = turn.runs & ~warned & ~others & (turn.int("sensor_kind") == 0) & ~alerts[_ZONES] & ~alerts[_BASELINES]
+    settling = turn.int("settling")
+    said.settling[:, at] = settling
+    calm &= (settling == 0) | (turn.int("rows").max(axis=1) < own["warmup"])
+    np.copyto(settling, settling - 1, where=turn.runs & (settling > 0))
+    np.copyto(settling, own["warning_n"].astype(np.int64) - 1, where=live[:3] & off)
     _refer(turn, calm, rows.values[_REFERENCES, :, at])
     _learn(turn, calm)
     first = (turn.int("judged") == 0) & judged.any(axis=0)
@@ -352,6 +361,20 @@ def _band(turn: _Turn, row: Floats) -> Bools:
     other = turn.live[:3, None] & ~np.isnan(row) & (row != band)
     np.copyto(band, row, where=other & (band[:, 1:] == 0))
     return np.asarray((other & (band != row)).any(axis=(0, 1)))
+
+
+def _operate(turn: _Turn, heard_by: Ints, speed_rpm: Floats, load: Floats) -> Bools:
+    """Takes up sensor, speed and load where none was known. Positions of which it is another one, or a new mode."""
+    known, axes, runs, own = turn.int("heard_by"), turn.live[:3], turn.runs, turn.own
+    other = axes & ((turn.int("compared") > 0) | ((heard_by != 0) & (known != 0) & (heard_by != known)))
+    np.copyto(known, heard_by, where=axes & (known == 0))
+    mode, row = turn.float("mode"), _stored(np.stack([speed_rpm, load]))
+    speeds, loads = np.maximum(mode[:, 0], modes.SLOWEST_RPM), mode[:, 1]
+    other |= runs & (np.abs(np.log(np.maximum(row[0], modes.SLOWEST_RPM) / speeds)) > own["reach_ln"])
+    reach = np.maximum(own["reach"] * np.maximum(np.abs(row[1]), np.abs(loads)), modes.SMALLEST_REACH)
+    other |= runs & (np.abs(row[1] - loads) > reach)
+    np.copyto(mode, row, where=runs[:, None] & np.isnan(mode))
+    return np.asarray(other.any(axis=0))
 
 
 def _is_doubtful(turn: _Turn, high: Floats, rocks: Bools, mean_g: Floats) -> Bools:

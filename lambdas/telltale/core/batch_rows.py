@@ -12,7 +12,7 @@ from math import inf, log, nan
 import numpy as np
 from numpy.typing import NDArray
 
-from telltale.core import baseline, limits, sensor
+from telltale.core import baseline, limits, modes, sensor
 from telltale.core.baseline import INDICATORS, REFERENCES
 from telltale.core.judgement import AXES, Row
 from telltale.core.limits import SLOW_VELOCITY, VELOCITY
@@ -50,6 +50,7 @@ CONSTANTS = (
     *("warning_n", "warning_m", "alarm_n", "alarm_m", "sensor_n", "sensor_m", "sensor_normal"),
     *("own_warning", "own_alarm", "b_c", "c_d", "hot_warning", "hot_alarm"),
     *("speed_rpm", "running_above_rpm", "running_above_g", "zoned", "speed_decides", "declared"),
+    *("reach_ln", "reach", "fleet"),
 )
 
 
@@ -57,7 +58,8 @@ def constants(position: Position) -> tuple[float, ...] | None:
     """The position as numbers, in the order of CONSTANTS; NaN is "not set". None: it is for `detect` alone.
 
     hot_warning, hot_alarm : of the temperature, as they count.   zoned : its velocity is judged.   speed_decides : were
-    the shaft slow, another velocity would count.   declared : the directions of its axes are.
+    the shaft slow, another velocity would count.   declared : the directions of its axes are.   reach_ln, reach :
+    of an operating mode, in speed and as a share of the load.   fleet : machines alike are known.
     """
     try:
         settings = settings_of(position.settings)
@@ -67,7 +69,7 @@ def constants(position: Position) -> tuple[float, ...] | None:
     own = position.limits
     velocity = _set(own.velocity_warning_mm_s, own.velocity_alarm_mm_s)
     hot = _set(own.temperature_warning_c, own.temperature_alarm_c)
-    plain = all(getattr(settings, name) == getattr(DEFAULTS, name) for name in _OTHER_SETTINGS)
+    plain = not position.modes and all(getattr(settings, name) == getattr(DEFAULTS, name) for name in _OTHER_SETTINGS)
     if not plain or not all(one != one or 1e-6 < one < 1e6 for one in (*velocity, *hot)):
         return None
     limited = any(one == one for one in velocity)
@@ -87,6 +89,9 @@ def constants(position: Position) -> tuple[float, ...] | None:
         "zoned": limited or iso is not None,
         "speed_decides": iso is not None and not limited and iso.slow_band,
         "declared": bool(position.directions),
+        "reach_ln": max(log(1 + settings.significant) / 2, modes.SMALLEST_REACH) - NEAR,
+        "reach": settings.significant - NEAR,
+        "fleet": bool(position.fleet),
         **{name: nan if (one := getattr(position, name)) is None else one for name in _OF_POSITION},
     }
     return tuple(float(found[name]) for name in CONSTANTS)
@@ -106,12 +111,14 @@ def _set(*given: float | None) -> tuple[float, ...]:
 class Rows:
     """Rows as arrays with the row as last axis; what is missing is NaN.
 
-    heard : (4, m), the axes and the temperature.   values : (NAMES, 3, m).   logarithms : (3, 8, m), of the baseline's
-    indicators.   strange : has values that are not finite, or are beyond LARGEST, or something unknown.
+    heard : (4, m), the axes and the temperature.   heard_by : the sensor, as modes.checksum.   values : (NAMES, 3, m).
+    logarithms : (3, 8, m), of the baseline's indicators.   strange : has values that are not finite, or are beyond
+    LARGEST, or something unknown.
     """
 
     t_ms: Ints
     heard: Bools
+    heard_by: Ints
     speed_rpm: Floats
     temperature_c: Floats
     values: Floats
@@ -131,8 +138,9 @@ def rows_of(given: Sequence[Row]) -> Rows:
     strange = np.concatenate([part[2] for part in parts])
     heard = np.array([(*(axis in row.axes for axis in AXES), row.temperature_c is not None) for row in given], np.bool_)
     t_ms = np.array([row.t_ms for row in given], np.int64)
+    heard_by = np.array([modes.checksum(row.sensor) if row.sensor else 0 for row in given], np.int64)
     speed, celsius = scalars.T
-    return Rows(t_ms, heard.reshape(-1, 4).T, speed, celsius, values, _logarithms(values), strange)
+    return Rows(t_ms, heard.reshape(-1, 4).T, heard_by, speed, celsius, values, _logarithms(values), strange)
 
 
 def _chunk(given: Sequence[Row]) -> tuple[Floats, Floats, Bools]:
@@ -175,12 +183,14 @@ def _logarithms(values: Floats) -> Floats:
 class Facts:
     """What rows say, given their positions; the row is the last axis, the axis of the sensor the first.
 
-    band : Hz with float32's digits, low and high; NaN: not known.   high : ln of the envelope's level and of the band
-    from 5 kHz, -inf at or below zero.   rocks : velocity below 10 Hz is that of a loose mount.   slow_mm_s : velocity
-    that would count if the shaft were slow, which nobody knows; else NaN.   by_hand : the row is not plain.
+    load : by the tag that says it; NaN: not known.   band : Hz with float32's digits, low and high; NaN: not known.
+    high : ln of the envelope's level and of the band from 5 kHz, -inf at or below zero.   rocks : velocity below 10 Hz
+    is that of a loose mount.   slow_mm_s : velocity that would count if the shaft were slow, which nobody knows; else
+    NaN.   by_hand : the row is not plain.
     """
 
     off: Bools
+    load: Floats
     assessable: Bools
     band: Floats
     high: Floats
@@ -204,9 +214,11 @@ def facts(rows: Rows, own: Mapping[str, Floats], given: Sequence[Row], positions
     band = np.stack([rows.value("env_low_hz"), rows.value("env_high_hz")], axis=1)
     band = np.where(np.isnan(band).any(axis=1, keepdims=True), nan, band)
     levels = np.stack([rows.value("env_rms_g"), rows.value("band_5000_10000_g")], axis=1)
-    strange = rows.strange | flat.any(axis=0) | (band == 0).any(axis=(0, 1))
+    load = _loads(given, positions)
+    strange = rows.strange | (np.abs(load) > LARGEST) | flat.any(axis=0) | (band == 0).any(axis=(0, 1))
     return Facts(
         off=off,
+        load=load,
         assessable=~np.isnan(rows.value("repeated_share")) & ~np.isnan(rms),
         band=band.astype(np.float32).astype(np.float64),
         high=np.log(np.maximum(levels, 0.0)),
@@ -214,6 +226,14 @@ def facts(rows: Rows, own: Mapping[str, Floats], given: Sequence[Row], positions
         slow_mm_s=np.where((own["speed_decides"] == 1) & np.isnan(speed), wide, nan),
         by_hand=strange | (~off & (faulty | too_slow)),
     )
+
+
+def _loads(given: Sequence[Row], positions: Sequence[Position]) -> Floats:
+    tags = [one.load_tag for one in positions]
+    if not any(tags):
+        return np.full(len(tags), nan)
+    loads = [nan if tag is None else row.tags.get(tag) for row, tag in zip(given, tags, strict=True)]
+    return np.array(loads, np.float64)
 
 
 def _dropped(rows: Rows) -> Bools:

@@ -52,7 +52,9 @@ def _verdict(
         speed = row.speed_rpm if row.speed_rpm is not None else position.speed_rpm
         judged = limits.judge_velocity(row.axes[name], position=position, speed_rpm=speed, usual=usual)
         return _by_limit(name, rule, judged, monitor)
-    return _by_baseline(name, _deviation(row.axes[name], channel, settings, told), monitor, settings.alarm_score)
+    left = told["settling"][channel]
+    note = f"; capture {settings.warning_n - left} since the machine was off" if left else ""
+    return _by_baseline(name, _deviation(row.axes[name], channel, settings, told), note, monitor, settings)
 
 
 def _deviation(
@@ -103,13 +105,14 @@ def _by_limit(name: str, rule: str, found: Judgement | NotAssessable, monitor: M
 
 
 def _by_baseline(
-    name: str, found: Deviation | Learning | NotAssessable, monitor: Monitor, alarm_score: float
+    name: str, found: Deviation | Learning | NotAssessable, note: str, monitor: Monitor, settings: Settings
 ) -> Verdict:
     if isinstance(found, NotAssessable):
         return Verdict(name, "baseline", "NOT_ASSESSABLE", monitor.level, reason=found.reason)
     if isinstance(found, Learning):
-        reason = f"learning what is normal: {found.rows} of {found.wanted} captures"
+        reason = f"learning what is normal: {found.rows} of {found.wanted} captures{note}"
         return Verdict(name, "baseline", "UNKNOWN", monitor.level, reason=reason, samples=found.rows)
+    alarm_score = settings.alarm_score
     level = "ALARM" if found.score >= alarm_score else "WARNING" if found.score >= 1 else "HEALTHY"
     limit = found.limit(alarm_score if level == "ALARM" else 1.0)
     return Verdict(
@@ -124,6 +127,6 @@ def _by_baseline(
         margin=limit - found.value,
         score=found.score,
         limit_source="baseline",
-        reason=found.reason + detect._why_quiet(monitor),
+        reason=found.reason + note + detect._why_quiet(monitor),
         samples=found.normal.rows,
     )

@@ -4,11 +4,11 @@ What core.state packs for one position stands in one column, so that `read` and 
 back without a value of Python for each number. float64 holds float32's digits, as everywhere in detection.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,7 @@ class Fields:
         return matrix[rows].reshape(*shape, matrix.shape[1])
 
 
+_TIMES = ("last_ms", "last_opened_ms", "quiet_since_ms", "relearned_ms")
 _OF_A_CASE = ("opened_ms", "revision", "severity", "joined", "quiet_since_ms", "shelved_until_s", "parent")
 _AXES, _MONITORS, _NORMALS, _USUALS = len(AXES), len(ORDER), len(INDICATORS), len(REFERENCES)
 FLOATS = Fields(
@@ -59,6 +60,7 @@ FLOATS = Fields(
         "anchor": (_AXES, _NORMALS),
         "usual": (_AXES, _USUALS),
         "band": (_AXES, 2),  # Hz; 0, 0: not known
+        "mode": (_AXES, 2),  # speed in r/min and load; NaN: not known
         "quiet_below": (_MONITORS,),
         "scores": (_MONITORS, MOST_SCORES),  # the newest last, and those held last
     }
@@ -74,11 +76,17 @@ INTS = Fields(
         "sensor_held": (_AXES,),
         "sensor_bits": (_AXES,),
         "sensor_kind": (_AXES,),  # 0: none
+        "mode_name": (_AXES,),
+        "heard_by": (_AXES,),  # the sensor; 0: not known
+        "compared": (_AXES,),
+        "unlike": (_AXES,),
+        "settling": (_AXES,),
         "known": (len(CHANNELS),),
         "judged": (),
         "case": (),
         "acknowledged": (),
         "last_opened_ms": (),
+        "relearned_ms": (),
         **dict.fromkeys(_OF_A_CASE, ()),
     }
 )
@@ -91,41 +99,48 @@ class StateTable:
         self.floats: Floats = np.zeros((FLOATS.size, n))
         self.ints: Ints = np.zeros((INTS.size, n), np.int64)
         self.ids = np.zeros(n, "S20")
-        for name in ("last_ms", "last_opened_ms", "quiet_since_ms"):
+        FLOATS.of(self.floats, "mode")[...] = np.nan
+        for name in _TIMES:
             INTS.of(self.ints, name)[...] = NEVER
 
     @staticmethod
     def takes(state: bytes) -> bool:
         """Whether that packed state can be put here."""
-        return state[0] == LAYOUT == _LAYOUT and state[1] < 1 << len(CHANNELS)
+        return _kind(state) is not None
 
     def read(self, places: Sequence[int], states: Sequence[bytes]) -> None:
-        """Puts packed states of today's layout at these places."""
-        kinds: dict[tuple[int, int], list[int]] = {}
+        """Puts packed states at these places. ValueError for one that `takes` refuses."""
+        kinds: dict[_Kind, list[int]] = {}
         for at, state in enumerate(states):
-            if state[0] != LAYOUT:
-                raise ValueError(f"a state of layout {state[0]}, wanted {LAYOUT}")
-            kinds.setdefault((state[1], state[2] & 2), []).append(at)
-        for (known, case), members in kinds.items():
-            kind = _record(known, bool(case))
-            records = np.frombuffer(b"".join(states[at] for at in members), kind)
-            self._take(np.array([places[at] for at in members]), records, known)
+            kind = _kind(state)
+            if kind is None:
+                raise ValueError(f"a state of layout {state[0]}, or with several modes: wanted layout {LAYOUT} and one")
+            kinds.setdefault(kind, []).append(at)
+        for kind, members in kinds.items():
+            records = np.frombuffer(b"".join(states[at] for at in members), _record(kind))
+            self._take(np.array([places[at] for at in members]), records, kind)
 
     def packed(self, places: Sequence[int]) -> list[bytes]:
         """The states at these places, as core.state packs them."""
-        known = (INTS.of(self.ints, "known")[:, places] << np.arange(len(CHANNELS))[:, None]).sum(axis=0)
-        cases = INTS.of(self.ints, "case")[places]
-        kinds: dict[tuple[int, int], list[int]] = {}
-        for at, kind in enumerate(zip(known.tolist(), cases.tolist(), strict=True)):
+        kinds: dict[_Kind, list[int]] = {}
+        for at, kind in enumerate(map(_Kind._make, zip(*self._kinds(places), strict=True))):
             kinds.setdefault(kind, []).append(at)
         found = [b""] * len(places)
-        for (bits, case), members in kinds.items():
-            record = _record(bits, bool(case))
-            data = self._records(np.array([places[at] for at in members]), record, bits).tobytes()
+        for kind, members in kinds.items():
+            record = _record(kind)
+            data = self._records(np.array([places[at] for at in members]), record, kind).tobytes()
             size = record.itemsize
             for number, at in enumerate(members):
                 found[at] = data[number * size : (number + 1) * size]
         return found
+
+    def _kinds(self, places: Sequence[int]) -> Iterator[list[Any]]:
+        floats, ints = self.floats[:, places], self.ints[:, places]
+        modes = ~np.isnan(FLOATS.of(floats, "mode")).all(axis=1) | (INTS.of(ints, "mode_name") != 0)
+        yield _bits(INTS.of(ints, "known"))
+        yield (INTS.of(ints, "case") != 0).tolist()
+        yield _bits(modes)
+        yield (INTS.of(ints, "relearned_ms") != NEVER).tolist()
 
     def word(self, place: int) -> str:
         """What State.state says."""
@@ -139,48 +154,56 @@ class StateTable:
         kinds = INTS.of(self.ints[:, place : place + 1], "sensor_kind")[:, 0].tolist()
         return {axis: _KINDS[kind - 1] for axis, kind in zip(AXES, kinds, strict=True) if kind}
 
-    def _take(self, places: Ints, records: NDArray[Any], known: int) -> None:
-        floats, ints = np.zeros((FLOATS.size, len(places))), np.zeros((INTS.size, len(places)), np.int64)
-        INTS.of(ints, "last_ms")[...] = INTS.of(ints, "quiet_since_ms")[...] = NEVER
+    def _take(self, places: Ints, records: NDArray[Any], kind: "_Kind") -> None:
+        new = StateTable(len(places))
+        floats, ints = new.floats, new.ints
         INTS.of(ints, "judged")[...] = records["flags"] & 1
         INTS.of(ints, "acknowledged")[...] = records["flags"] >> 2 & 1
         INTS.of(ints, "last_opened_ms")[...] = records["last_opened_ms"]
         self.ids[places] = b""
-        if "case" in (records.dtype.names or ()):
-            case = records["case"]
+        if kind.case:
             INTS.of(ints, "case")[...] = 1
-            self.ids[places] = case["id"]
+            self.ids[places] = records["case"]["id"]
             for name in _OF_A_CASE:
-                INTS.of(ints, name)[...] = case[name]
-        for channel, name in enumerate(CHANNELS):
-            if known >> channel & 1:
-                INTS.of(ints, "known")[channel] = 1
-                INTS.of(ints, "last_ms")[channel] = records[name]["last_ms"]
-                for rule in RULES[name]:
-                    _take_monitor(floats, ints, ORDER.index(MonitorId(name, rule)), records[name][rule])
-                if name in AXES:
-                    _take_axis(floats, ints, AXES.index(name), records[name])
+                INTS.of(ints, name)[...] = records["case"][name]
+        for channel, name in kind.channels():
+            INTS.of(ints, "known")[channel] = 1
+            INTS.of(ints, "last_ms")[channel] = records[name]["last_ms"]
+            for rule in RULES[name]:
+                _take_monitor(floats, ints, ORDER.index(MonitorId(name, rule)), records[name][rule])
+            if name in AXES:
+                _take_axis(floats, ints, channel, records[name])
+                _take_operation(floats, ints, channel, records[f"{name} operation"])
+        if kind.relearned:
+            INTS.of(ints, "relearned_ms")[...] = records["relearned_ms"]
         self.floats[:, places], self.ints[:, places] = floats, ints
 
-    def _records(self, places: Ints, kind: np.dtype[Any], known: int) -> NDArray[Any]:
+    def _records(self, places: Ints, layout: np.dtype[Any], kind: "_Kind") -> NDArray[Any]:
         floats, ints = self.floats[:, places], self.ints[:, places]
-        records = np.zeros(len(places), kind)
-        records["layout"], records["known"] = LAYOUT, known
+        records = np.zeros(len(places), layout)
+        records["layout"], records["known"] = LAYOUT, kind.known
         flags = [INTS.of(ints, name) << place for place, name in enumerate(("judged", "case", "acknowledged"))]
-        records["flags"] = sum(flags)
+        records["flags"] = sum(flags) | kind.relearned << 3
         records["last_opened_ms"] = INTS.of(ints, "last_opened_ms")
-        if "case" in (kind.names or ()):
+        if kind.case:
             records["case"]["id"] = self.ids[places]
             for name in _OF_A_CASE:
                 records["case"][name] = INTS.of(ints, name)
-        for channel, name in enumerate(CHANNELS):
-            if known >> channel & 1:
-                records[name]["last_ms"] = INTS.of(ints, "last_ms")[channel]
-                for rule in RULES[name]:
-                    _give_monitor(floats, ints, ORDER.index(MonitorId(name, rule)), records[name][rule])
-                if name in AXES:
-                    _give_axis(floats, ints, AXES.index(name), records[name])
+        for channel, name in kind.channels():
+            records[name]["last_ms"] = INTS.of(ints, "last_ms")[channel]
+            for rule in RULES[name]:
+                _give_monitor(floats, ints, ORDER.index(MonitorId(name, rule)), records[name][rule])
+            if name in AXES:
+                _give_axis(floats, ints, channel, records[name])
+                _give_operation(floats, ints, channel, records[f"{name} operation"])
+        if kind.relearned:
+            records["relearned_ms"] = INTS.of(ints, "relearned_ms")
         return records
+
+
+def _bits(flags: NDArray[Any]) -> list[int]:
+    """flags : of shape (bits, n), the lowest bit first."""
+    return list((flags.astype(np.int64) << np.arange(len(flags))[:, None]).sum(axis=0).tolist())
 
 
 # ---- the packed layout ---------------------------------------------------------------------------
@@ -200,18 +223,61 @@ _USUAL = [("usual", "<f4"), ("usual_rows", "u1")]
 _SENSOR = [("sensor_held", "u1"), ("sensor_bits", "u1"), ("sensor_kind", "u1"), ("band", "<f4", (2,))]
 
 
-@lru_cache(maxsize=64)
-def _record(known: int, case: bool) -> np.dtype[Any]:
-    """One packed state with these channels, as core.state packs it; a test compares."""
-    parts: list[Any] = [("layout", "u1"), ("known", "u1"), ("flags", "u1"), ("last_opened_ms", "<i8")]
-    parts += [("case", _CASE)] if case else []
-    for place, name in enumerate(CHANNELS):
+_OPERATION = [("bits", "u1"), ("heard_by", "<u2"), ("compared", "u1")]
+_MODE = [("mode", "<f4", (2,)), ("mode_name", "<u2")]
+
+
+class _Kind(NamedTuple):
+    """What decides the layout of a packed state. known : channels, as bits.   modes : axes whose mode is known.
+
+    States with further modes are of no kind: they are as long as their modes are many.
+    """
+
+    known: int
+    case: bool
+    modes: int
+    relearned: bool
+
+    def channels(self) -> list[tuple[int, str]]:
+        return [(place, name) for place, name in enumerate(CHANNELS) if self.known >> place & 1]
+
+
+def _kind(state: bytes) -> _Kind | None:
+    if state[0] != LAYOUT or LAYOUT != _LAYOUT or state[1] >= 1 << len(CHANNELS):
+        return None
+    known, case, modes = state[1], bool(state[2] & 2), 0
+    at = _record(_Kind(known & ~_ALL_AXES, case, 0, False)).itemsize + (known & _ALL_AXES).bit_count() * _AXIS_BYTES
+    for place in range(len(AXES)):
         if known >> place & 1:
-            channel: list[Any] = [("last_ms", "<i8"), *((rule, _MONITOR) for rule in RULES[name])]
-            if name in AXES:
-                channel += [("normals", _NORMAL, (_NORMALS,)), *_SENSOR, ("usuals", _USUAL, (_USUALS,))]
-            parts.append((name, channel))
-    return np.dtype(parts)
+            if state[at] & 7:
+                return None
+            modes |= (state[at] >> 3 & 1) << place
+            at += _OPERATION_BYTES + (state[at] >> 3 & 1) * _MODE_BYTES
+    return _Kind(known, case, modes, bool(state[2] & 8))
+
+
+@lru_cache(maxsize=256)
+def _record(kind: _Kind) -> np.dtype[Any]:
+    """One packed state, as core.state packs it; a test compares."""
+    parts: list[Any] = [("layout", "u1"), ("known", "u1"), ("flags", "u1"), ("last_opened_ms", "<i8")]
+    parts += [("case", _CASE)] if kind.case else []
+    parts += [(name, _channel(name)) for _, name in kind.channels()]
+    for place, name in kind.channels():
+        if name in AXES:
+            parts.append((f"{name} operation", _OPERATION + (_MODE if kind.modes >> place & 1 else [])))
+    return np.dtype(parts + ([("relearned_ms", "<i8")] if kind.relearned else []))
+
+
+def _channel(name: str) -> list[Any]:
+    found: list[Any] = [("last_ms", "<i8"), *((rule, _MONITOR) for rule in RULES[name])]
+    if name in AXES:
+        found += [("normals", _NORMAL, (_NORMALS,)), *_SENSOR, ("usuals", _USUAL, (_USUALS,))]
+    return found
+
+
+_ALL_AXES = (1 << len(AXES)) - 1
+_AXIS_BYTES = np.dtype(_channel(AXES[0])).itemsize
+_OPERATION_BYTES, _MODE_BYTES = np.dtype(_OPERATION).itemsize, np.dtype(_MODE).itemsize
 
 
 def _take_monitor(floats: Floats, ints: Ints, at: int, record: NDArray[Any]) -> None:
@@ -253,3 +319,19 @@ def _give_axis(floats: Floats, ints: Ints, at: int, record: NDArray[Any]) -> Non
     record["band"] = FLOATS.of(floats, "band")[at].T
     for name in ("sensor_held", "sensor_bits", "sensor_kind"):
         record[name] = INTS.of(ints, name)[at]
+
+
+def _take_operation(floats: Floats, ints: Ints, at: int, record: NDArray[Any]) -> None:
+    INTS.of(ints, "settling")[at], INTS.of(ints, "heard_by")[at] = record["bits"] >> 4, record["heard_by"]
+    INTS.of(ints, "compared")[at], INTS.of(ints, "unlike")[at] = record["compared"] & 15, record["compared"] >> 4
+    if "mode" in (record.dtype.names or ()):
+        FLOATS.of(floats, "mode")[at], INTS.of(ints, "mode_name")[at] = record["mode"].T, record["mode_name"]
+
+
+def _give_operation(floats: Floats, ints: Ints, at: int, record: NDArray[Any]) -> None:
+    known = "mode" in (record.dtype.names or ())
+    record["bits"] = INTS.of(ints, "settling")[at] << 4 | known << 3
+    record["heard_by"] = INTS.of(ints, "heard_by")[at]
+    record["compared"] = INTS.of(ints, "compared")[at] | INTS.of(ints, "unlike")[at] << 4
+    if known:
+        record["mode"], record["mode_name"] = FLOATS.of(floats, "mode")[at].T, INTS.of(ints, "mode_name")[at]
