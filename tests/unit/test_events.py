@@ -13,10 +13,12 @@ from moto import mock_aws
 from telltale.adapters import events
 from telltale.adapters.events import Event, Events
 from telltale.core.closure import ACTIONS_TAKEN, FAILURE_CAUSES, FAILURE_MODES
-from telltale.core.detect import CaseChange
+from telltale.core.detect import CaseChange, Row
 from telltale.core.errors import Reason, RetryLater
 from telltale.core.findings import FAULTS, VERDICTS
 from telltale.core.sensor import KINDS
+from telltale.core.streams import Reason as Statistic
+from telltale.core.tag_streams import WORDS, Alarm, Told
 
 EVENTS = Path(__file__).resolve().parents[2] / "docs" / "events"
 SCHEMAS = [json.loads(path.read_text()) for path in EVENTS.glob("*.schema.json")]
@@ -48,6 +50,9 @@ DIAGNOSIS = {
 DIAGNOSED = replace(CHANGE, change="updated", fault="BEARING_OUTER_RACE", evidence={"diagnosis": DIAGNOSIS})
 CLOSURE = {"failure_mode": "LUBRICATION", "failure_cause": "WEAR", "action_taken": "LUBRICATE", "note": "dry"}
 RESOLVED = CaseChange(**{**CHANGE.__dict__, "revision": 2, "change": "resolved", "closure": CLOSURE, "by": "mia"})
+JUMPED = Alarm(
+    "flow", Row("c1", "s", 1, 1, "s-1"), Told(1, 30.0, 0.7, "HIGH", "flow 30: higher than ever before"), True, True, 600
+)
 EXAMPLES = [
     events.case_changed(POSITION, CHANGE),
     events.case_changed(POSITION, DIAGNOSED),
@@ -67,6 +72,7 @@ EXAMPLES = [
         faults=[{"axis": "x", "kind": "SATURATION", "reason": "saturation: 20 %"}],
     ),
     events.sensor_health("Sensor Recovered", "s-1", position=POSITION, t_ms=9),
+    *events.tag_told(POSITION, JUMPED),
     events.gateway_presence("Gateway Disconnected", "g-1", site="plant", sensors=["s-1"], last_received_ms=1),
     events.gateway_presence("Gateway Connected", "g-1", site="plant", sensors=["s-1"], last_received_ms=9),
 ]
@@ -179,3 +185,10 @@ def test_a_bus_that_keeps_refusing_is_tried_again_later(heard: tuple[Any, Any]) 
 
     with pytest.raises(RetryLater):
         Events(MoodyBus(bus, moods=99), "bus", sleep=lambda _: None).put(many(1))  # type: ignore[arg-type]  # a fake bus
+
+
+def test_every_statistic_that_may_be_told_is_documented_and_has_words() -> None:
+    [schema] = [schema for schema in SCHEMAS if "Tag Anomalous" in schema["x-detail-types"]]
+
+    assert schema["properties"]["statistic"]["enum"] == [one.name for one in WORDS]
+    assert list(WORDS) == [one for one in Statistic if one >= Statistic.HIGH]

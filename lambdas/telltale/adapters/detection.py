@@ -13,15 +13,23 @@ from typing import Any, Self
 from telltale import VERSION
 from telltale.adapters import parquet, pictures
 from telltale.adapters.cases import Cases
-from telltale.adapters.events import Event, Events, capture_rejected, case_changed, sensor_health, state_changed
+from telltale.adapters.events import (
+    Event,
+    Events,
+    capture_rejected,
+    case_changed,
+    sensor_health,
+    state_changed,
+    tag_told,
+)
 from telltale.adapters.examiner import Examined, Examiner
 from telltale.adapters.feature_stream import Message, decode
 from telltale.adapters.kinesis import Record
 from telltale.adapters.pictures import Pictures
 from telltale.adapters.receipts import Decision, Receipt
 from telltale.adapters.registry import Cached, Registry
-from telltale.adapters.states import Held, States, StateWrite
-from telltale.core import detect, rota, schema
+from telltale.adapters.states import Held, HeldTags, States, StateWrite, TagsWrite
+from telltale.core import detect, rota, schema, tag_streams
 from telltale.core.closure import closure_from
 from telltale.core.detect import CaseChange, Control, Row, State, Verdict
 from telltale.core.errors import Reason, Rejected
@@ -30,8 +38,9 @@ from telltale.core.judgement import SENSOR
 from telltale.core.plant import Position
 from telltale.core.sensor import KINDS
 from telltale.core.settings import settings_of
+from telltale.core.tag_streams import Alarm
 
-TABLES = (schema.VERDICTS, schema.DIAGNOSES, schema.CASES, schema.LABELS, schema.QUARANTINE)
+TABLES = (schema.VERDICTS, schema.TAG_ALARMS, schema.DIAGNOSES, schema.CASES, schema.LABELS, schema.QUARANTINE)
 # Captures that are looked at in one decision; the records after them are left to the next one. With their pictures they
 # take some seconds, so that a whole plant that shakes at once does not run into the function's timeout for ever.
 MOST_EXAMINED = 20
@@ -69,12 +78,14 @@ class Detection:
         positions = self._registry.positions(named)
         held = self._states.get(positions)
         known = {name: Known.of(held[name]) if name in held else Known() for name in positions}
+        tags = self._states.tags([name for name, position in positions.items() if position.streams])
         bench = Bench(positions, known, examiner=self._examiner, cases=self._cases)
         for record, message in decoded:
             if bench.examined >= MOST_EXAMINED:
                 break
             bench.judge(record, message)
         revs = {name: held[name].rev + 1 if name in held else 1 for name in positions}
+        bench.watch_tags(tags, batch_id)
         return bench.decision([_write(name, known, revs[name], batch_id) for name, known in bench.moved()])
 
     def carry_out(self, receipt: Receipt) -> None:
@@ -84,7 +95,9 @@ class Detection:
             received_ms = effect["received_ms"]
             self._cases.put(effect["position"], change, changed_at=self._now_ms(), received_ms=received_ms)
         self._events.put([Event(**event) for event in receipt.effects["events"]])
-        self._states.put([StateWrite.from_dict(write) for write in receipt.effects["states"]], judged_at=self._now_ms())
+        writes: list[StateWrite | TagsWrite] = [StateWrite.from_dict(write) for write in receipt.effects["states"]]
+        writes += [TagsWrite.from_dict(write) for write in receipt.effects.get("tags", ())]  # none before tags
+        self._states.put(writes, judged_at=self._now_ms())
         for picture in receipt.effects.get("pictures", ()):  # none in what a version before pictures decided
             self._pictures.draw(picture)
 
@@ -142,6 +155,8 @@ class Bench:
         self._cases: list[dict[str, Any]] = []
         self._events: list[Event] = []
         self._pictures: list[dict[str, Any]] = []
+        self._heard: dict[str, list[Row]] = {}  # at positions whose tags are watched
+        self._tags: list[TagsWrite] = []
 
     def judge(self, record: Record, message: Message | Rejected) -> None:
         """One record: judged, or set aside with its bytes."""
@@ -153,6 +168,16 @@ class Bench:
             self._set_aside(record, message, rejected)
             outcome = "quarantined"
         self._count[outcome] += 1
+
+    def watch_tags(self, held: Mapping[str, HeldTags], batch_id: str) -> None:
+        """The tags of what was judged, each as a stream of its own: all its rows at once, for that is far cheaper."""
+        for name, rows in self._heard.items():
+            position, before = self._positions[name], held.get(name, HeldTags({}, 0))
+            tags, alarms = tag_streams.watch(before.tags, rows, wanted=position.streams)
+            self._rows[schema.TAG_ALARMS.name] += [_alarm_row(position, alarm) for alarm in alarms]
+            self._events += [event for alarm in alarms for event in tag_told(name, alarm)]
+            if tags != before.tags:
+                self._tags.append(TagsWrite(name, before.rev + 1, tags, batch_id))
 
     def moved(self) -> list[tuple[str, Known]]:
         """Positions of which more is known than before."""
@@ -167,6 +192,7 @@ class Bench:
                 "events": [event.as_dict() for event in self._events],
                 "states": [write.as_dict() for write in writes],
                 "pictures": self._pictures,
+                "tags": [write.as_dict() for write in self._tags],
             },
         )
 
@@ -176,12 +202,15 @@ class Bench:
             raise Rejected(Reason.UNKNOWN_POSITION, f"position {message.position!r} is not in the registry")
         before = self._known[position.id]
         try:
+            tag_streams.check(position.streams)
             state, verdicts, changes = detect.step(before.state, message.item, position)
         except ValueError as error:
             raise Rejected(Reason.BAD_SETTINGS, f"position {position.id}: {error}") from error
         known = replace(before, state=state)
         if isinstance(message.item, Row):
             known = known.heard(message.item, message.gateway)
+            if position.streams:
+                self._heard.setdefault(position.id, []).append(message.item)
             self._keep_verdicts(message.item, position, verdicts)
             self._events += _sensor_health(position, before.state, state, message.item, verdicts)
             seen = Seen(message, message.item, position, before.state)
@@ -361,6 +390,25 @@ def _diagnosis_row(position: Position, row: Row, found: Diagnosis, told: Mapping
         "band_kurtosis": found.kurtosis.get(axis),
         "findings": json.dumps(told["findings"], separators=(",", ":")),
         "untested": json.dumps(told["untested"], separators=(",", ":")),
+        "code_version": VERSION,
+    }
+
+
+def _alarm_row(position: Position, alarm: Alarm) -> parquet.Row:
+    return {
+        "capture_id": alarm.row.capture_id,
+        "position": position.id,
+        "site": position.site,
+        "sensor": alarm.row.sensor,
+        "t": alarm.told.t_ms,
+        "tag": alarm.tag,
+        "value": alarm.told.value,
+        "score": alarm.told.score,
+        "reason": alarm.told.reason,
+        "words": alarm.told.words,
+        "is_anomaly": alarm.is_anomaly,
+        "is_changepoint": alarm.is_changepoint,
+        "rows_before": alarm.rows_before,
         "code_version": VERSION,
     }
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from telltale.core.detect import CaseChange
 from telltale.core.errors import RetryLater
+from telltale.core.tag_streams import Alarm
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -138,6 +139,30 @@ def sensor_health(
         t_ms=t_ms,
         faults=[dict(fault) for fault in faults] or None,
     )
+
+
+def tag_told(position: str, alarm: Alarm) -> list[Event]:
+    """Tag Anomalous and Tag Level Changed, whichever the row of the tag is."""
+    row, told = alarm.row, alarm.told
+    kinds = {"Tag Anomalous": alarm.is_anomaly, "Tag Level Changed": alarm.is_changepoint}
+    return [
+        _event(
+            kind,
+            f"{position}/{alarm.tag}@{told.t_ms}:{kind}",
+            position=position,
+            site=position.split("/")[0],
+            sensor=row.sensor,
+            capture_id=row.capture_id,
+            t_ms=told.t_ms,
+            tag=alarm.tag,
+            value=told.value,
+            score=told.score,
+            statistic=told.reason,
+            reason=told.words,
+        )
+        for kind, is_so in kinds.items()
+        if is_so
+    ]
 
 
 def capture_rejected(

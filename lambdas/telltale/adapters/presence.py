@@ -39,8 +39,9 @@ class PresenceTable:
         told: dict[str, dict[str, int]] = {STALE: {}, DISCONNECTED: {}, BACK: {}}
         for item in self._items():
             name = item["pk"]["S"]
-            if not name.startswith(PREFIX):
+            if "#" not in name:
                 positions[name] = _heard(item)
+            if not name.startswith(PREFIX):
                 continue
             kind = SENSOR if name.startswith(SENSOR) else GATEWAY
             told[item["presence"]["S"]][name.removeprefix(kind)] = int(item["heard_ms"]["N"])

@@ -1,10 +1,11 @@
-"""States of the positions, in DynamoDB: one small item each, moved only forward.
+"""States of the positions, in DynamoDB: one small item each, and one for its tags, moved only forward.
 
 `rev` counts up with each batch that touched the position. The table takes a write only over a lower `rev`, so
 that a repeated write changes nothing and a late one cannot undo a newer.
 """
 
 import base64
+import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Self
 from botocore.exceptions import ClientError
 
 from telltale.core.errors import RetryLater
+from telltale.core.tag_streams import Tag
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+TAGS = "tags#"  # before the position: the item of its tags
 KEYS_PER_CALL = 100  # BatchGetItem, API reference
 ATTEMPTS = 6
 PAUSE_S = 0.05  # before the second attempt, doubled for each further one
@@ -60,8 +63,40 @@ class StateWrite:
         return cls(**{**document, "core": base64.b64decode(document["core"])})
 
 
+@dataclass(frozen=True)
+class HeldTags:
+    """What the table holds of the tags of one position that are watched as streams."""
+
+    tags: Mapping[str, Tag]
+    rev: int
+
+
+@dataclass(frozen=True)
+class TagsWrite:
+    """The next item of the tags of one position, made by batch `batch`."""
+
+    position: str
+    rev: int
+    tags: Mapping[str, Tag]
+    batch: str
+
+    def as_dict(self) -> dict[str, Any]:
+        tags = {
+            name: {"core": base64.b64encode(tag.stream.pack()).decode(), "told": tag.summary()}
+            for name, tag in self.tags.items()
+        }
+        return {"position": self.position, "rev": self.rev, "tags": tags, "batch": self.batch}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        tags = {name: Tag.of(base64.b64decode(one["core"]), one["told"]) for name, one in document["tags"].items()}
+        return cls(**{**document, "tags": tags})
+
+
 class States:
-    """The table STATES. Positions are its keys; `presence#…` items belong to adapters/presence.py."""
+    """The table STATES. Positions are its keys, and `tags#` and a position those of its tags; `presence#…` items
+    belong to adapters/presence.py.
+    """
 
     def __init__(self, client: "DynamoDBClient", table: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self._client = client
@@ -70,35 +105,41 @@ class States:
 
     def get(self, positions: Collection[str]) -> dict[str, Held]:
         """The held states of those positions that have one; consistent reads, 100 keys a call."""
-        held: dict[str, Held] = {}
-        for keys in _chunks(sorted(set(positions)), KEYS_PER_CALL):
-            held.update(self._get(keys))
-        return held
+        return {item["pk"]["S"]: _held(item) for item in self._items(positions)}
 
-    def _get(self, positions: Sequence[str]) -> Iterator[tuple[str, Held]]:
-        request: Any = {self._table: {"Keys": [{"pk": {"S": p}} for p in positions], "ConsistentRead": True}}
+    def tags(self, positions: Collection[str]) -> dict[str, HeldTags]:
+        """The held tags of those positions that have any; likewise."""
+        items = self._items([f"{TAGS}{position}" for position in positions])
+        return {item["pk"]["S"].removeprefix(TAGS): _held_tags(item) for item in items}
+
+    def _items(self, keys: Collection[str]) -> Iterator[Mapping[str, Any]]:
+        for some in _chunks(sorted(set(keys)), KEYS_PER_CALL):
+            yield from self._get(some)
+
+    def _get(self, keys: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        request: Any = {self._table: {"Keys": [{"pk": {"S": key}} for key in keys], "ConsistentRead": True}}
         for attempt in range(ATTEMPTS):
             answer = self._client.batch_get_item(RequestItems=request)
-            for item in answer["Responses"].get(self._table, []):
-                yield item["pk"]["S"], _held(item)
+            yield from answer["Responses"].get(self._table, [])
             request = answer.get("UnprocessedKeys")
             if not request:
                 return
             self._sleep(PAUSE_S * 2**attempt)
         raise RetryLater(f"table {self._table} left keys unread after {ATTEMPTS} attempts")
 
-    def put(self, writes: Sequence[StateWrite], *, judged_at: int) -> None:
+    def put(self, writes: Sequence[StateWrite | TagsWrite], *, judged_at: int) -> None:
         """Makes the writes; one whose `rev` is not above the stored one changes nothing. `judged_at` : now, in ms."""
         if not writes:
             return
         with ThreadPoolExecutor(min(WRITERS, len(writes))) as pool:
             list(pool.map(lambda write: self._put(write, judged_at), writes))
 
-    def _put(self, write: StateWrite, judged_at: int) -> None:
+    def _put(self, write: StateWrite | TagsWrite, judged_at: int) -> None:
+        item = _item(write) if isinstance(write, StateWrite) else _tags_item(write)
         try:
             self._client.put_item(
                 TableName=self._table,
-                Item={**_item(write), "judged_at": {"N": str(judged_at)}},
+                Item={**item, "judged_at": {"N": str(judged_at)}},
                 ConditionExpression="attribute_not_exists(pk) OR rev < :rev",
                 ExpressionAttributeValues={":rev": {"N": str(write.rev)}},
             )
@@ -134,6 +175,22 @@ def _held(item: Mapping[str, Any]) -> Held:
         sensor=item["sensor"]["S"] if "sensor" in item else None,
         gateway=item["gateway"]["S"] if "gateway" in item else None,
     )
+
+
+def _tags_item(write: TagsWrite) -> Any:
+    told = {name: tag.summary() for name, tag in write.tags.items()}
+    return {
+        "pk": {"S": f"{TAGS}{write.position}"},
+        "rev": {"N": str(write.rev)},
+        "batch": {"S": write.batch},
+        "cores": {"M": {name: {"B": tag.stream.pack()} for name, tag in write.tags.items()}},
+        "told": {"S": json.dumps(told, separators=(",", ":"), allow_nan=False)},
+    }
+
+
+def _held_tags(item: Mapping[str, Any]) -> HeldTags:
+    told, cores = json.loads(item["told"]["S"]), item["cores"]["M"]
+    return HeldTags({name: Tag.of(bytes(cores[name]["B"]), told[name]) for name in told}, int(item["rev"]["N"]))
 
 
 def _chunks(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -448,6 +448,61 @@ VERDICTS = Table(
     sort=("position", "t"),
 )
 
+TAG_ALARMS = Table(
+    "tag_alarms",
+    "one row per alarm or changepoint of a tag that is watched as a stream; nothing of rows on which nothing happens",
+    (
+        CAPTURE_ID,
+        POSITION,
+        SITE,
+        SENSOR,
+        T,
+        _id(
+            "tag", "name of the tag; temperature_c, battery_pct and so on, and x/rms_g, for what is no tag of the wire"
+        ),
+        Column("value", "double", "its value", required=True),
+        Column("score", "double", "0.5 on the bar, above 0.55 far beyond it (docs/streams.md)", required=True),
+        _id(
+            "reason",
+            "the statistic furthest beyond its record: HIGH, LOW, DRIFT, STEP, LEVEL, SPREAD, HOUR, DAY or STUCK",
+        ),
+        _id("words", "the same in words, with the value"),
+        Column("is_anomaly", "boolean", "an alarm", required=True),
+        Column("is_changepoint", "boolean", "the level moved and stayed", required=True),
+        Column("rows_before", "int", "rows of the tag before this one, which its records are of", required=True),
+        Column("code_version", "string", "Telltale's version that judged", required=True),
+    ),
+    day="t",
+    sort=("position", "tag", "t"),
+)
+
+SCORES = Table(
+    "scores",
+    "one row per interval that the live model of an asset judged",
+    (
+        _id("asset", "path of the asset: site/area/asset"),
+        SITE,
+        _id("position", "the position at which the model opens cases"),
+        Column("t", "timestamp", "end of the interval that the row is the mean of", required=True),
+        Column("scored_at", "timestamp", "when it was judged", required=True),
+        _id("model", "the version that judged"),
+        Column("score", "double", "0 to 1, 0.5 is on the limit; null with the machine off"),
+        Column(
+            "deviation", "double", "the largest deviation as a share of its limit; 1 is on the limit; null likewise"
+        ),
+        Column("prediction", "int", "1: an anomaly, 0: none", required=True),
+        _id("prediction_reason", "ANOMALY_DETECTED, NO_ANOMALY_DETECTED or MACHINE_OFF"),
+        Column(
+            "contributions",
+            "string",
+            "JSON: the five tags that say most, each with its share; those of all tags sum to 1",
+        ),
+        Column("code_version", "string", "Telltale's version that judged", required=True),
+    ),
+    day="t",
+    sort=("asset", "t"),
+)
+
 DIAGNOSES = Table(
     "diagnoses",
     "one row per diagnosis: of the capture that opened or worsened a case, and once a day of one of each position",
@@ -593,6 +648,8 @@ TABLES: tuple[Table, ...] = (
     FEATURES_TABLE,
     READINGS,
     VERDICTS,
+    TAG_ALARMS,
+    SCORES,
     DIAGNOSES,
     CASES,
     LABELS,
