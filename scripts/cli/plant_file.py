@@ -17,7 +17,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
-from telltale.core import bearings, limits, tags
+from telltale.core import bearings, limits, tag_streams, tags
 from telltale.core.capture import AXES
 from telltale.core.modes import MOST_MODES, checksum
 from telltale.core.plant import (
@@ -34,6 +34,8 @@ from telltale.core.plant import (
     Site,
 )
 from telltale.core.settings import Settings
+from telltale.core.streams import LEAST_PROBATION
+from telltale.core.tag_streams import EVERY_TAG, INDICATORS, PROBATION_ROWS
 from telltale.core.validate import ID, SPEED_RPM, TEMPERATURE_C, VELOCITY_MM_S
 
 TYPES = ("Bearing", "Compressor", "Fan", "Gearbox", "Motor", "Pump", "Other")
@@ -71,12 +73,15 @@ INHERITED_KEYS = (
     "modes",
     "interval",
     "settings",
+    "streams",
     "action",
     "spare_part",
     "manual",
     "cmms_asset",
     "gateway",
 )
+STREAM_KEYS = ("probation_rows",)
+EVERY = "all"  # in streams: each tag that is not named
 ASSET_KEYS = ("name", *INHERITED_KEYS, "model", "positions")
 MODEL_KEYS = ("tags", "every", "off", "position", "history", "retrain", "false_alarm_rows")
 POSITION_KEYS = ("name", *INHERITED_KEYS, "sensor")
@@ -89,6 +94,7 @@ TEETH = (3.0, 2000.0)
 LINE_HZ = (10.0, 500.0)
 POLES = (2.0, 100.0)
 BAND_HZ = (0.0, 100_000.0)
+PROBATION = (float(LEAST_PROBATION), 100_000.0)
 LOAD = (-1e9, 1e9)  # in whatever unit its tag has
 LIMIT_BOUNDS = {
     "velocity_warning_mm_s": ("mm/s", VELOCITY_MM_S),
@@ -492,6 +498,7 @@ class _Reader:
             "modes": self.modes,
             "interval": self.duration,
             "settings": self.settings,
+            "streams": self.streams,
             "action": self.text,
             "spare_part": self.text,
             "manual": self.text,
@@ -520,6 +527,28 @@ class _Reader:
         given = self.keys(node, known, "detection settings by name")
         read = {key: self.number(value, key, (0.0, 1e9)) for key, value in given.items()}
         return {key: value for key, value in read.items() if value is not None}
+
+    def streams(self, node: yaml.Node) -> dict[str, int] | None:
+        """Tag → rows that its stream learns from."""
+        if isinstance(node, yaml.ScalarNode):
+            every = self.choice(node, (EVERY,), "all, or the tags to watch, such as {flow: {probation_rows: 600}}")
+            return None if every is None else {EVERY_TAG: PROBATION_ROWS}
+        wanted: dict[str, int] = {}
+        before = len(self.problems)
+        for key_node, name, value in self.entries(node, "all, or the tags to watch"):
+            if not (ID.fullmatch(name) or name in INDICATORS):
+                said = f"a tag's name, or an axis and an indicator such as x/rms_g{did_you_mean(name, INDICATORS)}"
+                self.problem(key_node, f'found "{name}", wanted {said}')
+                continue
+            given = {} if _is_null(value) else self.keys(value, STREAM_KEYS, "how a tag is watched")
+            rows = [self.count(one, "rows", PROBATION) for one in given.values()] or [PROBATION_ROWS]
+            wanted |= {EVERY_TAG if name == EVERY else name: row for row in rows if row is not None}
+        if len(self.problems) == before:
+            try:
+                tag_streams.check(wanted)
+            except ValueError as error:
+                self.problem(node, str(error))
+        return wanted
 
     def bearing(self, node: yaml.Node) -> Bearing | None:
         """A bearing by its designation, or by its geometry."""

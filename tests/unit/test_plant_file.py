@@ -102,6 +102,35 @@ def test_operating_modes_are_named_by_the_edges_of_speed_and_load_and_handed_dow
     assert q.modes == (OperatingMode("idle", None, (0, 20)),)
 
 
+def test_tags_to_watch_are_named_or_all_of_them_and_a_position_may_want_others_or_none() -> None:
+    plant = plant_with(
+        "p: {}\nq: {streams: {flow: {probation_rows: 300}, x/rms_g: , all: {probation_rows: 100}}}\nr: {streams: {}}",
+        asset="streams: all",
+    )
+
+    assert plant.positions["s/a/m/p"].streams == {"*": 600}
+    assert plant.positions["s/a/m/q"].streams == {"flow": 300, "x/rms_g": 600, "*": 100}
+    assert plant.positions["s/a/m/r"].streams == {}
+
+
+@pytest.mark.parametrize(
+    ("streams", "says"),
+    [
+        (
+            "al",
+            'found "al", wanted all, or the tags to watch, such as {flow: {probation_rows: 600}} (did you mean "all"?)',
+        ),
+        ("[flow]", "found a list, wanted all, or the tags to watch"),
+        ("{x/rmsg: }", 'found "x/rmsg", wanted a tag\'s name, or an axis and an indicator such as x/rms_g'),
+        ("{flow: {probation_rows: 12}}", "found 12, wanted a number of rows from 32 to 100000"),
+        ("{flow: {probation: 600}}", 'found the key "probation", wanted one of probation_rows'),
+        ("{all: {probation_rows: 5000}}", "the streams of a position would take"),
+    ],
+)
+def test_what_is_wrong_with_tags_to_watch_is_said(streams: str, says: str) -> None:
+    assert says in problem(f"p: {{streams: {streams}}}")
+
+
 def test_a_vertical_machine_has_two_horizontal_directions() -> None:
     plant = plant_with("p: {directions: {x: horizontal, y: horizontal, z: axial}}")
 
