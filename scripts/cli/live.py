@@ -55,7 +55,7 @@ def picture(now: Overview, *, before: Overview | None = None) -> RenderableType:
     if faulty:
         parts.append(Text("sensor fault: " + "; ".join(faulty), style="yellow"))
     open_cases = [case for case in now.cases if case["change"] != "resolved"]
-    parts += [_case(case) for case in open_cases[-CASES_SHOWN:]]
+    parts += [_case(case, now) for case in open_cases[-CASES_SHOWN:]]
     return Group(*parts)
 
 
@@ -84,11 +84,16 @@ def _positions(now: Overview) -> Table:
     return table
 
 
-def _case(case: Item) -> RenderableType:
+def _case(case: Item, now: Overview) -> RenderableType:
     facts = [str(case["pk"]), order_of(case), f"since {moment(case['opened_ms'])}"]
+    facts += [f"shelved until {moment(case['until_ms'])}"] if case.get("until_ms") else []
+    heard_ms = now.stale.get(str(case["position"]))
+    facts += [] if heard_ms is None else [f"stale, last heard {moment(heard_ms)}"]
     return entry(str(case["severity"]), str(case["position"]), facts, case.get("reason"))
 
 
 def order_of(case: Item) -> str:
-    """The case's work order and how it stands."""
+    """The case's work order and how it stands, or whose order names it."""
+    if case.get("parent"):
+        return f"in the work order of {case['parent']}"
     return f"work order {case['order_ref']} {case['order_state']}" if case.get("order_ref") else "no work order yet"

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from boto3.dynamodb.types import TypeDeserializer
 
+from cli import staleness
 from cli.deployment import Deployment
 
 Item = Mapping[str, Any]
@@ -35,6 +36,7 @@ class Overview:
     positions: tuple[Item, ...]
     cases: tuple[Item, ...]
     silent: tuple[str, ...]
+    stale: Mapping[str, int] = field(default_factory=dict)  # position with an open case → when it was last heard
 
     @property
     def lags_s(self) -> list[float]:
@@ -55,13 +57,17 @@ def look(deployment: Deployment) -> Overview:
     """Reads the tables; costs a scan of states and cases."""
     outputs = deployment.outputs
     states = list(_scan(deployment, outputs["StatesTable"]))
+    cases = tuple(sorted(_scan(deployment, outputs["CasesTable"]), key=lambda c: c["opened_ms"]))
+    open_at = {case["position"] for case in cases if case["change"] != "resolved"}
+    heard_ms = {state["pk"]: state.get("last_received_ms", 0) for state in states if state["pk"] in open_at}
     return Overview(
         t_ms=int(time.time() * 1000),
         captures=_counts(deployment, outputs["CapturesStream"]),
         features=_counts(deployment, outputs["FeaturesStream"]),
         positions=tuple(sorted((s for s in states if not s["pk"].startswith("presence#")), key=lambda s: s["pk"])),
-        cases=tuple(sorted(_scan(deployment, outputs["CasesTable"]), key=lambda c: c["opened_ms"])),
+        cases=cases,
         silent=tuple(sorted(s["pk"].split("#", 1)[1] for s in states if s.get("presence") in SILENT)),
+        stale=staleness.among(deployment, heard_ms) if heard_ms else {},
     )
 
 

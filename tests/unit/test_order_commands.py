@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,8 +14,11 @@ from cli import redrive as redrive_command
 from cli.deployment import Deployment
 from cli.problem import Problem
 from telltale.adapters.cmms.logbook import Logbook
+from telltale.adapters.feature_stream import decode
 from telltale.adapters.ledger import Ledger
 from telltale.adapters.orders import order_request
+from telltale.adapters.states import States, StateWrite
+from telltale.core.detect import Control
 from telltale.core.errors import CmmsRefused
 from telltale.core.plant import Position, Site
 
@@ -60,6 +64,9 @@ def deployment(made: Aws) -> Deployment:
         "LogbookTable": "logbook",
         "CasesTable": "cases",
         "LedgerTable": "ledger",
+        "StatesTable": "states",
+        "RegistryTable": "registry",
+        "FeaturesStream": "features",
         "OrdersQueueUrl": made.queue,
         "OrdersDeadLettersUrl": made.dead_letters,
     }
@@ -228,6 +235,85 @@ def test_the_order_reads_what_the_fault_is_why_and_what_to_do(at: Office) -> Non
     assert "Diagnosis: imbalance, 80%: 1× is high" in request.description
     assert "Check next: deposits" in request.description
     assert "- speaks against it: no axial known" in request.description
+
+
+def acts(at: Office) -> list[Control]:
+    """What detection has been told."""
+    shard = at.aws.kinesis.get_shard_iterator(
+        StreamName="features", ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+    messages = [decode(record["Data"]) for record in at.aws.kinesis.get_records(ShardIterator=shard)["Records"]]
+    return [message.item for message in messages if isinstance(message.item, Control)]
+
+
+def test_a_case_is_shelved_by_somebody_until_then_and_why(at: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    types(cases_command, "shelve", "aaa", "--for", "7d", "--why", "waits for the part", "--by", "mia")
+    types(cases_command, "unshelve", "aaa", "--by", "bob")
+
+    shelved, back = acts(at)
+    assert (shelved.kind, shelved.case_id, shelved.by, shelved.why) == ("shelved", CASE, "mia", "waits for the part")
+    assert shelved.until_ms is not None
+    assert shelved.until_ms == pytest.approx(time.time() * 1000 + 7 * 86_400_000, abs=60_000)
+    assert (back.kind, back.by) == ("unshelved", "bob")
+    assert f"{CASE} is shelved until" in capsys.readouterr().out
+
+
+def test_a_position_and_what_paths_begin_with_is_shelved_ahead(at: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    at.cases.put(POSITION, change(2, "shelved", until_ms=START_MS), changed_at=START_MS)
+    types(cases_command, "shelve", "plant/hall", "--for", "2d", "--why", "overhaul", "--by", "mia")
+    looked = queued(at)
+    with pytest.raises(Problem, match=f"{POSITION} is shelved until .* by mia"):
+        types(cases_command, "unshelve", "aaa")
+    types(cases_command)
+    listed = capsys.readouterr().out
+    types(cases_command, "unshelve", POSITION, "--by", "bob")
+
+    assert looked == [CASE]
+    assert f"shelved {POSITION} until " in listed
+    assert " UTC by mia: overhaul" in listed
+    assert [(act.kind, act.by) for act in acts(at)] == [("unshelved", "bob")]
+    [(position, shelves)] = Ledger(at.aws.dynamodb, "ledger", owner="me", now_ms=at.clock).shelves()
+    assert (position, [one.by for one in shelves]) == (POSITION, ["mia", "bob"])
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("zzz", "--for", "1d"), "no case begins"),
+        (("aaa", "--for", "1 week"), "wanted a time with its unit"),
+        (("aaa", "--for", "31d"), "at most 30 days"),
+        (("aaa", "--until", "2020-01-01"), "wanted one in the future"),
+        (("aaa", "--until", "noon"), 'found "noon", wanted a time'),
+        (("plant/yard", "--for", "1d"), "no position is or begins with 'plant/yard'"),
+    ],
+)
+def test_what_cannot_be_shelved_is_explained(at: Office, words: tuple[str, ...], problem: str) -> None:
+    with pytest.raises(Problem, match=problem):
+        types(cases_command, "shelve", *words, "--why", "because")
+
+    assert acts(at) == []
+
+
+def test_a_case_shows_that_it_is_old_whose_order_names_it_and_what_was_done(
+    at: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    child = "case-" + "b" * 20
+    grouped = {"case_id": child, "parent": CASE, "until_ms": START_MS + 60_000, "heard_ms": START_MS + 600_000}
+    at.cases.put(POSITION, change(case_id=child), changed_at=START_MS)
+    at.cases.put(POSITION, change(2, "grouped", reason=f"joins {CASE}", **grouped), changed_at=START_MS)
+    heard = {"last_t_ms": START_MS, "last_received_ms": 1_700_000_000_000, "sensor": "s-1", "gateway": None}
+    at_that_time = StateWrite(POSITION, 1, b"core", state="WARNING", batch="b", **heard)  # type: ignore[arg-type]
+    States(at.aws.dynamodb, "states").put([at_that_time], judged_at=START_MS)
+
+    types(cases_command, "show", "b")
+    types(cases_command, "list")
+
+    shown, _, listed = capsys.readouterr().out.partition("WARNING plant")
+    assert "stale         last heard 2023-11-14 22:13 UTC" in shown
+    assert f"order         in order {KEY} of {CASE}" in shown
+    assert "shelved       until 2026-09-21 14:14 UTC" in shown
+    assert f"2026-09-21 14:13 grouped, WARNING: joins {CASE} (heard 2026-09-21 14:23)" in shown
+    assert "last heard 2023-11-14 22:13" in " ".join(listed.split())
 
 
 def test_a_case_that_is_not_there_is_explained(at: Office) -> None:

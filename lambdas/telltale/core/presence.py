@@ -16,6 +16,11 @@ HEARD_SINCE = 2  # a gateway proves that it lives by delivering something this m
 KINDS = ("Sensor Stale", "Sensor Back", "Gateway Disconnected", "Gateway Connected")
 
 
+def is_silent(heard_ms: int, interval_s: float, *, now_ms: int) -> bool:
+    """What was last heard then, and should be every `interval_s`, is silent by now."""
+    return now_ms - heard_ms > max(MISSED * round(interval_s * 1000), LEAST_MS)
+
+
 @dataclass(frozen=True)
 class Ear:
     """A sensor as it is heard: where, through which gateway, when last (receipt), how often it should be."""
@@ -32,7 +37,7 @@ class Ear:
 
     def silent(self, now_ms: int, since_ms: int) -> bool:
         """Counted from `since_ms` where that is later than the last capture."""
-        return now_ms - max(self.heard_ms, since_ms) > max(MISSED * self.interval_ms, LEAST_MS)
+        return is_silent(max(self.heard_ms, since_ms), self.interval_s, now_ms=now_ms)
 
 
 @dataclass(frozen=True)
