@@ -139,3 +139,23 @@ def test_a_change_tells_its_part_and_both_digests() -> None:
     told = str(found)
     assert told.startswith("features x, column kurtosis is 6.0, and was received as 3.0 (digest recorded ")
     assert str(replace(found, was=None)).startswith("features x, column kurtosis (")
+
+
+def test_a_value_that_was_replaced_is_named_where_another_row_has_what_it_was() -> None:
+    for table, column, value in (("features", "kurtosis", 5.4321), ("waveforms", "scale", 0.12345)):
+        row = ROWS[table]
+
+        found = changed(table, {**row, column: value}, digest(table, row), like=[{column: 7.7}, {column: row[column]}])
+
+        assert found is not None
+        assert (found.column, found.was, found.now) == (column, row[column], value)
+
+
+def test_samples_and_the_rest_are_told_apart() -> None:
+    recorded = digest("waveforms", WAVEFORM)
+    both = changed("waveforms", {**WAVEFORM, "samples": COUNTS + 1, "scale": 0.002}, recorded)
+    samples = changed("waveforms", {**WAVEFORM, "samples": COUNTS + 1}, recorded)
+
+    assert both is not None
+    assert samples is not None
+    assert (both.column, samples.column) == (None, "samples")

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
-from telltale import VERSION
 from telltale.adapters import parquet, pictures
+from telltale.adapters.basis import basis, code_version
 from telltale.adapters.cases import Cases
 from telltale.adapters.events import (
     Event,
@@ -230,12 +230,15 @@ class Bench:
     def _keep_verdicts(self, row: Row, position: Position, verdicts: Sequence[Verdict]) -> None:
         ids = {"capture_id": row.capture_id, "position": position.id, "site": position.site, "t": row.t_ms}
         for verdict in verdicts:
-            self._rows[schema.VERDICTS.name].append({**ids, **asdict(verdict), "code_version": VERSION})
+            self._rows[schema.VERDICTS.name].append({**ids, **asdict(verdict), "code_version": code_version()})
 
     def _explained(self, change: CaseChange, seen: Seen) -> CaseChange:
         """A change that a row made, with what its waveforms say."""
         made = self._examine(seen, trigger="case", case_id=change.case_id)
         earlier = self._said(change.case_id) if change.change == "updated" else UNEXPLAINED
+        change = replace(
+            change, evidence={**change.evidence, "judged": basis(seen.message, seen.before, seen.position)}
+        )
         fault, evidence = self._explanations[change.case_id] = _with_diagnosis(change, made, earlier)
         change = replace(change, fault=fault, evidence=evidence)
         if evidence.get("picture") == pictures.picture_key(change):
@@ -390,7 +393,7 @@ def _diagnosis_row(position: Position, row: Row, found: Diagnosis, told: Mapping
         "band_kurtosis": found.kurtosis.get(axis),
         "findings": json.dumps(told["findings"], separators=(",", ":")),
         "untested": json.dumps(told["untested"], separators=(",", ":")),
-        "code_version": VERSION,
+        "code_version": code_version(),
     }
 
 
@@ -409,7 +412,7 @@ def _alarm_row(position: Position, alarm: Alarm) -> parquet.Row:
         "is_anomaly": alarm.is_anomaly,
         "is_changepoint": alarm.is_changepoint,
         "rows_before": alarm.rows_before,
-        "code_version": VERSION,
+        "code_version": code_version(),
     }
 
 

@@ -1,16 +1,17 @@
 """Digests of what a message brought, made when it was received: one changed bit is found, and where it is.
 
 A message is a row of `captures` with its readings, and for each axis a row of `waveforms` and one of `features`. Each
-is a *part* and has the first half of the SHA-256 of its values: names and numbers as doubles, texts, samples as the
-int16 that the sensor sent. A column without a value does not count, and neither does the order of columns, so that a
-digest holds when the schema grows.
+is a *part* and has the first half of the SHA-256 of its values: names, numbers as doubles, texts. Of a waveform it is
+half a digest of the samples, as the int16 that the sensor sent, and half one of the rest. A column without a value does
+not count, and neither does the order of columns, so that a digest holds when the schema grows.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from operator import itemgetter
 from struct import Struct, pack, unpack
 from typing import Any
@@ -25,6 +26,7 @@ Row = Mapping[str, Any]
 CAPTURE, WAVEFORM, FEATURES = schema.CAPTURES.name, schema.WAVEFORMS.name, schema.FEATURES_TABLE.name
 DIGESTS = "digests"  # the column of captures
 DIGITS = 32  # hexadecimal, of 64: 128 bits
+HALF = DIGITS // 2
 SLIP = 2  # digits that one changed byte can alter in a digest's text; two digests differ in thirty
 READING = "reading of "  # in front of a tag, where it stands among columns
 
@@ -75,9 +77,9 @@ def digest(table: str, row: Row, readings: Row = _NONE) -> str:
     values = [value for _, value in known]
     numbers = doubles.pack(*(ordered(values) if len(values) > 1 else values))
     texts = "\0".join([row.get(name) or "" for name in _TEXTS[table]])
+    found = _sha(head, numbers, texts.encode())
     samples = row.get("samples")
-    body = b"" if samples is None else _narrow(samples).tobytes()
-    return _sha(head, numbers, texts.encode(), body)
+    return found[:DIGITS] if samples is None else _sha(_narrow(samples).tobytes())[:HALF] + found[:HALF]
 
 
 def written(digests: Mapping[str, str]) -> str:
@@ -95,10 +97,11 @@ def read(text: str | None) -> dict[str, str] | None:
     return found if is_right else None
 
 
-def changed(table: str, row: Row, recorded: str, readings: Row = _NONE) -> Changed | None:
+def changed(table: str, row: Row, recorded: str, readings: Row = _NONE, *, like: Iterable[Row] = ()) -> Changed | None:
     """How the row differs from the one that this digest is of; None where it does not.
 
-    The column is named where one changed byte explains it, and of samples always: all else is then as received.
+    The column is named where it is the samples alone, where one changed byte explains it, or a value of the rows `like`
+    put in its place: rows that may have what this one had.
     """
     part, found = part_of(table, row), digest(table, row, readings)
     if found == recorded:
@@ -106,15 +109,32 @@ def changed(table: str, row: Row, recorded: str, readings: Row = _NONE) -> Chang
     if len(recorded) != len(found) or sum(a != b for a, b in zip(recorded, found, strict=True)) <= SLIP:
         return Changed(part, recorded, found, DIGESTS)
     if "samples" in row:
-        row = {**row, "samples": _narrow(row["samples"])}
-    for name, value in _neighbours(table, row):
+        return _changed_waveform(part, row, recorded, found, like)
+    return _searched(table, row, recorded, found, readings, like)
+
+
+def _changed_waveform(part: str, row: Row, recorded: str, found: str, like: Iterable[Row]) -> Changed:
+    samples, rest = (recorded[part] == found[part] for part in (slice(HALF), slice(HALF, None)))
+    if rest:
+        return Changed(part, recorded, found, "samples")
+    if not samples:
+        return Changed(part, recorded, found)
+    few = {**row, "samples": np.zeros(1, np.int16)}  # so that a try costs nothing
+    head = digest(WAVEFORM, few)[:HALF]
+    made = _searched(WAVEFORM, few, head + recorded[HALF:], head + found[HALF:], _NONE, like)
+    return replace(made, recorded=recorded, found=found)
+
+
+def _searched(table: str, row: Row, recorded: str, found: str, readings: Row, like: Iterable[Row]) -> Changed:
+    part = part_of(table, row)
+    for name, value in chain(_swapped(row, like), _neighbours(table, row)):
         if digest(table, {**row, name: value}, readings) == recorded:
-            return Changed(part, recorded, found, name, row[name], value)
+            return Changed(part, recorded, found, name, row.get(name), value)
     for tag in readings:
         for value in _near(readings[tag]):
             if digest(table, row, {**readings, tag: value}) == recorded:
                 return Changed(part, recorded, found, READING + tag, readings[tag], value)
-    return Changed(part, recorded, found, "samples" if "samples" in row else None)
+    return Changed(part, recorded, found)
 
 
 # ---- a row as bytes ------------------------------------------------------------------------------
@@ -140,10 +160,16 @@ def _narrow(samples: Any) -> NDArray[Any]:
 def _sha(*parts: bytes) -> str:
     """Each part with its length, so that none can borrow from the next."""
     sizes = pack(f"<{len(parts)}Q", *map(len, parts))
-    return hashlib.sha256(b"".join((sizes, *parts))).hexdigest()[:DIGITS]
+    return hashlib.sha256(b"".join((sizes, *parts))).hexdigest()
 
 
 # ---- what one byte can have been -----------------------------------------------------------------
+
+
+def _swapped(row: Row, like: Iterable[Row]) -> Iterator[tuple[str, Any]]:
+    """Each column with what the other rows have in it."""
+    for other in like:
+        yield from ((name, value) for name, value in other.items() if name != "samples" and value != row.get(name))
 
 
 def _neighbours(table: str, row: Row) -> Iterator[tuple[str, Any]]:
