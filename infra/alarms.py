@@ -43,6 +43,15 @@ class Alarms(Construct):
                 says="The function fails again and again; its log says why.",
             )
 
+    def on_failed_day(self, *functions: lambda_.IFunction) -> None:
+        """Of functions that run once a day: one failure is a day lost."""
+        for function in functions:
+            self._alarm(
+                f"Failing{function.node.id}",
+                function.metric_errors(period=PERIOD),
+                says="The function failed, and runs again only tomorrow; its log says why.",
+            )
+
     def on_dead_letters(self, queue: sqs.IQueue) -> None:
         self._alarm(
             "DeadLetters",

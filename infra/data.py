@@ -56,6 +56,7 @@ class Data(Stack):
             "CasesTable": self.tables.cases.table_name,
             "LedgerTable": self.tables.ledger.table_name,
             "LogbookTable": self.tables.logbook.table_name,
+            "ModelsTable": self.tables.models.table_name,
             "ProgressTable": self.tables.progress.table_name,
             "BusName": self.messages.bus.event_bus_name,
             "TopicArn": self.messages.notices.topic_arn,

@@ -15,6 +15,7 @@ LAMBDAS = Path(__file__).parents[1] / "lambdas"
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 ARCHITECTURE = lambda_.Architecture.ARM_64
 ONE_CPU_MB = 1769  # memory at which Lambda gives one whole vCPU (AWS Lambda developer guide, "Configure memory")
+TWO_CPUS_MB = 2 * ONE_CPU_MB
 WAITS_MB = 512  # for a function that waits for others: room for boto3 and a batch (guess)
 
 

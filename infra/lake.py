@@ -4,6 +4,7 @@ Prefixes of the bucket:
   data/<table>/…         Parquet files as the functions write them; they become part of a table when committed
   lake/<table>/…         the Iceberg tables: metadata, and data files that a compaction wrote
   evidence/<case>/…      pictures of what was seen when a case opened or worsened
+  models/<asset>/…       models of assets: every version with its report, for good
   receipts/decided/…     what a function has decided to do with a batch, until it is done
   receipts/pending/…     what it did, until the lake has it; then receipts/committed/…
   commits/…              the plan of the commit under way
@@ -28,6 +29,7 @@ from infra.settings import Settings
 
 NAME = "telltale"  # of the database, which people type into SQL, and of the workgroup, which has no other way
 QUERIES = Path(__file__).parents[1] / "queries"
+ASSET_TABLES = ("captures", "features", "readings")  # that models of assets are trained from and score
 COMMITTED_DAYS = 90  # a receipt is the proof of a batch; its counts stay for good in the table `batches`
 RESULTS_DAYS = 7
 NONCURRENT_DAYS = 30
@@ -79,6 +81,30 @@ class Lake(Construct):
         """Let `witness` look at waveforms, and keep pictures of what it saw."""
         self.bucket.grant_read(witness, "data/waveforms/*")
         self.bucket.grant_put(witness, "evidence/*")
+
+    def grant_rows(self, reader: iam.IGrantable) -> None:
+        """Let `reader` see the rows that models of assets are about, and no others."""
+        for name in ASSET_TABLES:
+            self.bucket.grant_read(reader, f"data/{name}/*")
+            self.bucket.grant_read(reader, f"lake/{name}/*")
+        stack = Stack.of(self)
+        iam.Grant.add_to_principal(
+            grantee=reader,
+            actions=["glue:GetTable"],
+            resource_arns=[
+                stack.format_arn(service="glue", resource="catalog"),
+                stack.format_arn(service="glue", resource="database", resource_name=self.database_name),
+                *(
+                    stack.format_arn(service="glue", resource="table", resource_name=f"{self.database_name}/{name}")
+                    for name in ASSET_TABLES
+                ),
+            ],
+        )
+
+    def grant_models(self, trainer: iam.IGrantable) -> None:
+        """Let `trainer` keep new versions of models; it changes none and deletes none."""
+        self.bucket.grant_read(trainer, "models/*")
+        self.bucket.grant_put(trainer, "models/*")
 
     def grant_commit(self, committer: iam.IGrantable) -> None:
         """Let `committer` make tables, evolve them and add data files; it drops neither tables nor files."""

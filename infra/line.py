@@ -8,7 +8,7 @@ from constructs import Construct
 
 from infra.alarms import Alarms
 from infra.data import Data
-from infra.function import ONE_CPU_MB, WAITS_MB, Function
+from infra.function import ONE_CPU_MB, TWO_CPUS_MB, WAITS_MB, Function
 from infra.gateways import IOT_WAITS_S, Gateways
 from infra.ingest import Ingest
 from infra.layers import Layers
@@ -29,6 +29,8 @@ class Line(Stack):
         detect = self._function("detect_anomalies", layers.pictures, memory_mb=ONE_CPU_MB, timeout_s=120)
         commit = self._function("commit_lake", layers.iceberg, memory_mb=ONE_CPU_MB, timeout_s=300)
         orders = self._function("work_orders", layers.base, memory_mb=WAITS_MB, timeout_s=WORK_ORDERS_TIMEOUT_S)
+        score = self._function("score_assets", layers.iceberg, memory_mb=ONE_CPU_MB, timeout_s=300)
+        train = self._function("train_models", layers.iceberg, memory_mb=TWO_CPUS_MB, timeout_s=900)
         stale = self._function("stale_sensors", layers.base, memory_mb=WAITS_MB, timeout_s=60)
         hook = self._function("provisioning_hook", layers.base, memory_mb=ONE_CPU_MB, timeout_s=IOT_WAITS_S)
         ingest = Ingest(self, "Ingest", settings=settings, stream=data.captures, lake=lake.bucket)
@@ -41,21 +43,29 @@ class Line(Stack):
         every(Duration.minutes(settings.commit_minutes), run=commit)
         every(Duration.minutes(settings.sweep_minutes), run=orders)
         every(Duration.minutes(settings.stale_minutes), run=stale)
+        every(Duration.minutes(settings.score_minutes), run=score)
+        every(Duration.days(1), run=train)  # what is due, which each asset says itself
 
         # Grant
-        for function in (extract, detect):
+        for function in (extract, detect, score):
             lake.grant_receipts(function)
             tables.progress.grant_read_write_data(function)
-        for function in (extract, detect, stale):
+        for function in (extract, detect, score, stale, train):
             messages.bus.grant_put_events_to(function)
-        for function in (extract, detect, orders, stale, hook):
+        for function in (extract, detect, orders, score, stale, hook, train):
             tables.registry.grant_read_data(function)
-        for function in (extract, orders):
+        for function in (extract, orders, score):
             data.features.grant_write(function)
         for function in (detect, stale):
             tables.states.grant_read_write_data(function)
         for function in (detect, orders):
             tables.cases.grant_read_write_data(function)
+        for function in (score, train):
+            lake.grant_rows(function)
+            tables.models.grant_read_write_data(function)
+        lake.grant_models(train)
+        lake.bucket.grant_read(score, "models/*")
+        tables.cases.grant_read_data(train)
         lake.grant_evidence(detect)
         lake.grant_commit(commit)
         tables.progress.grant_read_write_data(commit)
@@ -68,13 +78,16 @@ class Line(Stack):
         # Watch
         alarms = Alarms(self, "Alarms", topic=messages.notices if settings.alarm_email else None)
         alarms.on_lag(extract, detect)
-        alarms.on_failure(extract, detect, commit, orders, stale, hook)
+        alarms.on_failure(extract, detect, commit, orders, score, stale, hook)
+        alarms.on_failed_day(train)
         alarms.on_dead_letters(messages.dead_letters)
         alarms.on_waiting_orders()
         alarms.on_undelivered(ingest.rules)
 
         outputs = {
             "CommitFunction": commit.function_name,
+            "ScoreFunction": score.function_name,
+            "TrainFunction": train.function_name,
             "WorkOrdersFunction": orders.function_name,
             "StaleFunction": stale.function_name,
             "GatewayPolicy": gateways.policy.ref,
@@ -119,6 +132,7 @@ def _environment(data: Data) -> dict[str, str]:
         "CASES_TABLE": data.tables.cases.table_name,
         "LEDGER_TABLE": data.tables.ledger.table_name,
         "LOGBOOK_TABLE": data.tables.logbook.table_name,
+        "MODELS_TABLE": data.tables.models.table_name,
         "PROGRESS_TABLE": data.tables.progress.table_name,
         "CAPTURES_STREAM": data.captures.stream_name,
         "FEATURES_STREAM": data.features.stream_name,

@@ -17,6 +17,7 @@ class Tables(Construct):
         self.cases = self._table("Cases")  # the latest revision of each case
         self.ledger = self._table("Ledger")  # which work order belongs to which case
         self.logbook = self._table("Logbook")  # the built-in maintenance system's orders
+        self.models = self._table("Models")  # which model of each asset is live, and where its scoring stands
         self.progress = self._table("Progress", forgets="expires")  # batches, captures seen, leases
 
         # Cases that their work order has not caught up with, oldest change first.

@@ -16,6 +16,7 @@ from infra.settings import Settings
 RECORDS = 300  # a batch; waveforms reach Lambda's 6 MB an invocation first, at about 30
 WINDOW = Duration.seconds(1)  # what a capture may wait for company, twice on its way to a case
 LAST_CALL = Duration.hours(1)  # before the stream forgets a batch, set it aside
+LONGEST_WAIT = Duration.hours(6)  # that an event may wait for a function (AWS Lambda API, MaximumEventAgeInSeconds)
 ORDERS = 10
 ORDERS_AT_ONCE = 5  # guess: calls that a maintenance system takes side by side
 
@@ -72,5 +73,6 @@ def on_cases(function: lambda_.Function, *, queue: sqs.IQueue) -> None:
 
 def every(interval: Duration, *, run: lambda_.Function) -> None:
     """Run `run` by the clock. A failed or late run is not repeated, for the next one does its work."""
-    run.configure_async_invoke(retry_attempts=0, max_event_age=interval)
+    wait = interval if interval.to_seconds() <= LONGEST_WAIT.to_seconds() else LONGEST_WAIT
+    run.configure_async_invoke(retry_attempts=0, max_event_age=wait)
     events.Rule(run, "Clock", schedule=events.Schedule.rate(interval), targets=[targets.LambdaFunction(run)])

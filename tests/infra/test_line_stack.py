@@ -25,15 +25,18 @@ SETTINGS: dict[str, Any] = {
     "detect_anomalies": function_settings.DetectSettings,
     "extract_features": function_settings.ExtractSettings,
     "provisioning_hook": function_settings.ProvisioningSettings,
+    "score_assets": function_settings.ScoreSettings,
     "stale_sensors": function_settings.StaleSettings,
+    "train_models": function_settings.TrainSettings,
     "work_orders": function_settings.WorkOrdersSettings,
 }
 
 OUTPUTS = {
     "BusName", "CaptureRule", "CapturesStream", "CasesTable", "CommitFunction", "FeaturesStream", "GatewayPolicy",
-    "GatewayThingType", "GlueDatabase", "LakeBucket", "LedgerTable", "LogbookTable", "OrdersDeadLettersUrl",
-    "OrdersQueueUrl", "ProgressTable", "ProvisioningTemplate", "RegistryTable", "StaleFunction", "StatesTable",
-    "TopicArn", "WaveRule", "WebhookSecretArn", "WorkOrdersFunction", "Workgroup",
+    "GatewayThingType", "GlueDatabase", "LakeBucket", "LedgerTable", "LogbookTable", "ModelsTable",
+    "OrdersDeadLettersUrl", "OrdersQueueUrl", "ProgressTable", "ProvisioningTemplate", "RegistryTable", "ScoreFunction",
+    "StaleFunction", "StatesTable", "TopicArn", "TrainFunction", "WaveRule",
+    "WebhookSecretArn", "WorkOrdersFunction", "Workgroup",
 }  # fmt: skip
 
 
@@ -237,7 +240,12 @@ def test_where_the_stage_asks_for_it_hints_reach_work_orders_and_nothing_else_is
 
 @pytest.mark.parametrize(
     ("module", "setting"),
-    [("commit_lake", "commit_minutes"), ("stale_sensors", "stale_minutes"), ("work_orders", "sweep_minutes")],
+    [
+        ("commit_lake", "commit_minutes"),
+        ("score_assets", "score_minutes"),
+        ("stale_sensors", "stale_minutes"),
+        ("work_orders", "sweep_minutes"),
+    ],
 )
 def test_the_clock_runs_it_and_leaves_what_fails_to_the_next_run(stage: Assembly, module: str, setting: str) -> None:
     function = functions(stage)[module].id
@@ -248,6 +256,14 @@ def test_the_clock_runs_it_and_leaves_what_fails_to_the_next_run(stage: Assembly
     assert rule["ScheduleExpression"] == f"rate({minutes} minute{'s' if minutes > 1 else ''})"
     assert rule["State"] == "ENABLED"
     assert [a["MaximumRetryAttempts"] for a in asynchronous if a["FunctionName"] == function] == [0]
+
+
+def test_models_are_looked_at_once_a_day_and_a_failed_day_raises_an_alarm(stage: Assembly) -> None:
+    function = functions(stage)["train_models"].id
+    [rule] = [r.properties for r in stage.of("AWS::Events::Rule") if function in str(r.properties.get("Targets"))]
+
+    assert rule["ScheduleExpression"] == "rate(1 day)"
+    assert stage.the("AWS::CloudWatch::Alarm", "AlarmsFailingTrainModels").properties["EvaluationPeriods"] == 1
 
 
 # --- Gateways
@@ -318,7 +334,15 @@ def test_an_alarm_tells_a_person_where_the_stage_names_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "watched", ["LateExtractFeatures", "LateDetectAnomalies", "FailingCommitLake", "DeadLetters", "UndeliveredWaveRule"]
+    "watched",
+    [
+        "LateExtractFeatures",
+        "LateDetectAnomalies",
+        "FailingCommitLake",
+        "FailingScoreAssets",
+        "DeadLetters",
+        "UndeliveredWaveRule",
+    ],
 )
 def test_trouble_raises_an_alarm(stage: Assembly, watched: str) -> None:
     assert stage.the("AWS::CloudWatch::Alarm", f"Alarms{watched}").properties["TreatMissingData"] == "notBreaching"

@@ -22,9 +22,16 @@ WILDCARDS = {
     "LakeBucket/aws/lambda/*": BELOW,
     "LakeBucket/commits/*": BELOW,
     "LakeBucket/data/*": BELOW,
+    "LakeBucket/data/captures/*": BELOW,
+    "LakeBucket/data/features/*": BELOW,
+    "LakeBucket/data/readings/*": BELOW,
     "LakeBucket/data/waveforms/*": BELOW,
     "LakeBucket/evidence/*": BELOW,
     "LakeBucket/lake/*": BELOW,
+    "LakeBucket/lake/captures/*": BELOW,
+    "LakeBucket/lake/features/*": BELOW,
+    "LakeBucket/lake/readings/*": BELOW,
+    "LakeBucket/models/*": BELOW,
     "LakeBucket/receipts/*": BELOW,
     "LakeBucket/receipts/decided/*": BELOW,
     "LakeBucket/receipts/pending/*": BELOW,
@@ -149,20 +156,23 @@ def test_each_table_is_written_only_by_those_whose_job_it_is(stage: Assembly) ->
         "TablesCases": {"DetectAnomalies", "WorkOrders"},
         "TablesLedger": {"WorkOrders"},
         "TablesLogbook": {"WorkOrders"},
-        "TablesProgress": {"ExtractFeatures", "DetectAnomalies", "CommitLake"},
+        "TablesModels": {"ScoreAssets", "TrainModels"},
+        "TablesProgress": {"ExtractFeatures", "DetectAnomalies", "CommitLake", "ScoreAssets"},
     }
 
 
 def test_each_stream_is_written_and_read_only_by_those_whose_job_it_is(stage: Assembly) -> None:
     assert who_may(stage, "kinesis:PutRecords") == {
         "Captures": {"IngestDeliverer"},
-        "Features": {"ExtractFeatures", "WorkOrders"},
+        "Features": {"ExtractFeatures", "WorkOrders", "ScoreAssets"},
     }
     assert who_may(stage, "kinesis:GetRecords") == {"Captures": {"ExtractFeatures"}, "Features": {"DetectAnomalies"}}
 
 
 def test_events_and_notices_come_only_from_those_whose_job_it_is(stage: Assembly) -> None:
-    assert who_may(stage, "events:PutEvents") == {"MessagesBus": {"ExtractFeatures", "DetectAnomalies", "StaleSensors"}}
+    assert who_may(stage, "events:PutEvents") == {
+        "MessagesBus": {"ExtractFeatures", "DetectAnomalies", "StaleSensors", "ScoreAssets", "TrainModels"}
+    }
     assert who_may(stage, "sns:Publish") == {"MessagesNotices": {"WorkOrders"}}
 
 
@@ -177,6 +187,18 @@ def test_only_detection_looks_at_waveforms_and_keeps_pictures_of_them(stage: Ass
     assert who_may(stage, "s3:GetObject*")["LakeBucket/data/waveforms/*"] == {"DetectAnomalies"}
     assert who_may(stage, "s3:PutObject")["LakeBucket/evidence/*"] == {"DetectAnomalies"}
     assert "LakeBucket/evidence/*" not in who_may(stage, "s3:GetObject*")
+
+
+def test_only_training_keeps_models_and_only_what_they_are_about_is_read_for_them(stage: Assembly) -> None:
+    readers = who_may(stage, "s3:GetObject*")
+    tables = {resource for resource, who in who_may(stage, "glue:GetTable").items() if "ScoreAssets" in who}
+
+    assert who_may(stage, "s3:PutObject")["LakeBucket/models/*"] == {"TrainModels"}
+    assert readers["LakeBucket/models/*"] == {"ScoreAssets", "TrainModels"}
+    assert readers["LakeBucket/lake/readings/*"] == {"ScoreAssets", "TrainModels"}
+    assert {resource for resource in tables if resource.startswith("glue:table/")} == {
+        f"glue:table/LakeDatabase/{name}" for name in ("captures", "features", "readings")
+    }
 
 
 def test_the_role_that_reads_a_stream_may_set_a_batch_aside_as_lambda_asks(stage: Assembly) -> None:

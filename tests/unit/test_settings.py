@@ -12,6 +12,8 @@ ALL = (
     settings.WorkOrdersSettings,
     settings.StaleSettings,
     settings.ProvisioningSettings,
+    settings.ScoreSettings,
+    settings.TrainSettings,
 )
 # What the functions' environment holds.
 NAMES = [
@@ -22,6 +24,7 @@ NAMES = [
     "CASES_TABLE",
     "LEDGER_TABLE",
     "LOGBOOK_TABLE",
+    "MODELS_TABLE",
     "PROGRESS_TABLE",
     "CAPTURES_STREAM",
     "FEATURES_STREAM",

@@ -3,6 +3,8 @@
 import pytest
 from telltale.core.tag_sources import Source, chosen, of_positions, source
 
+from infra.lake import ASSET_TABLES
+
 PUMP = "plant/hall/pump-1"
 FOUND = [
     Source(f"{PUMP}/process", "flow"),
@@ -17,6 +19,10 @@ FOUND = [
 @pytest.mark.parametrize("one", FOUND)
 def test_a_tag_says_where_it_comes_from(one: Source) -> None:
     assert source(PUMP, one.tag) == one
+
+
+def test_the_functions_of_models_may_read_the_tables_that_tags_come_from() -> None:
+    assert {one.table for one in FOUND} == set(ASSET_TABLES)
 
 
 def test_each_kind_of_tag_has_its_table() -> None:

@@ -23,7 +23,7 @@ from telltale.core.training import History
 
 Array = NDArray[Any]
 
-CHUNK_S = 86_400.0  # what is held at once before it is resampled: the lake's partitions are days
+CHUNK_VALUES = 1_000_000  # that are asked for at once: with ten values to an interval, a few hundred MB. A guess
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class AssetHistory:
         An interval holds its beginning and not its end, by which it is called. One without any value is left out.
         """
         sources = [source(asset, name) for name in names]
-        chunk_s = every_s * max(1, floor(CHUNK_S / every_s))
+        chunk_s = every_s * max(1, CHUNK_VALUES // max(1, len(names)))
         start_s, end_s = every_s * ceil(from_s / every_s), every_s * floor(to_s / every_s)
         times, values, until = [np.empty(0)], [np.empty((0, len(names)))], dict[str, float]()
         while start_s < end_s:

@@ -580,6 +580,22 @@ LABELS = Table(
     sort=("position", "t"),
 )
 
+ACTS = Table(
+    "acts",
+    "one row per act of a person on a position, not on a case",
+    (
+        POSITION,
+        SITE,
+        Column("t", "timestamp", "when it was asked for", required=True),
+        _id("kind", "relearn: what is normal is learned anew"),
+        Column("by", "string", "who asked"),
+        Column("why", "string", "in their words"),
+        Column("after", "timestamp", "receipt of the last capture that was judged before; null if there was none"),
+    ),
+    day="t",
+    sort=("position", "t"),
+)
+
 QUARANTINE = Table(
     "quarantine",
     "one row per record that could not be stored, with its original bytes",
@@ -603,9 +619,9 @@ BATCHES = Table(
     (
         _id("batch_id", "stream/shard/first sequence number"),
         Column("t", "timestamp", "when it was processed", required=True),
-        _id("function", "extract_features or detect_anomalies"),
-        _id("stream", "name of the stream"),
-        _id("shard", "shard of the stream"),
+        _id("function", "extract_features, detect_anomalies or score_assets"),
+        _id("stream", "name of the stream; models, of score_assets"),
+        _id("shard", "shard of the stream; the asset, of score_assets"),
         _id("first", "first sequence number"),
         _id("last", "last sequence number"),
         Column("records", "int", "records in the stretch", required=True),
@@ -653,6 +669,7 @@ TABLES: tuple[Table, ...] = (
     DIAGNOSES,
     CASES,
     LABELS,
+    ACTS,
     QUARANTINE,
     BATCHES,
 )
