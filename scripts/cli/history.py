@@ -33,7 +33,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     ),
     "cases": (
         *("position", "case_id", "revision", "change", "t", "opened_at", "severity", "state", "rule", "channel"),
-        *("reason", "evidence", "by", *LISTS),
+        *("reason", "evidence", "by", "after", *LISTS),
     ),
     "verdicts": ("position", "capture_id", "t", "channel", "rule", *JUDGED),
     "readings": ("position", "capture_id", "sensor", "tag", "value"),
@@ -351,6 +351,7 @@ def _change(row: Mapping[str, Any]) -> CaseChange:
         evidence={"capture_ids": evidence.get("capture_ids", [])},
         closure=codes if row["change"] == "resolved" else None,
         by=row.get("by"),
+        after_ms=row.get("after"),
     )
 
 
@@ -360,8 +361,14 @@ def _plain(table: pa.Table) -> Iterator[dict[str, Any]]:
         return
     columns = {name: table[name].to_pylist() for name in table.schema.names if name not in TIMES}
     columns |= {name: milliseconds(table[name]) for name in TIMES if name in table.schema.names}
+    columns |= {name: _where_known(table[name]) for name in ("after",) if name in table.schema.names}
     for values in zip(*columns.values(), strict=True):
         yield dict(zip(columns, values, strict=True))
+
+
+def _where_known(column: pa.ChunkedArray) -> list[int | None]:
+    known = iter(milliseconds(column.drop_null()))
+    return [next(known) if valid else None for valid in column.is_valid().to_pylist()]
 
 
 def milliseconds(column: pa.ChunkedArray) -> list[int]:

@@ -163,7 +163,7 @@ class Bench:
         try:
             if isinstance(message, Rejected):
                 raise message
-            outcome = self._judge(message)
+            outcome = self._judge(message, record.arrival_ms)
         except Rejected as rejected:
             self._set_aside(record, message, rejected)
             outcome = "quarantined"
@@ -196,7 +196,7 @@ class Bench:
             },
         )
 
-    def _judge(self, message: Message) -> str:
+    def _judge(self, message: Message, heard_ms: int) -> str:
         position = self._positions.get(message.position)
         if position is None:
             raise Rejected(Reason.UNKNOWN_POSITION, f"position {message.position!r} is not in the registry")
@@ -220,7 +220,11 @@ class Bench:
                 case_id = state.open_case.case_id if state.open_case else None
                 self._examine(seen, trigger="rota", case_id=case_id)
         else:
-            changes = [replace(change, fault=self._said(change.case_id)[0]) for change in changes]
+            after_ms = before.last_received_ms or None
+            changes = [
+                replace(change, fault=self._said(change.case_id)[0], heard_ms=heard_ms, after_ms=after_ms)
+                for change in changes
+            ]
         self._known[position.id] = known
         self._keep_changes(position, changes, message.item)
         if state.state != before.state.state:
@@ -419,7 +423,8 @@ def _alarm_row(position: Position, alarm: Alarm) -> parquet.Row:
 def _case_row(position: Position, change: CaseChange) -> parquet.Row:
     codes = {name: code for name, code in (change.closure or {}).items() if name in schema.CASES.names}
     plain = {name: value for name, value in asdict(change).items() if name in schema.CASES.names}
-    times = {"t": change.t_ms, "opened_at": change.opened_ms}
+    times = {"t": change.t_ms, "opened_at": change.opened_ms, "shelved_until": change.until_ms}
+    times |= {"heard_at": change.heard_ms, "after": change.after_ms}
     evidence = json.dumps(change.evidence, separators=(",", ":"))
     return {**plain, **codes, **times, "evidence": evidence, "position": position.id, "site": position.site}
 

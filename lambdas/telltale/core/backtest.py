@@ -537,8 +537,9 @@ def _recording(sent: Iterable[Row | Control], position: Position) -> Iterator[Ou
 def placed(rows: Sequence[Row], log: Iterable[CaseChange]) -> tuple[Item, ...]:
     """The items of a history from the rows, in the order they were heard, and from what the line wrote of its cases.
 
-    The lake says when somebody acted, not when the line heard of it: seconds to an hour later. An act stands where
-    its time falls among the rows' arrivals, but between the rows that made the changes before and after it.
+    An act stands after the last row that the line had judged when it heard of it, and between the rows that made the
+    changes before and after it. Where the log does not say which that was, it stands where the time of
+    the act falls among the rows' arrivals, though the line heard of it seconds to an hour later.
     """
     changes = sorted(log, key=lambda one: (one.opened_ms, one.revision))
     made = _rows_that_made(changes, rows)
@@ -552,7 +553,8 @@ def placed(rows: Sequence[Row], log: Iterable[CaseChange]) -> tuple[Item, ...]:
             earliest = max((made[one] + 1 for one in range(number) if one in made), default=0)
             latest = next((made[one] for one in range(number, len(changes)) if one in made), len(rows))
             earliest = max(earliest, acted)
-            acted = min(max(bisect_right(arrivals, change.t_ms), earliest), max(latest, earliest))
+            heard_ms = change.t_ms if change.after_ms is None else change.after_ms
+            acted = min(max(bisect_right(arrivals, heard_ms), earliest), max(latest, earliest))
             before.setdefault(acted, []).append(
                 Control(change.change, change.case_id, change.t_ms, change.by or "", change.closure)
             )
