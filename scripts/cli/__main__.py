@@ -34,6 +34,8 @@ COMMANDS = {
     "explain": "why a case was opened, made again from stored bytes; finds any that was changed",
     "cases": "list and explain cases",
     "orders": "work orders of the built-in logbook: list, acknowledge, close",
+    "modes": "operating modes of a position: what is normal in each",
+    "relearn": "have what is normal at a position learned anew",
     "redrive": "send dead letters and pending orders round again",
     "quarantine": "list, show and replay records that could not be stored",
     "reconcile": "records in = stored + duplicate + quarantined",

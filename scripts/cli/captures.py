@@ -12,7 +12,6 @@ from telltale.adapters.states import States
 from telltale.core import detect
 from telltale.core.capture import Waveform
 from telltale.core.plant import Position
-from telltale.core.settings import settings_of
 from telltale.core.validate import ID
 
 from cli.cases import find
@@ -73,12 +72,14 @@ def _stored(deployment: Deployment, rows: list[Row]) -> Stored:
     place, dynamodb = first["position"], deployment.client("dynamodb")
     position = Registry(dynamodb, deployment.outputs["RegistryTable"]).positions([place]).get(place, Position(place))
     held = States(dynamodb, deployment.outputs["StatesTable"]).get([place]).get(place)
-    usual = detect.normals(detect.State.unpack(held.core), settings=settings_of(position.settings)) if held else {}
+    speed_rpm = _speed_rpm(deployment, first)
+    driven = detect.Row(first["capture_id"], "", 0, 0, first["sensor"], speed_rpm)
+    usual = detect.usual(detect.State.unpack(held.core), driven, position) if held else {}
     record = Record(
         file=place,
         part=f"{first['capture_id']}, {first['t']:%Y-%m-%d %H:%M} UTC",
         channels={row["axis"]: _waveform(row) for row in sorted(rows, key=lambda row: row["axis"])},
-        speed_rpm=_speed_rpm(deployment, first),
+        speed_rpm=speed_rpm,
     )
     return Stored(record, position, usual)
 

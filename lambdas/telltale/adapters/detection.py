@@ -37,10 +37,12 @@ from telltale.core.findings import Diagnosis
 from telltale.core.judgement import SENSOR
 from telltale.core.plant import Position
 from telltale.core.sensor import KINDS
-from telltale.core.settings import settings_of
 from telltale.core.tag_streams import Alarm
 
-TABLES = (schema.VERDICTS, schema.TAG_ALARMS, schema.DIAGNOSES, schema.CASES, schema.LABELS, schema.QUARANTINE)
+TABLES = (
+    *(schema.VERDICTS, schema.TAG_ALARMS, schema.DIAGNOSES, schema.CASES),
+    *(schema.LABELS, schema.ACTS, schema.QUARANTINE),
+)
 # Captures that are looked at in one decision; the records after them are left to the next one. With their pictures they
 # take some seconds, so that a whole plant that shakes at once does not run into the function's timeout for ever.
 MOST_EXAMINED = 20
@@ -206,7 +208,7 @@ class Bench:
             state, verdicts, changes = detect.step(before.state, message.item, position)
         except ValueError as error:
             raise Rejected(Reason.BAD_SETTINGS, f"position {position.id}: {error}") from error
-        known = replace(before, state=state)
+        known, taken_up = replace(before, state=state), False
         if isinstance(message.item, Row):
             known = known.heard(message.item, message.gateway)
             if position.streams:
@@ -225,16 +227,23 @@ class Bench:
                 replace(change, fault=self._said(change.case_id)[0], heard_ms=heard_ms, after_ms=after_ms)
                 for change in changes
             ]
+            taken_up = state.relearned_ms != before.state.relearned_ms
+            if taken_up:
+                self._keep_act(position, message.item, before)
         self._known[position.id] = known
         self._keep_changes(position, changes, message.item)
         if state.state != before.state.state:
             self._events.append(_state_changed(position, before.state, state, message.item.t_ms))
-        return "stored" if verdicts or changes or _carries_nothing(message) else "duplicate"
+        return "stored" if verdicts or changes or taken_up or _carries_nothing(message) else "duplicate"
 
     def _keep_verdicts(self, row: Row, position: Position, verdicts: Sequence[Verdict]) -> None:
         ids = {"capture_id": row.capture_id, "position": position.id, "site": position.site, "t": row.t_ms}
         for verdict in verdicts:
             self._rows[schema.VERDICTS.name].append({**ids, **asdict(verdict), "code_version": code_version()})
+
+    def _keep_act(self, position: Position, act: Control, before: Known) -> None:
+        said = {"t": act.t_ms, "kind": act.kind, "by": act.by, "why": act.why, "after": before.last_received_ms or None}
+        self._rows[schema.ACTS.name].append({"position": position.id, "site": position.site, **said})
 
     def _explained(self, change: CaseChange, seen: Seen) -> CaseChange:
         """A change that a row made, with what its waveforms say."""
@@ -250,7 +259,7 @@ class Bench:
         return change
 
     def _examine(self, seen: Seen, *, trigger: str, case_id: str | None) -> Examined:
-        normal = detect.normals(seen.before, settings=settings_of(seen.position.settings))
+        normal = detect.usual(seen.before, seen.row, seen.position)
         made = self._examiner.examine(seen.message, seen.row, seen.position, normal=normal)
         self.examined += seen.message.waveforms is not None
         if made.diagnosis is not None:

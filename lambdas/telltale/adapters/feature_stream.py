@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
+from telltale.core import relearn
 from telltale.core.cases import ACTS
 from telltale.core.detect import Control, Row
 from telltale.core.errors import Reason, Rejected
@@ -46,9 +47,9 @@ def decode(data: bytes) -> Message:
     if kind == "features":
         gateway, waveforms = (_optional(document, name, str) for name in ("gateway", "waveforms"))
         return Message(position, _row(document), gateway, waveforms, _optional(document, "digests", dict))
-    if kind in ACTS:
+    if kind in (*ACTS, relearn.KIND):
         return Message(position, _control(kind, document))
-    raise Rejected(Reason.BAD_FIELD, f"kind is {kind!r}, wanted features, {', '.join(ACTS)}")
+    raise Rejected(Reason.BAD_FIELD, f"kind is {kind!r}, wanted features, {', '.join((*ACTS, relearn.KIND))}")
 
 
 def _row(document: Mapping[str, Any]) -> Row:
