@@ -368,3 +368,16 @@ def test_an_act_stands_between_the_changes_before_and_after_it_whatever_its_cloc
     kept = placed([item for item in items if isinstance(item, Row)], log[1])
 
     assert [type(item) for item in kept[23:26]] == [Opening, Row, Control]
+
+
+def test_an_act_stands_after_the_last_row_that_was_judged_when_the_line_heard_of_it() -> None:
+    items = hours(SLOW_FAULT)
+    act = resolved(NOTHING, items[:26], at=24)  # heard two rows later
+    _, log = live([*items[:28], act, *items[28:]], PUMP)
+    rows = [item for item in items if isinstance(item, Row)]
+    told = [replace(one, after_ms=rows[27].received_ms) if one.change == "resolved" else one for one in log[1]]
+
+    known, guessed = placed(rows, told), placed(rows, log[1])
+
+    assert known == recorded([*items[:28], act, *items[28:]], PUMP)
+    assert guessed != known

@@ -268,8 +268,31 @@ def test_what_a_technician_did_ends_the_case_and_leaves_a_label(line: Line) -> N
     assert case is not None
     assert (case.change.change, case.change.state, case.outbox) == ("resolved", "HEALTHY", "pending")
     assert "9" in case.change.reason  # still why it was opened
-    assert {row["change"] for row in line.table("cases") if row["by"] == "mia"} == {"acknowledged", "resolved"}
+    acted = [row for row in line.table("cases") if row["by"] == "mia"]
+    assert {row["change"] for row in acted} == {"acknowledged", "resolved"}
+    assert {row["heard_at"].timestamp() * 1000 for row in acted} == {START_MS}
+    assert {row["after"].timestamp() * 1000 for row in acted} == {START_MS + 11 * HOUR + 500}
     assert (line.receipts[-1].stored, line.receipts[-1].duplicate) == (2, 1)
+
+
+def test_a_case_that_is_shelved_and_joins_another_says_so_in_the_lake_and_on_the_bus(line: Line) -> None:
+    line.feed(HEALTHY_THEN_BAD)
+    case_id, until_ms = line.case_id(), START_MS + 100 * HOUR
+    shelved = Control("shelved", case_id, START_MS + 20 * HOUR, "mia", until_ms=until_ms, why="overhaul")
+    grouped = Control("grouped", case_id, START_MS + 21 * HOUR, "telltale", parent="case-b", why="the same machine")
+
+    line.feed([encode_control(POSITION, act) for act in (shelved, grouped, shelved)], first=100)
+
+    rows = {row["change"]: row for row in line.table("cases")}
+    assert (rows["shelved"]["shelved_until"].timestamp() * 1000, rows["shelved"]["by"]) == (until_ms, "mia")
+    assert rows["shelved"]["reason"].endswith("by mia: overhaul")
+    assert (rows["grouped"]["parent"], rows["grouped"]["revision"]) == ("case-b", rows["shelved"]["revision"] + 1)
+    case = line.cases.get(case_id)
+    assert case is not None
+    assert (case.change.until_ms, case.change.parent, case.change.state) == (until_ms, "case-b", "ALARM")
+    assert [one["change"] for one in case.history][-2:] == ["shelved", "grouped"]
+    told = {event["kind"]: event for event in line.aws.heard()}
+    assert (told["Case Shelved"]["until_ms"], told["Case Grouped"]["parent"]) == (until_ms, "case-b")
 
 
 def test_a_label_without_codes_says_undetermined(line: Line) -> None:

@@ -86,7 +86,7 @@ def _batches(entries: "list[PutEventsRequestEntryTypeDef]") -> "Iterator[list[Pu
 
 
 def case_changed(position: str, change: CaseChange) -> Event:
-    """Case Opened, Updated, Acknowledged or Resolved, with what the diagnosis says in short.
+    """Case Opened, Updated, Acknowledged, Resolved, Shelved, Unshelved or Grouped, with the diagnosis in short.
 
     The evidence stays with the case: look it up by `case_id`.
     """
@@ -109,6 +109,8 @@ def case_changed(position: str, change: CaseChange) -> Event:
         diagnosis=_in_short(change.evidence.get("diagnosis", {})),
         closure=dict(change.closure) if change.closure else None,
         by=change.by,
+        until_ms=change.until_ms,
+        parent=change.parent,
     )
 
 

@@ -557,7 +557,7 @@ CASES = Table(
         Column("action_taken", "string", "closure code: what was done"),
         Column("by", "string", "who acted; telltale, where nobody did"),
         Column("shelved_until", "timestamp", "its work order waits until then"),
-        Column("parent", "string", "for grouped: the case whose work order names it from now on; empty: it stands alone"),
+        Column("parent", "string", "for grouped: the case whose work order names it from now on; empty: none does"),
         Column("heard_at", "timestamp", "for what was done to it: when the line heard of that"),
         Column("after", "timestamp", "likewise: receipt of the last capture that had been judged by then"),
     ),
