@@ -1,7 +1,7 @@
 """When normal is learned anew or not at all: another sensor, a restart, a person who asks."""
 
 import pytest
-from telltale.core import modes
+from telltale.core import backtest, modes
 from telltale.core.detect import Control, Row, State, step
 from telltale.core.plant import Position
 
@@ -203,3 +203,20 @@ def test_a_load_beyond_all_bounds_is_a_load() -> None:
 
     assert drive.speed_rpm is None
     assert drive.load == pytest.approx(1e30)
+
+
+def test_a_backtest_learns_anew_where_the_line_did() -> None:
+    levels = [1.0] * 12 + [3.0] * 15 + [9.0] * 5
+    rows = [
+        Row(f"c{n}", "x", n * HOUR_MS, n * HOUR_MS, "s-1", axes={"x": {"rms_g": one}}) for n, one in enumerate(levels)
+    ]
+    act = Control("relearn", "", 12 * HOUR_MS + 5, "mia", why="new impeller")
+    sent: list[Row | Control] = [*rows[:12], act, *rows[12:]]
+    position = Position(PUMP.id, settings=SHORT)
+
+    items = backtest.recorded([*sent[:13], act, *sent[13:]], position)
+    changes = [change for *_, made in backtest.replay(items, position) for change in made]
+
+    assert [item for item in items if not isinstance(item, backtest.Opening)] == sent
+    assert backtest.placed(rows, changes, [(act, 11 * HOUR_MS)]) == items
+    assert [(change.change, change.t_ms) for change in changes] == [("opened", 30 * HOUR_MS)]

@@ -534,8 +534,12 @@ def _recording(sent: Iterable[Row | Control], position: Position) -> Iterator[Ou
             yield item, state, verdicts, changes
 
 
-def placed(rows: Sequence[Row], log: Iterable[CaseChange]) -> tuple[Item, ...]:
-    """The items of a history from the rows, in the order they were heard, and from what the line wrote of its cases.
+Asked = tuple[Control, int]  # an act on a position, and the receipt of the last row that was judged before it, in ms
+
+
+def placed(rows: Sequence[Row], log: Iterable[CaseChange], asked: Iterable[Asked] = ()) -> tuple[Item, ...]:
+    """The items of a history from the rows, in the order they were heard, and from what the line wrote of its cases and
+    was asked of the position itself.
 
     An act stands after the last row that the line had judged when it heard of it, and between the rows that made the
     changes before and after it. Where the log does not say which that was, it stands where the time of
@@ -558,6 +562,8 @@ def placed(rows: Sequence[Row], log: Iterable[CaseChange]) -> tuple[Item, ...]:
             before.setdefault(acted, []).append(
                 Control(change.change, change.case_id, change.t_ms, change.by or "", change.closure)
             )
+    for act, after_ms in asked:
+        before.setdefault(bisect_right(arrivals, after_ms), []).append(act)
     # At one place a case is closed before the next one opens: the order of the log.
     items: list[Item] = []
     for place in range(len(rows) + 1):
