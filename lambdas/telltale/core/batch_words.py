@@ -6,7 +6,7 @@ from typing import Any
 
 from telltale.core import detect, limits, sensor
 from telltale.core.baseline import INDICATORS, Deviation, Learning, Normal
-from telltale.core.judgement import AXES, CHANNELS, RULES, SENSOR, Row, Verdict
+from telltale.core.judgement import AXES, OF_CAPTURES, RULES, SENSOR, Row, Verdict
 from telltale.core.limits import Judgement, NotAssessable, Usual
 from telltale.core.persistence import LEVELS, Monitor
 from telltale.core.plant import Position
@@ -21,7 +21,7 @@ def verdicts(row: Row, position: Position, told: Mapping[str, Any]) -> list[Verd
     found: list[Verdict] = []
     why_off = detect._why_off(row, position) or "" if told["off"] else None
     settings = settings_of(position.settings)
-    for channel, name in enumerate(CHANNELS):
+    for channel, name in enumerate(OF_CAPTURES):
         if not told["live"][channel]:
             continue
         found += [_verdict(name, rule, channel, row, position, settings, told, why_off) for rule in RULES[name]]

@@ -13,7 +13,7 @@ from typing import Any
 from telltale.core import baseline, cases, fleet, limits, modes, relearn, sensor
 from telltale.core.baseline import Deviation, Learning
 from telltale.core.cases import Finding
-from telltale.core.judgement import AXES, CHANNELS, RULES, SENSOR
+from telltale.core.judgement import AXES, CHANNELS, MODEL, RULES, SENSOR
 from telltale.core.judgement import CaseChange as CaseChange
 from telltale.core.judgement import Control as Control
 from telltale.core.judgement import Row as Row
@@ -111,6 +111,7 @@ class _Frame:
 
 def _heard(row: Row) -> list[str]:
     heard = {*row.axes, *(["temperature"] if row.temperature_c is not None else [])}
+    heard |= {MODEL} if row.model is not None else set()
     return [name for name in CHANNELS if name in heard]
 
 
@@ -152,8 +153,8 @@ def _judge_machine(
         channel = relearn.stopped(channel, settings=frame.settings) if name in AXES else channel
         return channel, [_unjudged(name, rule, "MACHINE_OFF", channel, frame.off) for rule in RULES[name]]
     if name not in AXES:
-        monitor, finding = _by_temperature(name, channel, frame)
-        return Channel(channel.last_ms, {"temperature": monitor}), [finding]
+        monitor, finding = (_by_model if name == MODEL else _by_temperature)(name, channel, frame)
+        return Channel(channel.last_ms, {name: monitor}), [finding]
     channel, deviation = _compared_with_normal(name, channel, no_mode, frame)
     judged = {
         "zone": _by_zone(name, channel, no_mode, frame),
@@ -302,6 +303,31 @@ def _by_zone(name: str, channel: Channel, no_mode: str | None, frame: _Frame) ->
 def _by_temperature(name: str, channel: Channel, frame: _Frame) -> tuple[Monitor, Finding]:
     found = limits.judge_temperature(frame.row.temperature_c, position=frame.position)
     return _by_limit(name, "temperature", channel, found, None, frame)
+
+
+def _by_model(name: str, channel: Channel, frame: _Frame) -> tuple[Monitor, Finding]:
+    """What the model of the asset says of all its tags together."""
+    before, found, alarm_score = channel.monitors[MODEL], frame.row.model, frame.settings.alarm_score
+    if found is None or not isfinite(found.score):
+        return before, _unjudged(name, MODEL, "NOT_ASSESSABLE", channel, "the model gave no score")
+    monitor = watch(before, found.score, alarm_score=alarm_score, t_ms=frame.row.t_ms, settings=frame.settings)
+    level = "ALARM" if found.score >= alarm_score else "WARNING" if found.score >= 1 else "HEALTHY"
+    limit = alarm_score if level == "ALARM" else 1.0
+    verdict = Verdict(
+        channel=name,
+        rule=MODEL,
+        verdict=level,
+        persistent=monitor.level,
+        feature=max(found.contributions, key=lambda tag: found.contributions[tag], default=None),
+        value=found.score,
+        limit=limit,
+        margin=limit - found.score,
+        score=found.score,
+        limit_source=f"model {found.version}",
+        reason=found.reason + _why_quiet(monitor),
+        samples=len(monitor.scores),
+    )
+    return monitor, Finding(verdict, {"contributions": dict(found.contributions)})
 
 
 def _by_limit(

@@ -5,17 +5,37 @@ from dataclasses import dataclass, field
 from typing import Any
 
 AXES = ("x", "y", "z")
-CHANNELS = (*AXES, "temperature")
+OF_CAPTURES = (*AXES, "temperature")  # the channels of what sensors send
+MODEL = "model"  # the channel, and the rule, of what the model of the asset says of all its tags together
+CHANNELS = (*OF_CAPTURES, MODEL)
 # The rules of the machine, by channel: each has a monitor, and may open a case.
-RULES: Mapping[str, tuple[str, ...]] = {**dict.fromkeys(AXES, ("zone", "baseline")), "temperature": ("temperature",)}
+RULES: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(AXES, ("zone", "baseline")),
+    "temperature": ("temperature",),
+    MODEL: (MODEL,),
+}
 SENSOR = "sensor"  # the rule of an axis's sensor; it opens none
+
+
+@dataclass(frozen=True)
+class ModelScore:
+    """What the model of an asset says of one interval. score : as a share of the limit, 1 is on it; the model's own
+    hysteresis is in it.   reason : in words.   version : of the model.   contributions : tag → share, of those that
+    say most.
+    """
+
+    score: float
+    reason: str
+    version: str
+    contributions: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Row:
     """One message's condition indicators: by axis, by feature column of the schema; None is "not known".
 
-    tags : the other values that came with it, by name; finite numbers.
+    tags : the other values that came with it, by name; finite numbers.   model : of a message of the asset's model,
+    which has nothing else.
     """
 
     capture_id: str
@@ -29,6 +49,7 @@ class Row:
     tags: Mapping[str, float] = field(default_factory=dict)
     battery_pct: float | None = None
     rssi_dbm: float | None = None
+    model: ModelScore | None = None
 
 
 @dataclass(frozen=True)

@@ -420,8 +420,8 @@ VERDICTS = Table(
         POSITION,
         SITE,
         T,
-        _id("channel", "x, y, z or temperature"),
-        _id("rule", "zone, temperature or baseline; sensor: of the axis's sensor, not of the machine"),
+        _id("channel", "x, y, z, temperature or model"),
+        _id("rule", "zone, temperature, baseline or model; sensor: of the axis's sensor, not of the machine"),
         _id(
             "verdict",
             "HEALTHY, WARNING, ALARM, UNKNOWN, NOT_ASSESSABLE or MACHINE_OFF; of rule sensor also SENSOR_FAULT; "

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from telltale.core.baseline import INDICATORS, REFERENCES
-from telltale.core.judgement import AXES, CHANNELS, RULES
+from telltale.core.judgement import AXES, OF_CAPTURES, RULES
 from telltale.core.persistence import LEVELS
 from telltale.core.sensor import KINDS
 from telltale.core.settings import MOST_SCORES
@@ -67,7 +67,7 @@ FLOATS = Fields(
 )
 INTS = Fields(
     {
-        "last_ms": (len(CHANNELS),),
+        "last_ms": (len(OF_CAPTURES),),
         "level": (_MONITORS,),
         "held": (_MONITORS,),
         "since_s": (_MONITORS,),
@@ -81,7 +81,7 @@ INTS = Fields(
         "compared": (_AXES,),
         "unlike": (_AXES,),
         "settling": (_AXES,),
-        "known": (len(CHANNELS),),
+        "known": (len(OF_CAPTURES),),
         "judged": (),
         "case": (),
         "acknowledged": (),
@@ -239,12 +239,12 @@ class _Kind(NamedTuple):
     relearned: bool
 
     def channels(self) -> list[tuple[int, str]]:
-        return [(place, name) for place, name in enumerate(CHANNELS) if self.known >> place & 1]
+        return [(place, name) for place, name in enumerate(OF_CAPTURES) if self.known >> place & 1]
 
 
 def _kind(state: bytes) -> _Kind | None:
-    if state[0] != LAYOUT or LAYOUT != _LAYOUT or state[1] >= 1 << len(CHANNELS):
-        return None
+    if state[0] != LAYOUT or LAYOUT != _LAYOUT or state[1] >= 1 << len(OF_CAPTURES):
+        return None  # of a position at which the model of an asset is heard, among others
     known, case, modes = state[1], bool(state[2] & 2), 0
     at = _record(_Kind(known & ~_ALL_AXES, case, 0, False)).itemsize + (known & _ALL_AXES).bit_count() * _AXIS_BYTES
     for place in range(len(AXES)):
