@@ -29,7 +29,18 @@ from rich.table import Table
 from rich.text import Text
 from telltale.adapters.registry import Registry
 from telltale.core import backtest, backtest_picture, limits, svg
-from telltale.core.backtest import HOUR_MS, Case, Change, Comparison, Difference, Figures, Run, Window, figures
+from telltale.core.backtest import (
+    HOUR_MS,
+    Case,
+    Change,
+    Comparison,
+    Difference,
+    Figures,
+    History,
+    Run,
+    Window,
+    figures,
+)
 from telltale.core.plant import Limits, Position
 from telltale.core.settings import Settings, settings_of
 
@@ -42,6 +53,7 @@ from cli.plant_file import did_you_mean
 from cli.problem import Problem
 
 AT_ONCE = 64  # positions that are read in one go: some 100 MB for 90 days of hourly rows
+TOGETHER = 32  # of them that one process replays at once: fewer take longer each, more do not fit its memory
 ALONE = 3  # positions up to which other processes cost more than they save
 SHOWN = 40  # changes, and positions, in the table for the eye
 TABLES = (".parquet", ".csv")
@@ -266,37 +278,37 @@ class How:
 
 @dataclass(frozen=True)
 class Task:
-    """One position to be compared."""
+    """Positions to be compared; of each what is kept, and the live one and the candidate."""
 
-    kept: Kept
-    live: Position
-    candidate: Position
+    kept: Sequence[Kept]
+    pairs: Sequence[tuple[Position, Position]]
     how: How
 
-    def done(self) -> Replayed:
-        """The comparison. Problem for what is not to be replayed."""
+    def done(self) -> list[Replayed]:
+        """The comparisons. Problem for what is not to be replayed."""
+        histories = [self._history(one, live) for one, (live, _) in zip(self.kept, self.pairs, strict=True)]
+        candidates = [candidate for _, candidate in self.pairs]
+        logged, how = all("cases" in one.tables for one in self.kept), self.how
         try:
-            return self._done()
+            found = backtest.backtests(histories, candidates, logged=logged, window=how.window, trace=how.trace)
         except ValueError as error:  # of settings or a class that the registry or a plant file has
-            raise Problem(f"{self.kept.position}: {error}") from error
+            raise Problem(str(error)) from error
+        if not logged:
+            return [Replayed(one) for one in found]
+        return [self._checked(*one) for one in zip(found, histories, self.kept, strict=True)]
 
-    def _done(self) -> Replayed:
-        how = self.how
-        rows = [row for row in self.kept.rows() if row.t_ms < how.window.to_ms]
-        failed_ms = how.failed if not isinstance(how.failed, str) else max((row.t_ms for row in rows), default=None)
-        if "cases" not in self.kept.tables:
-            return Replayed(
-                backtest.backtest_sent(
-                    rows, self.live, self.candidate, failed_ms=failed_ms, window=how.window, trace=how.trace
-                )
-            )
-        log = [change for change in self.kept.log() if change.t_ms < how.window.to_ms]
-        past = backtest.History(self.live, backtest.placed(rows, log), failed_ms)
-        comparison = backtest.backtest(past, self.candidate, window=how.window, trace=how.trace)
+    def _history(self, kept: Kept, live: Position) -> History:
+        to_ms, failed = self.how.window.to_ms, self.how.failed
+        rows = [row for row in kept.rows() if row.t_ms < to_ms]
+        failed_ms = failed if not isinstance(failed, str) else max((row.t_ms for row in rows), default=None)
+        log = [change for change in kept.log() if change.t_ms < to_ms]
+        return History(live, backtest.placed(rows, log) if "cases" in kept.tables else tuple(rows), failed_ms)
+
+    def _checked(self, comparison: Comparison, past: History, kept: Kept) -> Replayed:
         otherwise = tuple(_otherwise(comparison))
-        if how.check:
-            otherwise += tuple(map(_in_words, backtest.differences(past, self.kept.written())))
-        return Replayed(comparison, otherwise, how.check)
+        if self.how.check:
+            otherwise += tuple(map(_in_words, backtest.differences(past, kept.written())))
+        return Replayed(comparison, otherwise, self.how.check)
 
 
 def _otherwise(comparison: Comparison) -> Iterator[str]:
@@ -320,23 +332,24 @@ def replayed(source: Source, pairs: Mapping[str, tuple[Position, Position]], how
     found: list[Replayed] = []
 
     def tasks(some: Sequence[str]) -> list[Task]:
-        return [
-            Task(kept, *pairs[kept.position], how) for kept in (history.kept(source, some, how.tables) if some else [])
-        ]
+        kept = history.kept(source, some, how.tables) if some else []
+        parts = [kept[at : at + TOGETHER] for at in range(0, len(kept), TOGETHER)]
+        return [Task(part, [pairs[one.position] for one in part], how) for part in parts]
 
     with progress.shown("positions", total=len(names)) as advance:
         if jobs == 1 or len(names) <= ALONE:
-            for name in names:
-                found += [task.done() for task in tasks([name])]
-                advance(1)
+            for at in range(0, len(names), TOGETHER):
+                for task in tasks(names[at : at + TOGETHER]):
+                    found += task.done()
+                    advance(len(task.kept))
             return found
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            running: list[Future[Replayed]] = []
+            running: list[Future[list[Replayed]]] = []
             for at in range(0, len(names) + AT_ONCE, AT_ONCE):  # the next ones are read while these are replayed
                 begun = [pool.submit(Task.done, task) for task in tasks(names[at : at + AT_ONCE])]
                 for one in running:
-                    found.append(one.result())
-                    advance(1)
+                    found += one.result()
+                    advance(len(one.result()))
                 running = begun
     return found
 

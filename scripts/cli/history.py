@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from telltale.core.backtest import JUDGED, READ, VerdictKey
 from telltale.core.closure import LISTS
 from telltale.core.judgement import AXES, CaseChange, Row
+from telltale.core.sheet import Line, Sheet
 
 from cli import readers
 from cli.deployment import Deployment
@@ -284,22 +285,15 @@ def _axes(features: pa.Table) -> dict[AxisKey, Mapping[str, float | None]]:
     return dict(zip(zip(sensors, captures, axes, sampled, strict=True), _indicators(features), strict=True))
 
 
-def _indicators(features: pa.Table) -> list[dict[str, float | None]]:
+def _indicators(features: pa.Table) -> list[Line]:
     """For each row the indicators that it has."""
     columns = {name: features[name] for name in READ if name in features.schema.names}
     known = {name: readers.numbers(column) for name, column in columns.items() if column.null_count < len(column)}
     texts = sorted(name for name, values in known.items() if values is None)
     if texts:
         raise Problem(f"found no numbers in the columns {', '.join(texts)}")
-    if not known:
-        return [{} for _ in range(features.num_rows)]
-    names = list(known)
-    table = np.column_stack([values for values in known.values() if values is not None])
-    if not np.isnan(table).any():
-        return [dict(zip(names, values, strict=True)) for values in table.tolist()]
-    return [
-        {name: value for name, value in zip(names, values, strict=True) if value == value} for values in table.tolist()
-    ]
+    numbers = [values for values in known.values() if values is not None]
+    return Sheet(list(known), np.column_stack(numbers) if numbers else np.empty((features.num_rows, 0))).lines()
 
 
 def _sampled(features: pa.Table, tags: Mapping[TagKey, Mapping[str, float]]) -> list[Row]:

@@ -18,6 +18,7 @@ from telltale.core.judgement import AXES, Row
 from telltale.core.limits import SLOW_VELOCITY, VELOCITY
 from telltale.core.plant import Position
 from telltale.core.settings import DEFAULTS, Settings, settings_of
+from telltale.core.sheet import Line
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -30,7 +31,7 @@ NAMES = (
 AT = {name: place for place, name in enumerate(NAMES)}
 LARGEST = 1e30  # float32 overflows beyond 3e38, which is for `detect` to refuse
 NEAR = 1e-9  # in ln: far more than numpy's logarithm and Python's differ by
-A_CHUNK = 256  # rows that are read in one go: their lists stay in the processor's cache
+A_CHUNK = 768  # axes that are read in one go: their lists stay in the processor's cache
 
 _AXES = frozenset(AXES)
 _BLANK = [None] * len(NAMES)
@@ -132,36 +133,51 @@ class Rows:
 
 def rows_of(given: Sequence[Row]) -> Rows:
     """The rows as numbers."""
-    parts = [_chunk(given[at : at + A_CHUNK]) for at in range(0, max(len(given), 1), A_CHUNK)]
-    values = np.ascontiguousarray(np.concatenate([part[0] for part in parts]).transpose(2, 1, 0))
-    scalars = np.concatenate([part[1] for part in parts])
-    strange = np.concatenate([part[2] for part in parts])
-    heard = np.array([(*(axis in row.axes for axis in AXES), row.temperature_c is not None) for row in given], np.bool_)
+    axes = [row.axes.get(axis) for row in given for axis in AXES]
+    parts = [_values(axes[at : at + A_CHUNK]) for at in range(0, max(len(axes), 1), A_CHUNK)]
+    values = np.concatenate([part for part, _ in parts]).reshape(len(given), len(AXES), len(NAMES))
+    odd = np.concatenate([part for _, part in parts]).reshape(len(given), len(AXES)).any(axis=1)
+    scalars = list(chain.from_iterable((row.speed_rpm, row.temperature_c) for row in given))
+    outer, odd_outside = _table(scalars, 2)
+    strange = odd | odd_outside | np.array([_has_more(row) for row in given], np.bool_)
+    heard = [*(axis is not None for axis in axes)]
+    channels = np.array([*heard, *(row.temperature_c is not None for row in given)], np.bool_)
+    by_axis, by_temperature = channels[: len(heard)].reshape(-1, len(AXES)).T, channels[len(heard) :]
     t_ms = np.array([row.t_ms for row in given], np.int64)
     heard_by = np.array([modes.checksum(row.sensor) if row.sensor else 0 for row in given], np.int64)
-    speed, celsius = scalars.T
-    return Rows(t_ms, heard.reshape(-1, 4).T, heard_by, speed, celsius, values, _logarithms(values), strange)
+    speed, celsius = outer.T
+    last = np.ascontiguousarray(values.transpose(2, 1, 0))
+    return Rows(t_ms, np.vstack([by_axis, by_temperature]), heard_by, speed, celsius, last, _logarithms(last), strange)
 
 
-def _chunk(given: Sequence[Row]) -> tuple[Floats, Floats, Bools]:
+def _values(axes: Sequence[Mapping[str, float | None] | None]) -> tuple[Floats, Bools]:
+    """Of shape (axes, NAMES), NaN where a value is missing; and which axes have some that no plain row has."""
+    if all(axis is None or isinstance(axis, Line) for axis in axes):
+        return _of_sheets(axes)
     flat: list[float | None] = []
-    for row in given:
-        for axis in AXES:
-            found = row.axes.get(axis)
-            flat += _BLANK if found is None else map(found.get, NAMES)
-    scalars = list(chain.from_iterable((row.speed_rpm, row.temperature_c) for row in given))
-    values, odd = _table(flat, len(given), len(AXES) * len(NAMES))
-    outer, odd_outside = _table(scalars, len(given), 2)
-    unknown = np.array([_has_more(row) for row in given], np.bool_)
-    return values.reshape(len(given), len(AXES), len(NAMES)), outer, odd | odd_outside | unknown
+    for axis in axes:
+        flat += _BLANK if axis is None else map(axis.get, NAMES)
+    return _table(flat, len(NAMES))
 
 
-def _table(given: Sequence[float | None], rows: int, columns: int) -> tuple[Floats, Bools]:
+def _of_sheets(axes: Sequence[object]) -> tuple[Floats, Bools]:
+    """The same of lines of sheets; what is none is missing."""
+    lines = {place: axis for place, axis in enumerate(axes) if isinstance(axis, Line)}
+    of_sheet: dict[int, list[int]] = {}
+    for place, line in lines.items():
+        of_sheet.setdefault(id(line.sheet), []).append(place)
+    values = np.full((len(axes), len(NAMES)), nan)
+    for places in of_sheet.values():
+        values[places] = lines[places[0]].sheet.columns(NAMES)[[lines[place].at for place in places]]
+    return values, np.asarray((np.abs(values) > LARGEST).any(axis=1))
+
+
+def _table(given: Sequence[float | None], columns: int) -> tuple[Floats, Bools]:
     """The values, NaN for None, and which rows have some that are not finite or too large."""
     table = np.array(given, np.float64)
     odd = np.asarray(np.abs(table) > LARGEST)
     odd[[place for place in np.flatnonzero(np.isnan(table)).tolist() if given[place] is not None]] = True
-    return table.reshape(rows, columns), np.asarray(odd.reshape(rows, columns).any(axis=1))
+    return table.reshape(-1, columns), np.asarray(odd.reshape(-1, columns).any(axis=1))
 
 
 def _has_more(row: Row) -> bool:
