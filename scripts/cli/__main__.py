@@ -29,6 +29,7 @@ COMMANDS = {
     "watch": "when run-to-failure recordings would have been warned of",
     "backtest": "try settings, limits or a machine class on history before they are saved",
     "tune": "settings for the rate of false cases that you ask for, from the plant's own history",
+    "shadow": "a candidate beside the live settings, with a scorecard; then promote or stop it",
     "forecast": "when an indicator reaches a limit, as an interval, or that it cannot be said",
     "query": "SQL on the lake",
     "explain": "why a case was opened, made again from stored bytes; finds any that was changed",
@@ -49,7 +50,18 @@ COMMANDS = {
 }
 
 
-READS_THE_LAKE = {"backtest", "diagnose", "explain", "forecast", "query", "quarantine", "reconcile", "tune", "train"}
+READS_THE_LAKE = {
+    "backtest",
+    "diagnose",
+    "explain",
+    "forecast",
+    "query",
+    "quarantine",
+    "reconcile",
+    "tune",
+    "train",
+    "shadow",
+}
 NO_WRITING = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 

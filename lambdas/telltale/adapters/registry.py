@@ -109,9 +109,9 @@ class Registry:
         return found
 
     def plant(self) -> Plant:
-        """All of it."""
+        """All of it. What else has items in the table, such as shadows, is no part of the plant."""
         pages = self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
-        items = [_item(raw) for page in pages for raw in page["Items"]]
+        items = [_item(raw) for page in pages for raw in page["Items"] if raw["pk"]["S"].split("#", 1)[0] in KINDS]
         return Plant(
             sites={item.id: item for item in items if isinstance(item, Site)},
             positions={item.id: item for item in items if isinstance(item, Position)},
