@@ -31,7 +31,7 @@ from telltale.adapters.ledger import Ledger, Shelf
 from telltale.adapters.registry import Registry
 from telltale.core.cases import MOST_SHELVED_MS
 from telltale.core.detect import Control
-from telltale.core.explain import check_next, diagnosis_sentence, evidence_lines
+from telltale.core.explain import check_next, diagnosis_sentence, evidence_lines, forecast_sentence
 
 from cli import listing
 from cli.deployment import Deployment, current
@@ -262,6 +262,7 @@ def _lines(case: Case, cases: Sequence[Case], stale: Mapping[str, int]) -> list[
         "last change": f"{change.change}, revision {change.revision}, {moment(change.t_ms)} UTC",
         "why": change.reason,
         "diagnosis": diagnosis_sentence(change.evidence),
+        "forecast": forecast_sentence(change.evidence),
         "check next": check_next(change.evidence),
         "picture": "yes: --picture FILE.svg or FILE.png fetches it" if change.evidence.get("picture") else None,
         "by": change.by,

@@ -1,5 +1,6 @@
 """One look at a deployment: what came in, what was judged, states, cases, orders, lag."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from boto3.dynamodb.types import TypeDeserializer
+from telltale.adapters.states import TAGS
 
 from cli import staleness
 from cli.deployment import Deployment
@@ -36,6 +38,7 @@ class Overview:
     positions: tuple[Item, ...]
     cases: tuple[Item, ...]
     silent: tuple[str, ...]
+    tags: Mapping[str, Item] = field(default_factory=dict)  # by position: what is kept of each tag that is watched
     stale: Mapping[str, int] = field(default_factory=dict)  # position with an open case → when it was last heard
 
     @property
@@ -64,8 +67,9 @@ def look(deployment: Deployment) -> Overview:
         t_ms=int(time.time() * 1000),
         captures=_counts(deployment, outputs["CapturesStream"]),
         features=_counts(deployment, outputs["FeaturesStream"]),
-        positions=tuple(sorted((s for s in states if not s["pk"].startswith("presence#")), key=lambda s: s["pk"])),
+        positions=tuple(sorted((s for s in states if "#" not in s["pk"]), key=lambda s: s["pk"])),
         cases=cases,
+        tags={s["pk"].removeprefix(TAGS): json.loads(s["told"]) for s in states if s["pk"].startswith(TAGS)},
         silent=tuple(sorted(s["pk"].split("#", 1)[1] for s in states if s.get("presence") in SILENT)),
         stale=staleness.among(deployment, heard_ms) if heard_ms else {},
     )
@@ -87,8 +91,8 @@ def _scan(deployment: Deployment, table: str) -> Iterator[Item]:
 
 
 def _plain(item: Mapping[str, Any]) -> Item:
-    """The item's values, without the packed state, which is for the detector."""
-    return {name: _number(_read(value)) for name, value in item.items() if "B" not in value}
+    """The item's values, without the packed states, which are for the detector."""
+    return {name: _number(_read(value)) for name, value in item.items() if not {"B", "M"} & value.keys()}
 
 
 def _number(value: Any) -> Any:

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from telltale.core import prognosis
+from telltale.core import prognosis, trend
 from telltale.core.judgement import Row
-from telltale.core.settings import DEFAULTS
+from telltale.core.plant import Limits, Position
 from telltale.core.trend import MOST, SLOT_MS, Trend, outlook
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 START_MS = 1_780_000_000_000 // SLOT_MS * SLOT_MS
+
+
+PUMP = Position("s/a/pump/drive")
 
 
 def row(t_ms: int, level: float | None = 0.5, *, axis: str = "x", name: str = "rms_g") -> Row:
@@ -37,8 +40,28 @@ def test_one_row_is_kept_of_each_slot() -> None:
 def test_a_row_that_comes_again_or_late_changes_nothing() -> None:
     once = kept([START_MS, START_MS + DAY_MS])
 
-    assert once.with_row(row(START_MS + DAY_MS, 9.0)) is once
+    assert once.with_row(row(START_MS + DAY_MS, 9.0)).pack() == once.pack()
     assert once.with_row(row(START_MS + HOUR_MS, 9.0)) is once
+
+
+def test_axes_that_come_apart_are_one_row() -> None:
+    apart = kept([START_MS]).with_row(row(START_MS, 0.7, axis="z"))
+
+    assert [apart.series(axis, "rms_g")[1].tolist() for axis in "xz"] == [[0.5], [pytest.approx(0.7, rel=1e-3)]]
+
+
+@pytest.mark.parametrize(
+    ("t_ms", "last_ms", "due"),
+    [
+        (START_MS, None, True),
+        (START_MS + SLOT_MS, START_MS + SLOT_MS - 1, True),
+        (START_MS + SLOT_MS - 1, START_MS, False),
+        (START_MS, START_MS, True),  # a sibling axis of the slot's first row
+        (START_MS + HOUR_MS, START_MS + HOUR_MS, False),  # of its second
+    ],
+)
+def test_the_first_row_of_a_slot_is_due(t_ms: int, last_ms: int | None, due: bool) -> None:
+    assert trend.is_due(t_ms, last_ms, interval_s=3600) == due
 
 
 def test_what_is_kept_reaches_from_the_last_hours_to_the_first_year() -> None:
@@ -97,7 +120,7 @@ NOW_MS = START_MS + 20 * DAY_MS
 
 
 def test_a_warning_of_the_baseline_says_when_it_goes_on_to_the_alarm() -> None:
-    found = outlook(grown(), row(NOW_MS, 2.2), WARNED, settings=DEFAULTS)
+    found = outlook(grown(), row(NOW_MS, 2.2), WARNED, position=PUMP)
 
     assert found is not None
     assert found["limit"] == pytest.approx(4.0)  # 2 is 2 times normal, the alarm twice as far in logarithms
@@ -114,12 +137,24 @@ def test_a_zone_says_when_the_next_boundary_is_reached() -> None:
         **{"next_boundary": "C/D", "margin_to_next_boundary": 0.3},
     }
 
-    found = outlook(rows, row(NOW_MS, 2.2), verdict, settings=DEFAULTS)
+    found = outlook(rows, row(NOW_MS, 2.2), verdict, position=PUMP)
 
     assert found is not None
     assert "zone D, 2.5 g" in found["says"]
     assert found["verdict"] == prognosis.REACHES
     assert found["low_s"] < 5 * 86_400 < 20 * 86_400  # 5 days, straight on
+
+
+def test_an_alarm_limit_that_a_person_set_is_the_next_one() -> None:
+    pump = Position("s/a/pump/drive", limits=Limits(velocity_alarm_mm_s=2.6))
+    verdict = {"channel": "x", "rule": "zone", "feature": "rms_g", "value": 2.2, "score": 1.1, "limit": 2.0}
+
+    found = outlook(grown(), row(NOW_MS, 2.2), verdict, position=pump)
+    beyond = outlook(grown(), row(NOW_MS, 2.7), {**verdict, "value": 2.7}, position=pump)
+
+    assert found is not None
+    assert found["limit"] == 2.6
+    assert beyond is None
 
 
 @pytest.mark.parametrize(
@@ -132,11 +167,11 @@ def test_a_zone_says_when_the_next_boundary_is_reached() -> None:
     ],
 )
 def test_where_no_limit_is_ahead_nothing_is_said(verdict: dict[str, object]) -> None:
-    assert outlook(grown(), row(NOW_MS, 2.2), verdict, settings=DEFAULTS) is None
+    assert outlook(grown(), row(NOW_MS, 2.2), verdict, position=PUMP) is None
 
 
 def test_rows_after_the_one_that_is_judged_are_not_looked_at() -> None:
-    found = outlook(grown(10), row(START_MS + 5 * DAY_MS, 1.6), WARNED, settings=DEFAULTS)
+    found = outlook(grown(10), row(START_MS + 5 * DAY_MS, 1.6), WARNED, position=PUMP)
 
     assert found is not None
     assert found["rows"] == 5 * 12 + 1

@@ -28,8 +28,10 @@ from telltale.adapters.kinesis import Record
 from telltale.adapters.pictures import Pictures
 from telltale.adapters.receipts import Decision, Receipt
 from telltale.adapters.registry import Cached, Registry
-from telltale.adapters.states import Held, HeldTags, States, StateWrite, TagsWrite
-from telltale.core import detect, rota, schema, tag_streams
+from telltale.adapters.states import Held, HeldTags, States, StateWrite, TagsWrite, TrendWrite, Write
+from telltale.adapters.trends import Trends
+from telltale.core import detect, rota, schema, tag_streams, trend
+from telltale.core.cases import is_repair
 from telltale.core.closure import closure_from
 from telltale.core.detect import CaseChange, Control, Row, State, Verdict
 from telltale.core.errors import Reason, Rejected
@@ -81,14 +83,17 @@ class Detection:
         held = self._states.get(positions)
         known = {name: Known.of(held[name]) if name in held else Known() for name in positions}
         tags = self._states.tags([name for name, position in positions.items() if position.streams])
-        bench = Bench(positions, known, examiner=self._examiner, cases=self._cases)
+        trends = Trends(self._states)
+        trends.read({one.position for _, one in decoded if isinstance(one, Message) and _grows(one, positions, known)})
+        bench = Bench(positions, known, examiner=self._examiner, cases=self._cases, trends=trends)
         for record, message in decoded:
             if bench.examined >= MOST_EXAMINED:
                 break
             bench.judge(record, message)
         revs = {name: held[name].rev + 1 if name in held else 1 for name in positions}
         bench.watch_tags(tags, batch_id)
-        return bench.decision([_write(name, known, revs[name], batch_id) for name, known in bench.moved()])
+        writes = [_write(name, known, revs[name], batch_id) for name, known in bench.moved()]
+        return bench.decision(writes, trends.writes(batch_id))
 
     def carry_out(self, receipt: Receipt) -> None:
         """Cases, then events, then states, then pictures; each may be done again, and then changes nothing."""
@@ -97,8 +102,9 @@ class Detection:
             received_ms = effect["received_ms"]
             self._cases.put(effect["position"], change, changed_at=self._now_ms(), received_ms=received_ms)
         self._events.put([Event(**event) for event in receipt.effects["events"]])
-        writes: list[StateWrite | TagsWrite] = [StateWrite.from_dict(write) for write in receipt.effects["states"]]
+        writes: list[Write] = [StateWrite.from_dict(write) for write in receipt.effects["states"]]
         writes += [TagsWrite.from_dict(write) for write in receipt.effects.get("tags", ())]  # none before tags
+        writes += [TrendWrite.from_dict(write) for write in receipt.effects.get("trends", ())]  # likewise
         self._states.put(writes, judged_at=self._now_ms())
         for picture in receipt.effects.get("pictures", ()):  # none in what a version before pictures decided
             self._pictures.draw(picture)
@@ -143,9 +149,16 @@ class Bench:
     """
 
     def __init__(
-        self, positions: Mapping[str, Position], known: Mapping[str, Known], *, examiner: Examiner, cases: Cases
+        self,
+        positions: Mapping[str, Position],
+        known: Mapping[str, Known],
+        *,
+        examiner: Examiner,
+        cases: Cases,
+        trends: Trends,
     ) -> None:
         self.examined = 0
+        self._trends = trends
         self._positions = positions
         self._examiner = examiner
         self._stored = cases
@@ -185,7 +198,7 @@ class Bench:
         """Positions of which more is known than before."""
         return [(name, known) for name, known in self._known.items() if known != self._before[name]]
 
-    def decision(self, writes: Sequence[StateWrite]) -> Decision:
+    def decision(self, writes: Sequence[StateWrite], trends: Sequence[TrendWrite]) -> Decision:
         return Decision(
             **self._count,
             files=[file for table in TABLES for file in parquet.files(table, self._rows[table.name])],
@@ -195,6 +208,7 @@ class Bench:
                 "states": [write.as_dict() for write in writes],
                 "pictures": self._pictures,
                 "tags": [write.as_dict() for write in self._tags],
+                "trends": [write.as_dict() for write in trends],
             },
         )
 
@@ -210,12 +224,15 @@ class Bench:
             raise Rejected(Reason.BAD_SETTINGS, f"position {position.id}: {error}") from error
         known, taken_up = replace(before, state=state), False
         if isinstance(message.item, Row):
-            known = known.heard(message.item, message.gateway)
-            if position.streams:
+            if message.item.model is None:  # else no sensor was heard
+                known = known.heard(message.item, message.gateway)
+            if position.streams and message.item.model is None:
                 self._heard.setdefault(position.id, []).append(message.item)
             self._keep_verdicts(message.item, position, verdicts)
             self._events += _sensor_health(position, before.state, state, message.item, verdicts)
             seen = Seen(message, message.item, position, before.state)
+            if _grows(message, self._positions, self._known) and _runs_and_is_heard(verdicts):
+                self._trends.grow(position.id, message.item)
             if changes:
                 changes = [self._explained(change, seen) for change in changes]
             elif _is_due(verdicts, seen):
@@ -230,6 +247,8 @@ class Bench:
             taken_up = state.relearned_ms != before.state.relearned_ms
             if taken_up:
                 self._keep_act(position, message.item, before)
+            if taken_up or any(is_repair(change.closure or {}) for change in changes if change.change == "resolved"):
+                self._trends.begin_anew(position.id)
         self._known[position.id] = known
         self._keep_changes(position, changes, message.item)
         if state.state != before.state.state:
@@ -249,14 +268,21 @@ class Bench:
         """A change that a row made, with what its waveforms say."""
         made = self._examine(seen, trigger="case", case_id=change.case_id)
         earlier = self._said(change.case_id) if change.change == "updated" else UNEXPLAINED
-        change = replace(
-            change, evidence={**change.evidence, "judged": basis(seen.message, seen.before, seen.position)}
-        )
+        judged = basis(seen.message, seen.before, seen.position)
+        change = replace(change, evidence={**change.evidence, "judged": judged, **self._ahead(change, seen)})
         fault, evidence = self._explanations[change.case_id] = _with_diagnosis(change, made, earlier)
         change = replace(change, fault=fault, evidence=evidence)
         if evidence.get("picture") == pictures.picture_key(change):
             self._pictures.append(pictures.order(change, seen.message, seen.row, seen.position))
         return change
+
+    def _ahead(self, change: CaseChange, seen: Seen) -> Mapping[str, Any]:
+        """When what the case warns of reaches its next limit."""
+        worst = next((one for one in change.evidence["verdicts"] if _is_of(one, change)), None)
+        if worst is None:
+            return {}
+        found = trend.outlook(self._trends.of(seen.position.id), seen.row, worst, position=seen.position)
+        return {} if found is None else {"prognosis": found}
 
     def _examine(self, seen: Seen, *, trigger: str, case_id: str | None) -> Examined:
         normal = detect.usual(seen.before, seen.row, seen.position)
@@ -319,7 +345,8 @@ def _decoded(data: bytes) -> Message | Rejected:
 
 def _carries_nothing(message: Message) -> bool:
     """A row with neither axes nor temperature says only that the sensor lives."""
-    return isinstance(message.item, Row) and not message.item.axes and message.item.temperature_c is None
+    row = message.item
+    return isinstance(row, Row) and not row.axes and row.temperature_c is None and row.model is None
 
 
 def _state_changed(position: Position, before: State, after: State, t_ms: int) -> Event:
@@ -356,6 +383,25 @@ def _write(position: str, known: Known, rev: int, batch_id: str) -> StateWrite:
         batch=batch_id,
         sensor_fault=", ".join(f"{KINDS[kind]} on {axis}" for axis, kind in known.state.sensor_faults.items()) or None,
     )
+
+
+def _grows(message: Message, positions: Mapping[str, Position], known: Mapping[str, Known]) -> bool:
+    """Whether the trend of its position takes up this message."""
+    position = positions.get(message.position)
+    if position is None or not isinstance(message.item, Row) or not message.item.axes:
+        return False
+    before = known[position.id]
+    last_ms = before.last_t_ms if before.last_received_ms else None
+    return trend.is_due(message.item.t_ms, last_ms, interval_s=position.interval_s)
+
+
+def _runs_and_is_heard(verdicts: Sequence[Verdict]) -> bool:
+    told = {verdict.verdict for verdict in verdicts}
+    return bool(told) and not told & {"MACHINE_OFF", "SENSOR_FAULT"}
+
+
+def _is_of(verdict: Mapping[str, Any], change: CaseChange) -> bool:
+    return (verdict["channel"], verdict["rule"]) == (change.channel, change.rule)
 
 
 def _is_due(verdicts: Sequence[Verdict], seen: Seen) -> bool:

@@ -24,7 +24,7 @@ from telltale.adapters.registry import Registry
 from telltale.core.closure import closure_from
 from telltale.core.detect import Control
 from telltale.core.errors import CmmsRefused, RetryLater, TelltaleError
-from telltale.core.explain import check_next, diagnosis_sentence, evidence_lines, fault_words
+from telltale.core.explain import check_next, diagnosis_sentence, evidence_lines, fault_words, forecast_sentence
 from telltale.core.grouping import closure_of_child, time_to_clear_ms, why_together
 from telltale.core.persistence import LEVELS
 from telltale.core.plant import Position, Site
@@ -355,6 +355,7 @@ def order_request(case: Case, position: Position, children: Sequence[Case] = ())
         "Since": f"{datetime.fromtimestamp(change.opened_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC",
         "Why": change.reason,
         "Diagnosis": diagnosis_sentence(change.evidence),
+        "Forecast": forecast_sentence(change.evidence),
         "Check next": check_next(change.evidence),
         "Suggested": position.action,
         "Spare part": position.spare_part,

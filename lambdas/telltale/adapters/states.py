@@ -1,4 +1,4 @@
-"""States of the positions, in DynamoDB: one small item each, and one for its tags, moved only forward.
+"""States of the positions, in DynamoDB: one small item each, one for its tags, one for its trend; moved only forward.
 
 `rev` counts up with each batch that touched the position. The table takes a write only over a lower `rev`, so
 that a repeated write changes nothing and a late one cannot undo a newer.
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 TAGS = "tags#"  # before the position: the item of its tags
+TREND = "trend#"  # likewise of its trend
 KEYS_PER_CALL = 100  # BatchGetItem, API reference
 ATTEMPTS = 6
 PAUSE_S = 0.05  # before the second attempt, doubled for each further one
@@ -93,9 +94,37 @@ class TagsWrite:
         return cls(**{**document, "tags": tags})
 
 
+@dataclass(frozen=True)
+class HeldTrend:
+    """What the table holds of a position's levels over time. `core` is core.trend.Trend, packed."""
+
+    core: bytes = b""
+    rev: int = 0
+
+
+@dataclass(frozen=True)
+class TrendWrite:
+    """The next item of a position's trend, made by batch `batch`."""
+
+    position: str
+    rev: int
+    core: bytes
+    batch: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "core": base64.b64encode(self.core).decode()}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**{**document, "core": base64.b64decode(document["core"])})
+
+
+Write = StateWrite | TagsWrite | TrendWrite
+
+
 class States:
-    """The table STATES. Positions are its keys, and `tags#` and a position those of its tags; `presence#…` items
-    belong to adapters/presence.py.
+    """The table STATES. Positions are its keys; `tags#` and `trend#` before a position are those of its tags and its
+    trend; `presence#…` items belong to adapters/presence.py.
     """
 
     def __init__(self, client: "DynamoDBClient", table: str, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -112,6 +141,14 @@ class States:
         items = self._items([f"{TAGS}{position}" for position in positions])
         return {item["pk"]["S"].removeprefix(TAGS): _held_tags(item) for item in items}
 
+    def trends(self, positions: Collection[str]) -> dict[str, HeldTrend]:
+        """The held trends of those positions that have one; likewise."""
+        items = self._items([f"{TREND}{position}" for position in positions])
+        return {
+            item["pk"]["S"].removeprefix(TREND): HeldTrend(bytes(item["core"]["B"]), int(item["rev"]["N"]))
+            for item in items
+        }
+
     def _items(self, keys: Collection[str]) -> Iterator[Mapping[str, Any]]:
         for some in _chunks(sorted(set(keys)), KEYS_PER_CALL):
             yield from self._get(some)
@@ -127,19 +164,18 @@ class States:
             self._sleep(PAUSE_S * 2**attempt)
         raise RetryLater(f"table {self._table} left keys unread after {ATTEMPTS} attempts")
 
-    def put(self, writes: Sequence[StateWrite | TagsWrite], *, judged_at: int) -> None:
+    def put(self, writes: Sequence[Write], *, judged_at: int) -> None:
         """Makes the writes; one whose `rev` is not above the stored one changes nothing. `judged_at` : now, in ms."""
         if not writes:
             return
         with ThreadPoolExecutor(min(WRITERS, len(writes))) as pool:
             list(pool.map(lambda write: self._put(write, judged_at), writes))
 
-    def _put(self, write: StateWrite | TagsWrite, judged_at: int) -> None:
-        item = _item(write) if isinstance(write, StateWrite) else _tags_item(write)
+    def _put(self, write: Write, judged_at: int) -> None:
         try:
             self._client.put_item(
                 TableName=self._table,
-                Item={**item, "judged_at": {"N": str(judged_at)}},
+                Item={**_item(write), "judged_at": {"N": str(judged_at)}},
                 ConditionExpression="attribute_not_exists(pk) OR rev < :rev",
                 ExpressionAttributeValues={":rev": {"N": str(write.rev)}},
             )
@@ -148,7 +184,13 @@ class States:
                 raise
 
 
-def _item(write: StateWrite) -> Any:
+def _item(write: Write) -> Any:
+    if isinstance(write, StateWrite):
+        return _state_item(write)
+    return _tags_item(write) if isinstance(write, TagsWrite) else _trend_item(write)
+
+
+def _state_item(write: StateWrite) -> Any:
     texts = {
         "pk": write.position,
         "state": write.state,
@@ -185,6 +227,15 @@ def _tags_item(write: TagsWrite) -> Any:
         "batch": {"S": write.batch},
         "cores": {"M": {name: {"B": tag.stream.pack()} for name, tag in write.tags.items()}},
         "told": {"S": json.dumps(told, separators=(",", ":"), allow_nan=False)},
+    }
+
+
+def _trend_item(write: TrendWrite) -> Any:
+    return {
+        "pk": {"S": f"{TREND}{write.position}"},
+        "rev": {"N": str(write.rev)},
+        "batch": {"S": write.batch},
+        "core": {"B": write.core},
     }
 
 

@@ -51,6 +51,12 @@ def diagnosis_sentence(evidence: Mapping[str, Any]) -> str | None:
     return _said(diagnosis)
 
 
+def forecast_sentence(evidence: Mapping[str, Any]) -> str | None:
+    """When the next limit is reached, or why that cannot be said; None where no limit is ahead or nobody looked."""
+    says: str | None = evidence.get("prognosis", {}).get("says")
+    return says
+
+
 def check_next(evidence: Mapping[str, Any]) -> str | None:
     """What a technician looks at next, for the fault that was named."""
     return CHECKS.get(evidence.get("diagnosis", {}).get("verdict", ""))

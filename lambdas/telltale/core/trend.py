@@ -5,7 +5,7 @@ where it is young, ever sparser with age, so that 128 rows reach from the last h
 looks at them (core.prognosis takes older rows in longer groups). Each value has float16's three digits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from telltale.core import limits, prognosis
 from telltale.core.baseline import INDICATORS
 from telltale.core.judgement import AXES, Row
+from telltale.core.plant import Position
 from telltale.core.prognosis import Forecast
-from telltale.core.settings import Settings
+from telltale.core.settings import settings_of
 
 SLOT_MS = 2 * 3_600_000  # a day's rows are enough for a forecast (its fewest groups are 12)
 MOST = 128  # rows: 7.5 kB
 TRACKED = tuple((axis, name) for axis in AXES for name in INDICATORS)
-MINUTE_MS = 60_000
+SLOT_S = SLOT_MS // 1000
 
-_ROW = np.dtype([("minute", "<u4"), ("levels", "<f2", (len(TRACKED),))])
+_ROW = np.dtype([("t_s", "<u4"), ("levels", "<f2", (len(TRACKED),))])
 _PLACES = {which: place for place, which in enumerate(TRACKED)}
 
 Array = NDArray[Any]
@@ -31,7 +32,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Trend:
-    """The rows that were kept, the oldest first: structured array of minutes since 1970 and levels, NaN for unknown."""
+    """The rows that were kept, the oldest first: structured array of seconds since 1970 and levels, NaN for unknown."""
 
     rows: Array
 
@@ -51,38 +52,46 @@ class Trend:
         return self.rows.tobytes()
 
     def with_row(self, row: Row) -> Self:
-        """With one more row; as it was, if the row is not of a later slot than the last."""
-        if not is_due(row, None if not len(self.rows) else int(self.rows["minute"][-1]) * MINUTE_MS):
+        """With one more row; what a sibling axis of the last one adds; as it was, if the row is of no later slot."""
+        t_s = row.t_ms // 1000
+        last = int(self.rows["t_s"][-1]) if len(self.rows) else None
+        if last is not None and t_s // SLOT_S <= last // SLOT_S and t_s != last:
             return self
         new = np.empty(1, _ROW)
-        new["minute"] = row.t_ms // MINUTE_MS
+        new["t_s"] = t_s
         with np.errstate(over="ignore"):  # beyond 65,504 in its unit nothing can be forecast: infinite, and left out
             new["levels"] = [[_level(row, axis, name) for axis, name in TRACKED]]
+        if t_s == last:
+            before = self.rows["levels"][-1:]
+            new["levels"] = np.where(np.isnan(before), new["levels"], before)
+            return type(self)(np.concatenate([self.rows[:-1], new]))
         rows = np.concatenate([self.rows, new])
-        return type(self)(rows if len(rows) <= MOST else np.delete(rows, _least_missed(rows["minute"])))
+        return type(self)(rows if len(rows) <= MOST else np.delete(rows, _least_missed(rows["t_s"])))
 
     def series(self, axis: str, indicator: str) -> tuple[Array, Array]:
         """Times in seconds since 1970, levels in the indicator's unit (NaN: unknown); KeyError if not tracked."""
-        return self.rows["minute"] * 60.0, self.rows["levels"][:, _PLACES[axis, indicator]].astype(np.float64)
+        return self.rows["t_s"].astype(np.float64), self.rows["levels"][:, _PLACES[axis, indicator]].astype(np.float64)
 
 
-def is_due(row: Row, last_ms: int | None) -> bool:
-    """Whether the row is the first of its slot, after one heard at `last_ms`."""
-    return last_ms is None or row.t_ms // SLOT_MS > last_ms // SLOT_MS
+def is_due(t_ms: int, last_ms: int | None, *, interval_s: float) -> bool:
+    """Whether a row of this time is the first of its slot after one heard at `last_ms`, or a sibling axis of that."""
+    if last_ms is None or t_ms // SLOT_MS > last_ms // SLOT_MS:
+        return True
+    return t_ms == last_ms and t_ms % SLOT_MS < 1000 * interval_s
 
 
-def outlook(trend: Trend, row: Row, verdict: Mapping[str, Any], *, settings: Settings) -> dict[str, Any] | None:
+def outlook(trend: Trend, row: Row, verdict: Mapping[str, Any], *, position: Position) -> dict[str, Any] | None:
     """When what this verdict warns of reaches the next limit, as plain values for the case; None where none is ahead.
 
     verdict : of a case's evidence, with its detail.   row : that it was made of, the last one of the series.
     """
     axis, indicator = verdict["channel"], verdict["feature"]
-    ahead = _ahead(verdict, settings)
+    ahead = _ahead(verdict, position)
     if ahead is None or (axis, indicator) not in _PLACES:
         return None
     name, limit = ahead
     t_s, levels = trend.series(axis, indicator)
-    earlier = t_s < row.t_ms / 1000
+    earlier = t_s < row.t_ms // 1000
     t_s = np.append(t_s[earlier], row.t_ms / 1000)
     levels = np.append(levels[earlier], _level(row, axis, indicator))
     found = prognosis.forecast(t_s, levels, limit=limit)
@@ -106,13 +115,19 @@ def _times(found: Forecast) -> dict[str, float | None]:
     return {name: value if value is not None and np.isfinite(value) else None for name, value in shown.items()}
 
 
-def _ahead(verdict: Mapping[str, Any], settings: Settings) -> tuple[str, float] | None:
-    """The next limit: the next boundary of an ISO profile, or where the baseline alarms; None beyond the last."""
+def _ahead(verdict: Mapping[str, Any], position: Position) -> tuple[str, float] | None:
+    """The next limit: the alarm limit that a person set, the next boundary of the ISO profile, or where the baseline
+    alarms; None beyond the last.
+    """
+    own = position.limits.velocity_alarm_mm_s
+    if verdict["rule"] == "zone" and own is not None:
+        return ("its alarm limit", own) if verdict["value"] < own else None
     if verdict["rule"] == "zone":
         name, margin = verdict.get("next_boundary"), verdict.get("margin_to_next_boundary")
         if name is None or margin is None:
             return None
         return f"zone {name[-1]}" if name in limits.BOUNDARIES else name, verdict["value"] + margin
+    settings = settings_of(position.settings)
     normal, score = verdict.get("normal"), verdict.get("score")
     if verdict["rule"] != "baseline" or not normal or score is None or score >= settings.alarm_score:
         return None
@@ -120,10 +135,10 @@ def _ahead(verdict: Mapping[str, Any], settings: Settings) -> tuple[str, float] 
     return "its alarm limit", normal * (warning / normal) ** settings.alarm_score
 
 
-def _least_missed(minutes: Sequence[int] | Array) -> int:
+def _least_missed(t_s: Array) -> int:
     """The row, neither the first nor the last, whose gap would be smallest beside its age."""
-    t = np.asarray(minutes, np.float64)
-    age = t[-1] - t[1:-1] + SLOT_MS / MINUTE_MS
+    t = t_s.astype(np.float64)
+    age = t[-1] - t[1:-1] + SLOT_S
     return 1 + int(np.argmin((t[2:] - t[:-2]) / age))
 
 
