@@ -176,6 +176,13 @@ def test_a_promotion_is_told_to_everybody_else() -> None:
     }
 
 
+def test_a_model_of_an_older_telltale_is_told_apart_from_a_broken_one() -> None:
+    document = json.loads(json.dumps(models_module.as_document(PUMP, FIRST, WISH))) | {"version": 0}
+
+    with pytest.raises(models_module.Outdated, match=r"found version 0.*train again"):
+        models_module.of_document(PUMP, "v", document)
+
+
 def test_a_document_of_another_kind_is_refused() -> None:
     document: dict[str, Any] = {**asset_model.as_json(FIRST.model), "conditions": {}}
 

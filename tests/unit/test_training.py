@@ -121,6 +121,13 @@ def test_the_live_model_is_replayed_over_the_same_rows() -> None:
     assert model.gate.live.found == model.gate.candidate.found == 1
 
 
+def test_a_live_model_that_cannot_be_read_any_more_is_replaced_by_one_that_is_good_by_itself() -> None:
+    model = training.make(history(), Wish(), live=None, silent=True)
+
+    assert model.gate.passed
+    assert "live 0" in model.gate.reason
+
+
 # ---- the gate --------------------------------------------------------------------------------------------------------
 
 FINE = Replay(1000, 2, 1, 2, 2)

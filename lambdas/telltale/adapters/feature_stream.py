@@ -1,4 +1,6 @@
-"""What travels on the stream `features`: rows to judge, and what people did to cases, in one order a position."""
+"""What travels on the stream `features`: rows to judge, what models of assets say, and what people did to cases, in one
+order a position.
+"""
 
 import json
 import sys
@@ -10,6 +12,7 @@ from telltale.core import relearn
 from telltale.core.cases import ACTS
 from telltale.core.detect import Control, Row
 from telltale.core.errors import Reason, Rejected
+from telltale.core.judgement import MODEL, ModelScore
 
 VERSION = 1
 NUMBER = (int, float)
@@ -47,9 +50,12 @@ def decode(data: bytes) -> Message:
     if kind == "features":
         gateway, waveforms = (_optional(document, name, str) for name in ("gateway", "waveforms"))
         return Message(position, _row(document), gateway, waveforms, _optional(document, "digests", dict))
+    if kind == MODEL:
+        return Message(position, _model_row(document))
     if kind in (*ACTS, relearn.KIND):
         return Message(position, _control(kind, document))
-    raise Rejected(Reason.BAD_FIELD, f"kind is {kind!r}, wanted features, {', '.join((*ACTS, relearn.KIND))}")
+    wanted = ("features", MODEL, *ACTS, relearn.KIND)
+    raise Rejected(Reason.BAD_FIELD, f"kind is {kind!r}, wanted {', '.join(wanted)}")
 
 
 def _row(document: Mapping[str, Any]) -> Row:
@@ -67,6 +73,20 @@ def _row(document: Mapping[str, Any]) -> Row:
         battery_pct=_optional(document, "battery_pct", NUMBER),
         rssi_dbm=_optional(document, "rssi_dbm", NUMBER),
     )
+
+
+def _model_row(document: Mapping[str, Any]) -> Row:
+    """What the model of the position's asset says of one interval; nothing of it comes from a sensor."""
+    t_ms, version = _field(document, "t_ms", int), _field(document, "model", str)
+    shares = _optional(document, "contributions", dict) or {}
+    said = ModelScore(
+        score=float(_field(document, "score", NUMBER)),
+        reason=_field(document, "reason", str),
+        version=version,
+        contributions={tag: float(_field(shares, tag, NUMBER)) for tag in shares},
+    )
+    capture_id = f"{_field(document, 'asset', str)}@{t_ms}"
+    return Row(capture_id, MODEL, t_ms, _field(document, "received_ms", int), sensor="", model=said)
 
 
 def _indicators(axis: str, values: Any) -> dict[str, float | None]:

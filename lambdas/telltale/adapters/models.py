@@ -35,6 +35,10 @@ class NoModel(LookupError):
     """There is no such model, or none is live; the message says which was looked for."""
 
 
+class Outdated(ValueError):
+    """The model was made by a version of Telltale that scored otherwise: train again."""
+
+
 class Moved(Exception):
     """Somebody else promoted a model of this asset at the same moment."""
 
@@ -229,15 +233,18 @@ def as_document(asset: str, made: Made, wish: Wish) -> dict[str, Any]:
 
 
 def of_document(asset: str, version: str, document: Mapping[str, Any]) -> Stored:
-    """ValueError for what as_document did not make."""
+    """ValueError for what as_document did not make; Outdated for what an older version of it made."""
     try:
         of = document["conditions"]
         first, last = of["learned_s"]
-        return Stored(
-            asset, version, asset_model.from_json(document), of["every_s"], of["off_rule"], (first, last), document
-        )
+        every_s, off = of["every_s"], of["off_rule"]
     except (KeyError, TypeError) as error:
         raise ValueError(f"model {version} of {asset}: not a stored model: {error!r}") from error
+    try:
+        model = asset_model.from_json(document)
+    except ValueError as error:
+        raise Outdated(f"model {version} of {asset} cannot be scored with any more: {error}: train again") from error
+    return Stored(asset, version, model, every_s, off, (first, last), document)
 
 
 def version_of(document: Mapping[str, Any], body: bytes) -> str:

@@ -166,7 +166,7 @@ class Scoring:
         places = np.flatnonzero(np.isin(np.round(new.times_s, 3), wanted))
         rows = History(new.tags, new.times_s[places], new.values[places])
         held = self._standings.get(stored.asset)
-        if held is None or held.version != stored.version:
+        if held is None or held.version != stored.version or not _is_readable(held):
             before = self._caught_up(stored, float(rows.times_s[0]) - stored.every_s, held)
         else:
             before = held
@@ -211,6 +211,15 @@ class Scoring:
         kinesis.put_all(self._kinesis, self._features_stream, records)
         self._events.put([Event(**event) for event in effects["events"]])
         self._standings.put(Standing.from_dict(effects["standing"]))
+
+
+def _is_readable(held: Standing) -> bool:
+    """Packed by code that packs as this one does."""
+    try:
+        asset_model.unpacked(held.core)
+    except ValueError:
+        return False
+    return True
 
 
 def complete(heard: Heard, positions: Collection[str], *, now_s: float) -> History:

@@ -10,7 +10,7 @@ from math import inf
 
 from telltale.adapters.asset_history import AssetHistory
 from telltale.adapters.cases import Cases
-from telltale.adapters.models import Models, Stored
+from telltale.adapters.models import Models, Outdated, Stored
 from telltale.adapters.registry import Registry
 from telltale.core import asset_model, tag_sources, tags, training
 from telltale.core.plant import Asset, Plant
@@ -101,16 +101,27 @@ class Trainer:
             left_out=still_open,
             learn_s=None if span == EVERYTHING else (from_s, now_s if span.to_s is None else span.to_s),
         )
-        live = self._models.live(asset.id)
-        rival = None if live is None else self._models.get(asset.id, live.version)
+        rival, silent = self._rival(asset)
         history = _beside(history, rival, self._history, asset.id, every_s, from_s, now_s)
         try:
             made = training.make(
-                history, wish, live=rival.model if rival else None, live_off=rival.off if rival else None
+                history,
+                wish,
+                live=rival.model if rival else None,
+                live_off=rival.off if rival else None,
+                silent=silent,
             )
         except ValueError as error:
             raise Nothing(f"{asset.id}: {error}") from error
         return Candidate(self._models.add(asset.id, made, wish, by=by), made)
+
+    def _rival(self, asset: Asset) -> tuple[Stored | None, bool]:
+        """The live model, and whether there is one that cannot be read any more."""
+        live = self._models.live(asset.id)
+        try:
+            return None if live is None else self._models.get(asset.id, live.version), False
+        except Outdated:
+            return None, True
 
     def _names(self, asset: Asset, positions: Sequence[str], from_s: float, to_s: float) -> tuple[str, ...]:
         """The tags to learn: those of the patterns that were ever sent."""

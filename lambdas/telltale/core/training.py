@@ -260,10 +260,13 @@ class Made:
     gate: Gate = field(default_factory=lambda: Gate(False, "not replayed"))
 
 
-def make(history: History, wish: Wish, *, live: Model | None, live_off: str | None = None) -> Made:
+def make(
+    history: History, wish: Wish, *, live: Model | None, live_off: str | None = None, silent: bool = False
+) -> Made:
     """A candidate from the older part of the history, replayed beside the live model over the newest REPLAYED of it.
 
-    Of a range that was given all is learned, and what comes after it replayed.
+    Of a range that was given all is learned, and what comes after it replayed. silent : a model is live that this code
+    cannot read any more, and so says nothing.
 
     ValueError where nothing can be learned. The same rows and wish give the same model, to the last bit.
     """
@@ -287,6 +290,8 @@ def make(history: History, wish: Wish, *, live: Model | None, live_off: str | No
     replayed = replay(model, history, off=rule, judged=judged, labelled=wish.labelled)
     live_rule = None if live_off is None else tags.off_rule(live_off)
     rival = None if live is None else replay(live, history, off=live_rule, judged=judged, labelled=wish.labelled)
+    if silent:
+        rival = Replay(replayed.healthy_rows, 0, 0, 0, replayed.ranges)
     steps = zip(model.tags, asset_model.smallest_steps(model).tolist(), strict=True)
     report = {
         "rows": model.rows,
