@@ -33,6 +33,7 @@ COMMANDS = {
     "forecast": "when an indicator reaches a limit, as an interval, or that it cannot be said",
     "query": "SQL on the lake",
     "explain": "why a case was opened, made again from stored bytes; finds any that was changed",
+    "tags": "tags watched as streams: what each has learned and told, and history replayed",
     "cases": "list and explain cases",
     "orders": "work orders of the built-in logbook: list, acknowledge, close",
     "modes": "operating modes of a position: what is normal in each",
@@ -58,9 +59,10 @@ READS_THE_LAKE = {
     "query",
     "quarantine",
     "reconcile",
+    "tags",
+    "shadow",
     "tune",
     "train",
-    "shadow",
 }
 NO_WRITING = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 

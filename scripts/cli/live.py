@@ -13,6 +13,8 @@ from cli.listing import entry, moment, state
 from cli.overview import Item, Overview, percentile
 
 CASES_SHOWN = 8
+TAGS_SHOWN = 8
+RECENT_MS = 86_400_000  # before the last capture of the position: how long an alarm of a tag is shown
 LINE_EVERY_S = 5.0
 
 
@@ -54,9 +56,27 @@ def picture(now: Overview, *, before: Overview | None = None) -> RenderableType:
     faulty = [f"{item['pk']}: {item['sensor_fault']}" for item in now.positions if "sensor_fault" in item]
     if faulty:
         parts.append(Text("sensor fault: " + "; ".join(faulty), style="yellow"))
+    parts += [Text(line, style="yellow" if told else "dim") for line, told in tag_lines(now)]
     open_cases = [case for case in now.cases if case["change"] != "resolved"]
     parts += [_case(case, now) for case in open_cases[-CASES_SHOWN:]]
     return Group(*parts)
+
+
+def tag_lines(now: Overview) -> list[tuple[str, bool]]:
+    """How many tags are watched, and the alarms of each position's last day; with whether it is an alarm."""
+    tags = [tag for of_position in now.tags.values() for tag in of_position.values()]
+    if not tags:
+        return []
+    learning = sum(tag["rows"] < tag["probation_rows"] for tag in tags)
+    lines = [(f"tags watched: {len(tags)}, of which learning: {learning}", False)]
+    heard_ms = {position: max(tag["t_ms"] for tag in of.values()) for position, of in now.tags.items() if of}
+    recent = [
+        (tag["alarm"]["t_ms"], f"tag: {position} {moment(tag['alarm']['t_ms'])} {tag['alarm']['words']}")
+        for position, of_position in now.tags.items()
+        for tag in of_position.values()
+        if "alarm" in tag and heard_ms[position] - tag["alarm"]["t_ms"] <= RECENT_MS
+    ]
+    return lines + [(line, True) for _, line in sorted(recent)[-TAGS_SHOWN:]]
 
 
 def _counts(now: Overview, before: Overview | None) -> Table:

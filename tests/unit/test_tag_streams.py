@@ -38,11 +38,8 @@ def test_a_jump_after_learning_is_told_once_and_once_more_when_it_has_stayed() -
     assert alarm.told.words.startswith("flow 30: ")
     assert (change.is_anomaly, change.is_changepoint, change.row.t_ms > alarm.row.t_ms) == (False, True, True)
     assert (kept["flow"].alarm, kept["flow"].change) == (alarm.told, change.told)
-    assert (kept["flow"].state, kept["flow"].value, kept["flow"].t_ms) == (
-        "watched",
-        JUMP[-1].tags["flow"],
-        45 * HOUR_MS,
-    )
+    assert (kept["flow"].state, kept["flow"].value) == ("watched", JUMP[-1].tags["flow"])
+    assert (kept["flow"].since_ms, kept["flow"].t_ms) == (0, 45 * HOUR_MS)
 
 
 def test_what_is_said_is_what_the_stream_says_of_its_values() -> None:
@@ -103,7 +100,7 @@ def test_a_probation_of_its_own_wins_over_that_of_all_and_a_changed_one_begins_a
     again, _ = watch(kept, flow(*[10.0] * 25)[20:], wanted=ALL)
 
     assert kept["flow"].state == "learning 20 of 40"
-    assert again["flow"].state == "learning 5 of 32"
+    assert (again["flow"].state, again["flow"].since_ms) == ("learning 5 of 32", 20 * HOUR_MS)
 
 
 def test_a_tag_that_nobody_asks_for_any_more_is_forgotten() -> None:

@@ -50,9 +50,10 @@ class Told:
 
 @dataclass(frozen=True)
 class Tag:
-    """What is kept of one tag: its stream, its last row, and what was told last."""
+    """What is kept of one tag: its stream, when it began, its last row, and what was told last."""
 
     stream: Stream
+    since_ms: int = 0
     t_ms: int = 0
     value: float = 0.0
     alarm: Told | None = None
@@ -70,6 +71,7 @@ class Tag:
         return {
             "rows": self.stream.rows,
             "probation_rows": self.stream.probation,
+            "since_ms": self.since_ms,
             "t_ms": self.t_ms,
             "value": self.value,
             **told,
@@ -79,7 +81,7 @@ class Tag:
     def of(cls, packed: bytes, summary: Mapping[str, Any]) -> Self:
         """The tag of a packed stream and a `summary`. ValueError if those bytes are no stream's."""
         told = {name: Told(**summary[name]) for name in ("alarm", "change") if name in summary}
-        return cls(Stream.unpack(packed), summary["t_ms"], summary["value"], **told)
+        return cls(Stream.unpack(packed), summary["since_ms"], summary["t_ms"], summary["value"], **told)
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,8 @@ def _watch(name: str, tag: Tag, heard: Sequence[tuple[Row, float]]) -> tuple[Tag
     if not len(taken):
         return tag, []
     row, value = heard[taken[-1]]
-    tag, alarms = replace(tag, stream=stream, t_ms=row.t_ms, value=value), []
+    since_ms = tag.since_ms if tag.stream.rows else heard[taken[0]][0].t_ms
+    tag, alarms = replace(tag, stream=stream, since_ms=since_ms, t_ms=row.t_ms, value=value), []
     for place in np.flatnonzero(verdicts.is_anomaly | verdicts.is_changepoint).tolist():
         row, value = heard[place]
         reason = Reason(int(verdicts.reason[place]))
