@@ -28,7 +28,7 @@ from tests.contracts.cmms_server import Cmms as Server
 from tests.contracts.cmms_server import serving
 from tests.unit.test_cases_are_diagnosed import PUMP as DIAGNOSED
 from tests.unit.test_cases_are_diagnosed import shaking
-from tests.unit.test_detection import HEALTHY_THEN_BAD
+from tests.unit.test_detection import HEALTHY_THEN_BAD, row
 
 HOUR = 3_600_000
 PUMP = replace(DIAGNOSED, limits=Limits(velocity_warning_mm_s=0.5, velocity_alarm_mm_s=1.0))
@@ -177,6 +177,36 @@ def test_a_fault_becomes_one_order_and_its_closure_a_label(works: Plant) -> None
     assert kinds[0] == "Case Opened"
     assert kinds[-2:] == ["Case Acknowledged", "Case Resolved"]
     assert len(list(works.logbook.entries())) == 1
+
+
+def test_two_places_of_a_machine_are_one_order_and_the_one_that_goes_quiet_ends_with_the_other(
+    works: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = replace(plant()[1], id=f"{POSITION.rsplit('/', 1)[0]}/motor-nde")
+    Registry(works.aws.dynamodb, "registry").put(other)
+    levels = [1.0] * 5 + [9.0] * 7 + [1.0] * 8
+    works.rows([row(n, mm_s, position=name) for n, mm_s in enumerate(levels[:12]) for name in (POSITION, other.id)])
+    works.queue()
+    [entry] = works.logbook.entries()
+    works.rows(works.acts())
+    works.rows([row(n, levels[n], position=name) for n in range(12, 20) for name in (POSITION, other.id)])
+    works.logbook.set_status(entry.order.ref, Status.DONE, by="mia", closure=FOUND)
+    works.say(entry.request.case_id)
+    works.queue()
+    works.rows(works.acts()[1:])
+    works.queue()
+    tomorrow = work_orders.now_ms() + 24 * HOUR
+    monkeypatch.setattr(work_orders, "now_ms", lambda: tomorrow)
+
+    work_orders.handler({"source": "aws.events", "detail-type": "Scheduled Event"}, Context())
+    works.rows(works.acts()[2:])
+
+    assert len(list(works.logbook.entries())) == 1
+    assert {json.loads(act)["kind"] for act in works.acts()} == {"grouped", "resolved"}
+    assert {label["case_id"]: label["failure_mode"] for label in works.labels()} == {
+        case.change.case_id: "IMBALANCE" if case.change.case_id == entry.request.case_id else "TRANSMITTED_FAULT"
+        for case in works.cases.all()
+    }
 
 
 def test_what_a_sensor_sends_is_what_detection_judges(works: Plant) -> None:
