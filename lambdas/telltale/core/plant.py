@@ -171,7 +171,7 @@ class Asset:
     tags : patterns of core.tag_sources; none: all readings, and what is trended by default.
     every_s : intervals of the rows; None: the longest interval of its positions.
     off : rule by which it is off, such as "process/flow<1".   position : own name of the position at which the model
-    opens cases; None: the first by name.   days : history that training looks back on, at most.
+    opens cases; None: the first of its tags.   days : history that training looks back on, at most.
     retrain_days : train again after so many days; None: only when somebody does.
     """
 
