@@ -6,6 +6,7 @@ numpy's logarithm could differ from Python's the doubtful row is not plain.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from itertools import chain
 from math import inf, log, nan
 
@@ -16,7 +17,7 @@ from telltale.core import baseline, limits, modes, sensor
 from telltale.core.baseline import INDICATORS, REFERENCES
 from telltale.core.judgement import AXES, Row
 from telltale.core.limits import SLOW_VELOCITY, VELOCITY
-from telltale.core.plant import Position
+from telltale.core.plant import Limits, Position
 from telltale.core.settings import DEFAULTS, Settings, settings_of
 from telltale.core.sheet import Line
 
@@ -46,12 +47,13 @@ _OTHER_SETTINGS = tuple(one.name for one in fields(Settings) if one.name not in 
 
 # ---- positions -----------------------------------------------------------------------------------
 
+_OF_POSITION = ("speed_rpm", "running_above_rpm", "running_above_g", "declared", "fleet")
 CONSTANTS = (
     *("warmup", "wanted", "sigmas", "growth_ln", "alarm_score", "drift_ln", "memory", "clear"),
     *("warning_n", "warning_m", "alarm_n", "alarm_m", "sensor_n", "sensor_m", "sensor_normal"),
-    *("own_warning", "own_alarm", "b_c", "c_d", "hot_warning", "hot_alarm"),
-    *("speed_rpm", "running_above_rpm", "running_above_g", "zoned", "speed_decides", "declared"),
-    *("reach_ln", "reach", "fleet"),
+    *("own_warning", "own_alarm", "b_c", "c_d", "hot_warning", "hot_alarm", "zoned", "speed_decides"),
+    *("reach_ln", "reach"),
+    *_OF_POSITION,
 )
 
 
@@ -59,18 +61,29 @@ def constants(position: Position) -> tuple[float, ...] | None:
     """The position as numbers, in the order of CONSTANTS; NaN is "not set". None: it is for `detect` alone.
 
     hot_warning, hot_alarm : of the temperature, as they count.   zoned : its velocity is judged.   speed_decides : were
-    the shaft slow, another velocity would count.   declared : the directions of its axes are.   reach_ln, reach :
-    of an operating mode, in speed and as a share of the load.   fleet : machines alike are known.
+    the shaft slow, another velocity would count.   declared : the directions of its axes are.   reach_ln, reach : of an
+    operating mode, in speed and as a share of the load.   fleet : machines alike are known.
     """
+    if position.modes:
+        return None
+    judged = _judged_by(position.limits, position.machine_class, tuple(position.settings.items()))
+    own = position.speed_rpm, position.running_above_rpm, position.running_above_g
+    return judged and (*judged, *_set(*own), float(bool(position.directions)), float(bool(position.fleet)))
+
+
+@lru_cache(maxsize=1024)
+def _judged_by(
+    own: Limits, machine_class: str | None, overrides: tuple[tuple[str, float], ...]
+) -> tuple[float, ...] | None:
+    """The first of them. Many positions share them, and few change from batch to batch."""
     try:
-        settings = settings_of(position.settings)
-        iso = limits.profile(position.machine_class) if position.machine_class is not None else None
+        settings = settings_of(dict(overrides))
+        iso = limits.profile(machine_class) if machine_class is not None else None
     except ValueError:
         return None
-    own = position.limits
     velocity = _set(own.velocity_warning_mm_s, own.velocity_alarm_mm_s)
     hot = _set(own.temperature_warning_c, own.temperature_alarm_c)
-    plain = not position.modes and all(getattr(settings, name) == getattr(DEFAULTS, name) for name in _OTHER_SETTINGS)
+    plain = all(getattr(settings, name) == getattr(DEFAULTS, name) for name in _OTHER_SETTINGS)
     if not plain or not all(one != one or 1e-6 < one < 1e6 for one in (*velocity, *hot)):
         return None
     limited = any(one == one for one in velocity)
@@ -89,16 +102,10 @@ def constants(position: Position) -> tuple[float, ...] | None:
         "hot_alarm": hot_alarm,
         "zoned": limited or iso is not None,
         "speed_decides": iso is not None and not limited and iso.slow_band,
-        "declared": bool(position.directions),
         "reach_ln": max(log(1 + settings.significant) / 2, modes.SMALLEST_REACH) - NEAR,
         "reach": settings.significant - NEAR,
-        "fleet": bool(position.fleet),
-        **{name: nan if (one := getattr(position, name)) is None else one for name in _OF_POSITION},
     }
-    return tuple(float(found[name]) for name in CONSTANTS)
-
-
-_OF_POSITION = ("speed_rpm", "running_above_rpm", "running_above_g")
+    return tuple(float(found[name]) for name in CONSTANTS[: -len(_OF_POSITION)])
 
 
 def _set(*given: float | None) -> tuple[float, ...]:
