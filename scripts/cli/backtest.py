@@ -273,7 +273,7 @@ class How:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        return ("captures", "features", "readings", "cases", *(("verdicts",) if self.check else ()))
+        return ("captures", "features", "readings", "cases", "acts", *(("verdicts",) if self.check else ()))
 
 
 @dataclass(frozen=True)
@@ -302,7 +302,9 @@ class Task:
         rows = [row for row in kept.rows() if row.t_ms < to_ms]
         failed_ms = failed if not isinstance(failed, str) else max((row.t_ms for row in rows), default=None)
         log = [change for change in kept.log() if change.t_ms < to_ms]
-        return History(live, backtest.placed(rows, log) if "cases" in kept.tables else tuple(rows), failed_ms)
+        asked = [act for act in kept.asked() if act[0].t_ms < to_ms]
+        logged = "cases" in kept.tables
+        return History(live, backtest.placed(rows, log, asked) if logged or asked else tuple(rows), failed_ms)
 
     def _checked(self, comparison: Comparison, past: History, kept: Kept) -> Replayed:
         otherwise = tuple(_otherwise(comparison))

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from telltale.core.backtest import JUDGED, READ, VerdictKey
+from telltale.core.backtest import JUDGED, READ, Asked, VerdictKey
 from telltale.core.closure import LISTS
-from telltale.core.judgement import AXES, CaseChange, Row
+from telltale.core.judgement import AXES, CaseChange, Control, Row
 from telltale.core.sheet import Line, Sheet
 
 from cli import readers
@@ -38,13 +38,16 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     ),
     "verdicts": ("position", "capture_id", "t", "channel", "rule", *JUDGED),
     "readings": ("position", "capture_id", "sensor", "tag", "value"),
+    "acts": ("position", "t", "kind", "by", "why", "after"),
 }
+SELDOM = frozenset({"acts"})  # tables that a lake has only when there was something to keep
 # What shows which table a file is of; the first that fits.
 TOLD_BY: Mapping[str, frozenset[str]] = {
     "verdicts": frozenset({"capture_id", "channel", "rule", "verdict"}),
     "cases": frozenset({"case_id", "revision", "change"}),
     "captures": frozenset({"capture_id", "part", "received_at"}),
     "readings": frozenset({"capture_id", "tag", "value"}),
+    "acts": frozenset({"kind", "after"}),
     "features": frozenset({"t"}),
 }
 TIMES = ("t", "received_at", "opened_at")
@@ -69,6 +72,11 @@ class Kept:
         """What the line wrote of cases; each change once."""
         changes = {(row["case_id"], row["revision"]): _change(row) for row in _plain(self.tables.get("cases", EMPTY))}
         return list(changes.values())
+
+    def asked(self) -> list[Asked]:
+        """What was asked of the position itself, in order; each act once."""
+        acts = {(row["t"], row["kind"]): _asked(row) for row in _plain(self.tables.get("acts", EMPTY))}
+        return [acts[key] for key in sorted(acts)]
 
     def written(self) -> dict[VerdictKey, Mapping[str, Any]]:
         """What the line wrote of each row."""
@@ -124,6 +132,13 @@ class Lake:
         return [str(name) for name in answer["position"].to_pylist()]
 
     def has(self, name: str) -> bool:
+        if name not in SELDOM:
+            return True
+        glue = self._deployment.client("glue")
+        try:
+            glue.get_table(DatabaseName=self._deployment.outputs["GlueDatabase"], Name=name)
+        except glue.exceptions.EntityNotFoundException:
+            return False
         return True
 
     def read(self, name: str, positions: Sequence[str]) -> pa.Table:
@@ -325,6 +340,10 @@ def _sampled(features: pa.Table, tags: Mapping[TagKey, Mapping[str, float]]) -> 
 
 def _column(table: pa.Table, name: str, default: Any) -> list[Any]:
     return table[name].to_pylist() if name in table.schema.names else [default] * table.num_rows
+
+
+def _asked(row: Mapping[str, Any]) -> Asked:
+    return Control(row["kind"], "", row["t"], row.get("by") or "", why=row.get("why")), row.get("after") or 0
 
 
 def _change(row: Mapping[str, Any]) -> CaseChange:

@@ -39,7 +39,7 @@ from cli.history import Kept, Source, instant_ms
 from cli.plant import read_or_explain
 from cli.problem import Problem
 
-TABLES = ("captures", "features", "cases")
+TABLES = ("captures", "features", "cases", "acts")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -158,7 +158,7 @@ def _replayed(pair: tuple[Kept, Position], window: Window) -> Replayed:
     rows = [row for row in kept.rows() if row.t_ms < window.to_ms]
     log = [change for change in kept.log() if change.t_ms < window.to_ms] if "cases" in kept.tables else []
     try:
-        return tuning.replayed(History(position, backtest.placed(rows, log)), window=window)
+        return tuning.replayed(History(position, backtest.placed(rows, log, kept.asked())), window=window)
     except ValueError as error:  # of settings or a class that the registry or a plant file has
         raise Problem(f"{position.id}: {error}") from error
 

@@ -5,11 +5,16 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from cli import modes as modes_command
 from cli import relearn as relearn_command
 from cli.deployment import Deployment
+from cli.history import Kept
 from cli.problem import Problem
+from telltale.adapters.feature_stream import decode
+from telltale.adapters.parquet import arrow_schema
+from telltale.core import schema
 from telltale.core.detect import State
 from telltale.core.plant import OperatingMode, Position
 
@@ -99,7 +104,8 @@ def test_what_is_normal_is_learned_anew_for_a_person_who_asks_and_who_when_and_w
     assert capsys.readouterr().out == f"{POSITION} learns anew what is normal, from the next capture on\n"
     [kept] = line.table("acts")
     assert (kept["position"], kept["kind"], kept["by"], kept["why"]) == (POSITION, "relearn", "mia", "new impeller")
-    assert kept["after"].timestamp() * 1000 == START_MS + 4 * HOUR + 500
+    told = Kept(POSITION, {"acts": pa.Table.from_pylist([kept, kept], arrow_schema(schema.ACTS))}).asked()
+    assert told == [(decode(record).item, START_MS + 4 * HOUR + 500)]
     state = State.unpack(line.states.get([POSITION])[POSITION].core)
     assert modes_command.learned(state, Position(POSITION))[0].rows == 1
     assert [(receipt.stored, receipt.duplicate) for receipt in line.receipts] == [(5, 0), (1, 1), (1, 0)]
