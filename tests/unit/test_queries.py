@@ -24,7 +24,15 @@ Row = dict[str, Any]
 def seeded(name: str, rows: Sequence[Row]) -> pa.Table:
     """A table of the lake with these rows; a required column that a row leaves out gets a value of its type."""
     columns = TABLES[name].columns
-    stand_ins: Row = {"string": "-", "int": 0, "double": 0.0, "timestamp": NOW, "binary": b"", "list<int>": []}
+    stand_ins: Row = {
+        "string": "-",
+        "int": 0,
+        "double": 0.0,
+        "boolean": False,
+        "timestamp": NOW,
+        "binary": b"",
+        "list<int>": [],
+    }
     fill = {column.name: stand_ins[column.type] for column in columns if column.required}
     assert all(row.keys() <= set(COLUMNS[name]) for row in rows)
     return pa.Table.from_pylist([fill | row for row in rows], arrow_schema(TABLES[name]))
@@ -150,6 +158,27 @@ def test_an_open_case_shows_its_latest_revision_and_a_resolved_one_does_not_show
     assert picked(rows, "case_id", "severity", "last_change", "days_open", "reason") == [
         ("case-a", "ALARM", "updated", 1.0, "zone D"),
         ("case-c", "WARNING", "acknowledged", 2.5, "warm"),
+    ]
+
+
+def test_an_open_case_that_was_shelved_or_joined_another_says_so_and_still_why_it_was_opened() -> None:
+    until = NOW + 3 * DAY
+    cases = [
+        case("case-a", 1, "opened", opened_at=NOW - DAY, reason="zone C", rule="zone"),
+        case("case-a", 2, "shelved", opened_at=NOW - DAY, reason="by mia: overhaul", shelved_until=until, by="mia"),
+        case("case-b", 1, "opened", opened_at=NOW, reason="zone C"),
+        case("case-b", 2, "grouped", opened_at=NOW, reason="joins case-a", parent="case-a"),
+        case("case-c", 1, "opened", opened_at=NOW, reason="zone C"),
+        case("case-c", 2, "grouped", opened_at=NOW, reason="joins case-a", parent="case-a"),
+        case("case-c", 3, "grouped", opened_at=NOW, reason="stands alone", parent=""),
+    ]
+
+    rows = ask("open_cases", cases=cases)
+
+    assert picked(rows, "case_id", "last_change", "reason", "shelved_until", "parent") == [
+        ("case-a", "shelved", "zone C", until, None),
+        ("case-b", "grouped", "zone C", None, "case-a"),
+        ("case-c", "grouped", "zone C", None, None),
     ]
 
 
