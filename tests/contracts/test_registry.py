@@ -6,7 +6,18 @@ from uuid import uuid4
 import pytest
 from telltale.adapters import registry as registry_module
 from telltale.adapters.registry import Cached, Registry, decode, encode, kind_of
-from telltale.core.plant import Alike, Asset, Assignment, Bearing, Gateway, Limits, Position, Sensor, Site
+from telltale.core.plant import (
+    Alike,
+    Asset,
+    Assignment,
+    Bearing,
+    Gateway,
+    Limits,
+    OperatingMode,
+    Position,
+    Sensor,
+    Site,
+)
 
 from tests.contracts.conftest import client
 
@@ -24,6 +35,8 @@ POSITION = Position(
     bands_hz=((10.0, 100.0), (500.0, 1000.0)),
     directions={"x": "horizontal", "y": "vertical", "z": "axial"},
     settings={"warmup": 50.0},
+    load_tag="load_pct",
+    modes=(OperatingMode("slow", (300.0, 900.0)), OperatingMode("full", (900.0, 1600.0), (20.0, 101.0))),
     streams={"flow": 300, "*": 600},
     fleet={"rms_g": Alike(-2.0, 1.5, 12)},
 )

@@ -171,6 +171,17 @@ def test_closed_without_repair_the_other_modes_are_quiet_where_they_stand_too() 
     assert machine.acts == ["opened", "resolved"]
 
 
+def test_a_case_is_not_quiet_because_the_machine_left_the_mode_that_shows_the_fault() -> None:
+    machine = Machine().hears(10, rpm=1480, rms_g=1.0).hears(10, rpm=740, rms_g=1.0).hears(6, rpm=740, rms_g=3.0)
+
+    machine.hears(20, rpm=1480, rms_g=1.0)
+
+    assert machine.state.open_case is not None
+    assert machine.state.open_case.quiet_since_ms is None
+    machine.hears(6, rpm=740, rms_g=1.0)
+    assert machine.state.open_case.quiet_since_ms is not None
+
+
 def test_load_is_a_mode_where_the_position_says_which_tag_it_is() -> None:
     position = Position(PUMP.id, settings=SHORT, load_tag="load_pct")
     machine = Machine(position).hears(10, rpm=1480, load=100.0, rms_g=1.0).hears(10, rpm=1480, load=40.0, rms_g=0.3)

@@ -19,7 +19,7 @@ from zlib import crc32
 from telltale.core.judgement import CaseChange, Control, Row, Verdict
 from telltale.core.persistence import LEVELS, Monitor, hushed
 from telltale.core.settings import Settings
-from telltale.core.state import ID_PREFIX, MONITORS, Channel, MonitorId, OpenCase, State
+from telltale.core.state import ID_PREFIX, MONITORS, Channel, Known, MonitorId, OpenCase, State
 
 # After these the machine is another one, and what was normal is learned anew (Monitron's list of actions).
 REPAIRS = frozenset({"ADJUST", "CLEAN", "LUBRICATE", "MODIFY", "OVERHAUL", "REPLACE"})
@@ -213,7 +213,13 @@ def _monitor(state: State, monitor: MonitorId) -> Monitor:
 
 
 def _any_alerts(state: State, monitors: Sequence[MonitorId]) -> bool:
-    return any(_monitor(state, monitor).alerts for monitor in monitors)
+    """In any operating mode: a fault of one is not over because the machine is in another."""
+    elsewhere = (known for channel, rule in monitors if rule == "baseline" for known in _others(state, channel))
+    return any(_monitor(state, monitor).alerts for monitor in monitors) or any(one.monitor.alerts for one in elsewhere)
+
+
+def _others(state: State, channel: str) -> tuple[Known, ...]:
+    return state.channels[channel].operation.others
 
 
 def _name(monitor: MonitorId) -> str:
