@@ -10,12 +10,14 @@ leave labels out with --drop. Results keep the relative paths of folders. Nothin
 docs/asset-model.md has the formula. A file that cannot be judged is named on stderr, and the others go on.
 
 A file with one tag is judged as a stream of its own. It learns from its first rows: with --probation, from 32 to 750.
+Its prediction_reason names the statistic that is beyond its record (HIGH, STEP, DRIFT: docs/streams.md), alarm or not.
 """
 
 import argparse
 import csv
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from telltale.core import asset_model, streams, tags
-from telltale.core.asset_model import OFF, Scores
+from telltale.core.asset_model import NO_ANOMALY, OFF, Scores
 
 from cli import asset_options, model_files, tag_files
 from cli.arguments import at_least_one
@@ -158,8 +160,14 @@ def _stream(found: TagFile, to: Path, args: argparse.Namespace) -> Scored:
     judged = slice(learning, None)
     rows = count - learning
     scores = Scores(watched.score[judged], watched.is_anomaly[judged], np.zeros(rows, bool), np.ones((rows, 1)))
-    _write(to, found, scores, found.tags, learning, changes=watched.is_changepoint[judged])
+    reasons = [_stream_reason(reason) for reason in watched.reason[judged].tolist()]
+    _write(to, found, scores, found.tags, learning, changes=watched.is_changepoint[judged], reasons=reasons)
     return _told(found, scores, learning)
+
+
+def _stream_reason(reason: int) -> str:
+    """The statistic that is beyond its record, or why nothing was judged."""
+    return NO_ANOMALY if reason == streams.Reason.NONE else streams.Reason(reason).name
 
 
 def _told(found: TagFile, scores: Scores, learning: int) -> Scored:
@@ -182,8 +190,10 @@ def _write(
     learning: int,
     *,
     changes: NDArray[np.bool_] | None = None,
+    reasons: Sequence[str] | None = None,
 ) -> None:
     """One line for each row; rows that were learned from have score 0 and no verdict."""
+    told = scores.reasons if reasons is None else reasons
     to.parent.mkdir(parents=True, exist_ok=True)
     changed = scores.is_changepoint if changes is None else changes
     order = np.argsort(-np.nan_to_num(scores.contributions), axis=1, kind="stable")[:, :TOP]
@@ -191,7 +201,7 @@ def _write(
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows([text, 0, 0, 0, "LEARNING", ""] for text in found.timestamps[:learning])
-        for row, (text, reason) in enumerate(zip(found.timestamps[learning:], scores.reasons, strict=True)):
+        for row, (text, reason) in enumerate(zip(found.timestamps[learning:], told, strict=True)):
             if reason == OFF:
                 writer.writerow([text, "", 0, int(changed[row]), reason, ""])
                 continue

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from cli import __main__ as command
 from cli.score import COLUMNS
+from telltale.core import streams
 
 ROWS = 400
 
@@ -158,6 +159,9 @@ def test_a_file_with_one_tag_is_judged_as_a_stream(
     assert status == 0
     assert len(rows) == ROWS
     assert rows[350]["is_anomaly"] == "1"
+    assert rows[350]["prediction_reason"] in {reason.name for reason in streams.RECORDS}
+    assert {row["prediction_reason"] for row in rows[:60]} == {"LEARNING"}
+    assert "NO_ANOMALY_DETECTED" in {row["prediction_reason"] for row in rows[60:350]}
 
 
 def test_resampling_gives_a_line_for_each_interval(
