@@ -142,7 +142,7 @@ def test_nothing_to_train_from_is_said(line: AssetLine, asset: Asset, says: str)
 # ---- scoring ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_new_is_scored_once_and_nothing_from_before_the_promotion(live: AssetLine) -> None:
+def test_what_is_new_is_scored_once_and_nothing_that_the_model_was_made_of(live: AssetLine) -> None:
     assert live.score() == 0
     live.send(30)
     live.now_s += PATIENCE_S

@@ -45,7 +45,10 @@ class Moved(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """One version. off : the rule by which the machine is off.   learned_s : first and last row learned from."""
+    """One version. off : the rule by which the machine is off.   learned_s : first and last row learned from.
+
+    known_s : last row there was when it was made.
+    """
 
     asset: str
     version: str
@@ -53,6 +56,7 @@ class Stored:
     every_s: float
     off: str | None
     learned_s: tuple[float, float]
+    known_s: float
     document: Mapping[str, Any]
 
     @property
@@ -226,6 +230,7 @@ def as_document(asset: str, made: Made, wish: Wish) -> dict[str, Any]:
         "off_rule": wish.off,
         "drop": [],
         "learned_s": list(made.learned_s),
+        "known_s": made.known_s,
         "abnormal_s": [list(one) for one in (*wish.labelled, *wish.left_out)],
         "code_version": VERSION,
     }
@@ -237,14 +242,14 @@ def of_document(asset: str, version: str, document: Mapping[str, Any]) -> Stored
     try:
         of = document["conditions"]
         first, last = of["learned_s"]
-        every_s, off = of["every_s"], of["off_rule"]
+        every_s, off, known_s = of["every_s"], of["off_rule"], of["known_s"]
     except (KeyError, TypeError) as error:
         raise ValueError(f"model {version} of {asset}: not a stored model: {error!r}") from error
     try:
         model = asset_model.from_json(document)
     except ValueError as error:
         raise Outdated(f"model {version} of {asset} cannot be scored with any more: {error}: train again") from error
-    return Stored(asset, version, model, every_s, off, (first, last), document)
+    return Stored(asset, version, model, every_s, off, (first, last), known_s, document)
 
 
 def version_of(document: Mapping[str, Any], body: bytes) -> str:

@@ -134,7 +134,7 @@ class Scoring:
         """Scores what is new of one asset; how many rows that was."""
         stored = self._stored(live)
         held = self._standings.get(live.asset)
-        new = self._new(stored, held.until_s if held else _begun_s(live, stored))
+        new = self._new(stored, held.until_s if held else stored.known_s)  # the rows until then were replayed over
         decide = partial(self._decide, stored, new)
         scored = 0
         for first in range(0, max(len(new.times_s), 1), MOST_ROWS):
@@ -253,11 +253,6 @@ def _off(stored: Stored, rows: History, last: float | None) -> tuple[Array, floa
 
 
 # ---- what is told ----------------------------------------------------------------------------------------------------
-
-
-def _begun_s(live: Live, stored: Stored) -> float:
-    """When the asset got its first model: nothing before that is told."""
-    return stored.every_s * floor(live.history[0].t_ms / 1000 / stored.every_s)
 
 
 def _said(stored: Stored, times_s: Array, scores: Scores, *, position: str, scored_ms: int) -> list[dict[str, Any]]:

@@ -256,6 +256,7 @@ class Made:
 
     model: Model
     learned_s: Range  # first and last row that was learned from
+    known_s: float  # last row that there was: of what comes after it nobody knows anything yet
     report: Mapping[str, Any] = field(default_factory=dict)
     gate: Gate = field(default_factory=lambda: Gate(False, "not replayed"))
 
@@ -305,7 +306,8 @@ def make(
         **learned.quality.as_dict(),
     }
     decided = gate(learned.quality, replayed, rival, false_alarm_rows=wish.false_alarm_rows)
-    return Made(model, (float(times_s[0]), float(times_s[-1])), {**report, "gate": decided.as_dict()}, decided)
+    learned_s, known_s = (float(times_s[0]), float(times_s[-1])), float(history.times_s[-1])
+    return Made(model, learned_s, known_s, {**report, "gate": decided.as_dict()}, decided)
 
 
 def _replayed_from(history: History, places: Array) -> float:
