@@ -43,6 +43,7 @@ MEANINGS: Mapping[str, tuple[str, float]] = {
     **{f"env_{line}_energy": (f"env_{line}_g", 0.5) for line in ("bpfo", "bpfi", "bsf", "ftf")},
 }
 ENDINGS = sorted(MEANINGS, key=len, reverse=True)
+SPEED = "speed_rpm"  # a column of it makes operating modes
 LEVELS = {"rms_g", "peak_g", "velocity_rms_mm_s"}  # one of which a channel has at least
 BATCH = 128  # waveforms whose indicators are computed together
 NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)  # when a recording begins that does not say it
@@ -62,6 +63,7 @@ class Run:
     """One run. `path` : of its results, below the folder they go to, without an ending.
 
     times : of each row, in seconds after `begin`; () where they are not known.   rows : made as they are asked for.
+    speeds : measured with each row, in r/min; () where one, `rpm`, holds for all.
     """
 
     path: Path
@@ -70,6 +72,7 @@ class Run:
     times: tuple[float, ...] = ()
     begin: datetime = NO_DATE
     rpm: float | None = None
+    speeds: Sequence[float | None] = ()
 
     def timestamp(self, place: int) -> str:
         """RFC 3339 without a zone; empty where it is not known."""
@@ -84,7 +87,8 @@ class Run:
         for place, axes in enumerate(self.rows()):
             t_ms = round(1000 * self.times[place]) if self.times else place
             before = max(t_ms, before + 1)
-            yield Row(f"{self.path.name}@{place}", "".join(axes), before, before, "file", self.rpm, None, axes)
+            speed = self.speeds[place] if self.speeds else self.rpm
+            yield Row(f"{self.path.name}@{place}", "".join(axes), before, before, "file", speed, None, axes)
 
 
 def position(run: Run, *, settings: Mapping[str, float]) -> Position:
@@ -207,7 +211,8 @@ def _of_table(
                 for axis, found in values.items()
             }
 
-    return Run(name, len(columns), rows, times, _begin(columns[time]) if time else NO_DATE, said.rpm)
+    speeds = _levels(columns[SPEED], 1) if SPEED in columns.column_names else ()
+    return Run(name, len(columns), rows, times, _begin(columns[time]) if time else NO_DATE, said.rpm, speeds)
 
 
 def _levels(column: pa.ChunkedArray, power: float) -> list[float | None]:

@@ -7,7 +7,8 @@
 An input is a table with a row of indicators for each capture (.parquet, .csv: `x_rms_g`, `ch1_std`, …), an archive of
 snapshots (.npz), a folder whose files are one capture each, or a folder of all these, whose paths are kept. For each
 a table is written: idx, timestamp, score (1 is on the warning limit), is_anomaly (a warning or alarm that lasts),
-state of the position, reason. A recording that does not say when it began begins in 1970.
+state of the position, reason. A recording that does not say when it began begins in 1970. A table with a column
+speed_rpm is judged by operating mode.
 """
 
 import argparse

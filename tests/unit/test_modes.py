@@ -273,6 +273,7 @@ def test_what_was_learned_is_kept_when_a_mode_gets_a_name_and_when_it_loses_it()
     machine.position = NAMED
     machine.hears(1, rpm=1400, rms_g=1.0).hears(1, rpm=400, rms_g=0.25)
     assert machine.modes == {"slow": 13, "full": 11}
+    assert State.unpack(machine.state.pack()) == machine.state
 
     machine.position = QUICK
     machine.hears(1, rpm=1480, rms_g=1.0)

@@ -209,3 +209,21 @@ def test_what_cannot_be_watched_is_one_line(
     assert status == 1
     assert said in errors
     assert len(errors.splitlines()) == 1
+
+
+def test_a_table_with_measured_speeds_is_judged_by_operating_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fast = np.arange(ROWS) % 60 >= 30
+    healthy = np.random.default_rng(4).uniform(0.95, 1.05, ROWS) * np.where(fast, 4.0, 1.0)
+    speeds = np.where(fast, 1480.0, 740.0)
+    for name, columns in (("driven", {"speed_rpm": speeds}), ("unknown", {})):
+        tabled(tmp_path / "in" / f"{name}.csv", ch1_std=healthy, **columns)
+
+    telltale(["watch", tmp_path / "in", "--out", tmp_path / "out", "--train", TRAIN], monkeypatch, capsys)
+
+    alarms = {
+        name: sum(row["is_anomaly"] == "1" for row in written(tmp_path / "out" / f"{name}.csv"))
+        for name in ("driven", "unknown")
+    }
+    assert alarms["driven"] == 0 < alarms["unknown"]
