@@ -159,9 +159,15 @@ def _stream(found: TagFile, to: Path, args: argparse.Namespace) -> Scored:
         raise Problem(f"{found.path.name}: {error}") from error
     judged = slice(learning, None)
     rows = count - learning
-    scores = Scores(watched.score[judged], watched.is_anomaly[judged], np.zeros(rows, bool), np.ones((rows, 1)))
+    scores = Scores(
+        watched.score[judged],
+        watched.is_anomaly[judged],
+        np.zeros(rows, bool),
+        np.ones((rows, 1)),
+        watched.is_changepoint[judged],
+    )
     reasons = [_stream_reason(reason) for reason in watched.reason[judged].tolist()]
-    _write(to, found, scores, found.tags, learning, changes=watched.is_changepoint[judged], reasons=reasons)
+    _write(to, found, scores, found.tags, learning, reasons=reasons)
     return _told(found, scores, learning)
 
 
@@ -189,13 +195,11 @@ def _write(
     names: tuple[str, ...],
     learning: int,
     *,
-    changes: NDArray[np.bool_] | None = None,
     reasons: Sequence[str] | None = None,
 ) -> None:
     """One line for each row; rows that were learned from have score 0 and no verdict."""
     told = scores.reasons if reasons is None else reasons
     to.parent.mkdir(parents=True, exist_ok=True)
-    changed = scores.is_changepoint if changes is None else changes
     order = np.argsort(-np.nan_to_num(scores.contributions), axis=1, kind="stable")[:, :TOP]
     with to.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -203,8 +207,8 @@ def _write(
         writer.writerows([text, 0, 0, 0, "LEARNING", ""] for text in found.timestamps[:learning])
         for row, (text, reason) in enumerate(zip(found.timestamps[learning:], told, strict=True)):
             if reason == OFF:
-                writer.writerow([text, "", 0, int(changed[row]), reason, ""])
+                writer.writerow([text, "", 0, int(scores.is_changepoint[row]), reason, ""])
                 continue
             most = " ".join(f"{names[tag]}={scores.contributions[row, tag]:.3f}" for tag in order[row])
-            verdict = int(scores.is_anomaly[row]), int(changed[row])
+            verdict = int(scores.is_anomaly[row]), int(scores.is_changepoint[row])
             writer.writerow([text, f"{scores.score[row]:.6f}", *verdict, reason, most])

@@ -60,7 +60,30 @@ def test_an_alarm_ends_when_the_fault_does() -> None:
 
     assert found.is_anomaly[150:200].all()
     assert not found.is_anomaly[260:].any()
-    assert np.flatnonzero(found.is_changepoint).size == 2
+
+
+def test_a_level_that_moves_and_settles_is_a_change_each_time() -> None:
+    rows = healthy(500, seed=1)
+    rows[100:300, 0] -= 0.5
+
+    changes = np.flatnonzero(scored(MODEL, rows).is_changepoint)
+
+    assert len(changes) == 5
+    assert 100 <= changes[0] <= 103  # it moves, and the alarm begins
+    assert 103 < changes[1] < 200  # it has settled
+    assert 300 <= changes[2] <= 303  # it moves back
+    assert changes[4] < 400  # the alarm ends, and it has settled
+
+
+def test_a_tag_that_swings_about_its_usual_level_alarms_and_is_named() -> None:
+    rows = healthy(400, seed=1)
+    rows[100:, 0] += 0.15 * np.where(np.arange(300) % 2, 1, -1)  # three times its own noise, and gone in any average
+
+    found = scored(MODEL, rows)
+
+    assert not found.is_anomaly[:100].any()
+    assert found.is_anomaly[130:].all()
+    assert np.mean(np.argmax(found.contributions[150:], axis=1) == 0) > 0.9
 
 
 def test_contributions_sum_to_one_and_scores_lie_between_nought_and_one() -> None:
@@ -115,6 +138,7 @@ def test_splitting_the_rows_packing_the_state_and_storing_the_model_change_nothi
     whole = scored(MODEL, rows)
     np.testing.assert_allclose(np.concatenate([part.score for part in parts]), whole.score, rtol=1e-9, atol=1e-12)
     np.testing.assert_array_equal(np.concatenate([part.is_anomaly for part in parts]), whole.is_anomaly)
+    np.testing.assert_array_equal(np.concatenate([part.is_changepoint for part in parts]), whole.is_changepoint)
 
 
 def test_later_rows_do_not_change_what_was_said() -> None:
@@ -186,6 +210,29 @@ def test_a_random_walk_gets_no_limit_from_the_range_it_was_seen_in() -> None:
     assert not scored(model, rows[500:]).is_anomaly.any()
 
 
+def test_tags_that_wander_do_not_foretell_one_another_by_chance() -> None:
+    rng = np.random.default_rng(5)
+    walks, noise = np.cumsum(rng.normal(size=(400, 2)), axis=0), rng.normal(size=(400, 1))
+
+    model = asset_model.train(np.hstack([walks, noise, noise + 0.1 * rng.normal(size=(400, 1))]), tags=list("abcd"))
+
+    weights = np.abs(model.weights / np.diag(model.weights))
+    assert weights[0, 1] < 0.3
+    assert weights[2, 3] > 0.9
+
+
+def test_correlated_noise_alarms_no_more_often_than_asked_for() -> None:
+    rng = np.random.default_rng(8)
+    noise = rng.normal(size=(42_000, 6))
+    for row in range(1, len(noise)):
+        noise[row] += 0.8 * noise[row - 1]
+    model = asset_model.train(noise[:2000], tags=list("abcdef"), false_alarm_rows=2_000)
+
+    on = scored(model, noise[2000:]).is_anomaly
+
+    assert int(np.sum(np.diff(on.astype(np.int8), prepend=0) == 1)) <= 40  # a fifth or a tenth of it as a rule
+
+
 def test_fewer_decimals_than_were_learned_from_do_not_alarm() -> None:
     rng = np.random.default_rng(6)
     level = rng.normal(size=2000)
@@ -225,13 +272,13 @@ def test_a_block_that_is_unlike_the_others_shows_in_its_alert_rate() -> None:
     assert asset_model.held_out(rows, tags=TAGS).alert_rate[2] > 0.5
 
 
-@pytest.mark.parametrize("raw", [b"", b"\x07" * 70, b"\x01" * 71])
+@pytest.mark.parametrize("raw", [b"", b"\x07" * 80, b"\x01" * 81])
 def test_bytes_that_are_no_state_are_refused(raw: bytes) -> None:
     with pytest.raises(ValueError):
         asset_model.unpacked(raw)
 
 
-@pytest.mark.parametrize("found", [{}, {"version": 1}, {"version": 2}])
+@pytest.mark.parametrize("found", [{}, {"version": 1}, {"version": 2}, {"version": 3}])
 def test_a_file_that_is_no_model_is_refused(found: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         asset_model.from_json(found)
@@ -240,7 +287,9 @@ def test_a_file_that_is_no_model_is_refused(found: dict[str, Any]) -> None:
 # ---- docs/asset-model.md, "The formula", written down again, row by row and number by number -------------------------
 
 
-def by_the_page(model: dict[str, Any], rows: list[list[float]]) -> tuple[list[float], list[bool], list[list[float]]]:
+def by_the_page(
+    model: dict[str, Any], rows: list[list[float]]
+) -> tuple[list[float], list[bool], list[bool], list[list[float]]]:
     def array(name: str) -> np.ndarray:
         return np.frombuffer(b64decode(model[name]["float64"]), "<f8").reshape(model[name]["shape"])
 
@@ -248,10 +297,11 @@ def by_the_page(model: dict[str, Any], rows: list[list[float]]) -> tuple[list[fl
     gain, follow, most = array("gains"), model["follow"], array("decimals")
     tags = len(mean)
     hold = round(1 / gain[1])
-    average, reference = [[0.0] * 2 * tags for _ in range(2)], [0.0] * 2 * tags
+    limit, quantile, to = array("limits"), array("quantiles"), array("swing_limits")
+    average, reference, swing = [[0.0] * 2 * tags for _ in range(2)], [0.0] * 2 * tags, [0.0] * tags
     seen, last = [0] * tags, mean.tolist()
-    peak, fallen, settle = 0.0, 0, 0
-    scores, anomalies, shares = [], [], []
+    peak, fallen, settle, moving, steady = 0.0, 0, 0, False, 0
+    scores, anomalies, changes, shares = [], [], [], []
     for row in rows:
         missing = [not math.isfinite(value) for value in row]
         last = [old if gone else value for old, value, gone in zip(last, row, missing, strict=True)]
@@ -263,15 +313,25 @@ def by_the_page(model: dict[str, Any], rows: list[list[float]]) -> tuple[list[fl
         z = [(last[j] - mean[j]) / scale[j] for j in range(tags)]
         features = z + [sum(z[k] * weights[k, j] for k in range(tags)) for j in range(tags)]
         added = noise + [sum(noise[k] * weights[k, j] ** 2 for k in range(tags)) for j in range(tags)]
-        off, deviation = [0.0] * 2 * tags, [0.0] * 2 * tags
+        off, deviation, move = [0.0] * 2 * tags, [0.0] * 3 * tags, 0.0
         for f in range(2 * tags):
             if not missing[f % tags]:
                 off[f] = min(max(features[f] - reference[f], -20), 20)
             for s in range(2):
                 average[s][f] += gain[s] * (off[f] - average[s][f])
-                limit = math.sqrt(array("limits")[s, f] ** 2 + array("quantiles")[s, f] ** 2 * added[f])
-                if not missing[f % tags]:
-                    deviation[f] = max(deviation[f], abs(average[s][f]) / limit)
+            if not missing[f % tags]:
+                wide = [math.sqrt(limit[s, f] ** 2 + quantile[s, f] ** 2 * added[f]) for s in range(3)]
+                deviation[f] = max(abs(average[s][f]) / wide[s] for s in range(2))
+                move = max(move, abs(average[0][f] - average[1][f]) / wide[2])
+        for j in range(tags):
+            if not missing[j]:
+                unit = math.sqrt(array("swing_scale")[j] ** 2 + added[j + tags])
+                root = math.sqrt(min(abs(off[j + tags] - average[0][j + tags]) / unit, 20))
+                swing[j] += 0.2 * (root - array("swing_mean")[j] - swing[j])
+                deviation[j + 2 * tags] = max(swing[j] / to[j], 0)
+        was_moving, was_alarmed = moving, peak > 0
+        steady = steady + 1 if moving and move < 0.7 else 0
+        moving = steady < hold if moving else move > 1
         top, anomaly, keep = max(deviation), False, False
         if settle > 0:
             settle -= 1
@@ -282,6 +342,7 @@ def by_the_page(model: dict[str, Any], rows: list[list[float]]) -> tuple[list[fl
                     average[1][f] *= 0.8
                 else:
                     reference[f] += follow * average[0][f]
+            swing = [0.8 * swing[j] if deviation[j + 2 * tags] > 0.9 else swing[j] for j in range(tags)]
             keep = True
         elif peak == 0 and top > 1:
             peak, fallen, anomaly = top, 0, True
@@ -294,18 +355,20 @@ def by_the_page(model: dict[str, Any], rows: list[list[float]]) -> tuple[list[fl
                     if deviation[f] > 1:
                         reference[f] += average[0][f]
                         average[0][f] = average[1][f] = 0.0
+                swing = [0.0 if deviation[j + 2 * tags] > 1 else swing[j] for j in range(tags)]
                 peak, fallen, settle, keep = 0.0, 0, 4 * hold if top >= 0.9 else 0, True
         if peak == 0 and not keep:
             reference = [r + follow * a for r, a in zip(reference, average[0], strict=True)]
-        squares = [max(deviation[j], deviation[j + tags]) ** 2 for j in range(tags)]
+        squares = [max(deviation[j::tags]) ** 2 for j in range(tags)]
         total = sum(squares)
         scores.append(top / (1 + top))
         anomalies.append(anomaly)
+        changes.append(was_moving != moving or was_alarmed != (peak > 0))
         shares.append([square / total if total else 1 / tags for square in squares])
-    return scores, anomalies, shares
+    return scores, anomalies, changes, shares
 
 
-@pytest.mark.parametrize("case", ["healthy", "fault", "gaps", "rounded", "jump"])
+@pytest.mark.parametrize("case", ["healthy", "fault", "gaps", "rounded", "jump", "swing"])
 def test_the_page_and_the_code_agree_to_a_billionth(case: str) -> None:
     rows = healthy(260, seed=9)
     if case == "fault":
@@ -318,17 +381,20 @@ def test_the_page_and_the_code_agree_to_a_billionth(case: str) -> None:
         rows = np.round(rows, 1)
     elif case == "jump":
         rows[100, 3] = 1e6
+    elif case == "swing":
+        rows[60:150, 0] += 0.3 * np.sin(np.arange(90))
     plain = json.loads(json.dumps(asset_model.as_json(MODEL)))
 
-    scores, anomalies, shares = by_the_page(plain, rows.tolist())
+    scores, anomalies, changes, shares = by_the_page(plain, rows.tolist())
 
     found = scored(MODEL, rows)
     np.testing.assert_allclose(found.score, scores, rtol=1e-9, atol=1e-12)
     assert found.is_anomaly.tolist() == anomalies
+    assert found.is_changepoint.tolist() == changes
     np.testing.assert_allclose(found.contributions, shares, rtol=1e-7, atol=1e-12)
 
 
 def test_a_state_takes_little_more_than_its_numbers() -> None:
     state: State = asset_model.start(MODEL)
 
-    assert len(asset_model.packed(state)) == 57 * 4 + 13
+    assert len(asset_model.packed(state)) == 65 * 4 + 16
