@@ -1,11 +1,14 @@
 """Cases that share an order, and cases whose order waits: whatever is repeated, crashes or races."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from telltale.adapters.cmms.logbook import Entry, Logbook
 from telltale.adapters.cmms.port import Status, order_key
 from telltale.adapters.ledger import LEASE_MS, Ledger, NotYet, Shelf
@@ -452,3 +455,64 @@ def test_a_position_may_be_taken_down_from_its_shelf_early_and_its_shelves_are_r
     assert [(position, [one.by for one in shelves]) for position, shelves in ledger.shelves()] == [(DE, ["mia", "bob"])]
     assert Position(DE).asset == "plant/hall/pump-7"
     assert all(not isinstance(act, Control) or act.kind != "shelved" for _, act in life.at.controls)
+
+
+# ---- whatever happens ------------------------------------------------------------------------------
+
+PLACES = [f"plant/hall/{machine}/{place}" for machine in ("pump-7", "fan-1") for place in ("de", "nde", "mid")]
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["opens", "settles", "dies", "closes", "shelves", "worsens", "waits", "falls quiet"]),
+        st.integers(0, 5),
+    ),
+    min_size=4,
+    max_size=16,
+)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(steps)
+def test_every_open_case_has_an_order_or_stands_in_one_or_is_shelved(done: list[tuple[str, int]]) -> None:
+    with tables() as made:
+        life = Life(office(made, Clock()))
+        for what, number in done:
+            _does(life, what, number)
+        life.goes(1)  # the workers that died have lost their leases, and the sweep has been there
+
+        named = "\n".join(life.orders()[case_id].request.description for case_id in life.open_orders())
+        for case_id, case in life.changes.items():
+            if case.change == "resolved" or (case.until_ms or 0) > life.at.clock.now_ms:
+                continue
+            child = life.note(case_id) == "CHILD"
+            waits = child and life.changes[str(case.parent)].change == "resolved"
+            assert waits or (case_id in named if child else case_id in life.open_orders())
+
+
+def _does(life: Life, what: str, number: int) -> None:
+    """One thing that happens, to the number-th place, or the number-th case that is open."""
+    open_cases = [case_id for case_id, case in life.changes.items() if case.change != "resolved"]
+    case_id = open_cases[number % len(open_cases)] if open_cases else None
+    now = life.at.clock.now_ms
+    if what == "opens" and PLACES[number] not in {life.positions[one] for one in open_cases}:
+        life.opens(PLACES[number], hours=(now - START_MS) / HOUR_MS)
+    elif what == "waits":
+        life.goes(number, every_s=3600)
+    elif what == "falls quiet":
+        life.at.quiet ^= {PLACES[number]}
+    elif case_id is None:
+        return
+    elif what == "settles":
+        with suppress(NotYet):
+            life.settles(case_id)
+    elif what == "dies":
+        with suppress(Crash, NotYet):
+            life.at.worker(dynamodb=Fragile(3 + 2 * number, after=number % 2 == 0).over(life.at.aws.dynamodb)).settle(
+                case_id
+            )
+    elif what == "closes" and case_id in life.open_orders():
+        with suppress(NotYet):
+            life.closes(case_id)
+    elif what == "shelves":
+        life.changes_to(case_id, "shelved", until_ms=now + number * HOUR_MS + 1000)
+    elif what == "worsens":
+        life.changes_to(case_id, "updated", severity="ALARM", until_ms=None)
