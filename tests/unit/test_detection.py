@@ -18,7 +18,7 @@ from telltale.adapters.receipts import BatchLog, Receipt
 from telltale.adapters.waveforms import Waveforms
 from telltale.core.detect import Control, Row, State
 from telltale.core.errors import Reason, Rejected
-from telltale.core.plant import Position
+from telltale.core.plant import Limits, Position
 
 from tests.aws_line import POSITION, START_MS, Aws, Clock, adapters, aws, plant, records
 
@@ -244,6 +244,26 @@ def test_a_position_with_settings_that_make_no_sense_does_not_hold_up_the_others
     assert kept["reason"] == Reason.BAD_SETTINGS
     assert "plant/hall/fan/de" in kept["detail"]
     assert line.receipts[0].stored == 1
+
+
+def test_positions_that_are_judged_together_are_decided_on_as_one_by_one(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"plant/hall/pump-{n}/de" for n in range(3)]
+    for name in names:
+        line.registry.put(Position(name, limits=Limits(velocity_warning_mm_s=4.5), settings={"warmup": 3}))
+    values = [1.0, 1.1, 0.9, 1.0, 9.0, 9.0, 9.0, 9.0, 1.0]
+    rows = [
+        row(n, mm_s * (1 + place), position=name) for n, mm_s in enumerate(values) for place, name in enumerate(names)
+    ]
+    [stretch] = by_shard({"Records": records([*rows, *rows[:4], b"{"])}).values()
+
+    together = line.detection.decide("b-1", stretch)
+    monkeypatch.setattr("telltale.core.batch.FEWEST", 99)
+
+    assert together == line.detection.decide("b-1", stretch)
+    assert together.duplicate == 4
+    assert len(together.effects["cases"]) >= 3
 
 
 def test_what_a_technician_did_ends_the_case_and_leaves_a_label(line: Line) -> None:

@@ -6,8 +6,8 @@ adapters/receipts.py makes sure that each record counts once.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from telltale.adapters import parquet, pictures
@@ -24,6 +24,7 @@ from telltale.adapters.events import (
 )
 from telltale.adapters.examiner import Examined, Examiner
 from telltale.adapters.feature_stream import Message, decode
+from telltale.adapters.judging import Judging, Shown, glances
 from telltale.adapters.kinesis import Record
 from telltale.adapters.pictures import Pictures
 from telltale.adapters.receipts import Decision, Receipt
@@ -48,6 +49,8 @@ TABLES = (
 # Captures that are looked at in one decision; the records after them are left to the next one. With their pictures they
 # take some seconds, so that a whole plant that shakes at once does not run into the function's timeout for ever.
 MOST_EXAMINED = 20
+
+NEW = State.new().pack()
 
 Explanation = tuple[str | None, Mapping[str, Any]]  # the fault that is named, and the evidence
 UNEXPLAINED: Explanation = (None, {})
@@ -81,18 +84,26 @@ class Detection:
         named = {message.position for _, message in decoded if isinstance(message, Message)}
         positions = self._registry.positions(named)
         held = self._states.get(positions)
-        known = {name: Known.of(held[name]) if name in held else Known() for name in positions}
+        cores = {name: held[name].core if name in held else NEW for name in positions}
+        shown = glances(cores)
+        known = {name: Known.of(held.get(name), shown[name]) for name in positions}
         tags = self._states.tags([name for name, position in positions.items() if position.streams])
         trends = Trends(self._states)
         trends.read({one.position for _, one in decoded if isinstance(one, Message) and _grows(one, positions, known)})
         bench = Bench(positions, known, examiner=self._examiner, cases=self._cases, trends=trends)
+        said = [message if isinstance(message, Message) else None for _, message in decoded]
+        judging = Judging(said, positions, cores, by_hand=_is_due)
+        taken = 0
         for record, message in decoded:
             if bench.examined >= MOST_EXAMINED:
                 break
-            bench.judge(record, message)
+            bench.judge(record, message, judging, taken)
+            taken += 1
         revs = {name: held[name].rev + 1 if name in held else 1 for name in positions}
         bench.watch_tags(tags, batch_id)
-        writes = [_write(name, known, revs[name], batch_id) for name, known in bench.moved()]
+        after = judging.cores_after(taken)
+        moved = bench.moved(name for name in positions if after[name] != cores[name])
+        writes = [_write(name, known, after[name], revs[name], batch_id) for name, known in moved]
         return bench.decision(writes, trends.writes(batch_id))
 
     def carry_out(self, receipt: Receipt) -> None:
@@ -112,17 +123,19 @@ class Detection:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a position: its state, and by whom and when it was last heard."""
+    """What is known of a position: what it shows, and by whom and when it was last heard."""
 
-    state: State = field(default_factory=State.new)
+    shown: Shown
     last_t_ms: int = 0
     last_received_ms: int = 0
     sensor: str | None = None
     gateway: str | None = None
 
     @classmethod
-    def of(cls, held: Held) -> Self:
-        return cls(State.unpack(held.core), held.last_t_ms, held.last_received_ms, held.sensor, held.gateway)
+    def of(cls, held: Held | None, shown: Shown) -> Self:
+        if held is None:
+            return cls(shown)
+        return cls(shown, held.last_t_ms, held.last_received_ms, held.sensor, held.gateway)
 
     def heard(self, row: Row, gateway: str | None) -> Self:
         """With this row as the last one heard, if none was received later."""
@@ -134,12 +147,19 @@ class Known:
 
 @dataclass(frozen=True)
 class Seen:
-    """A row, the message it came in, and the position with its state before."""
+    """A row, the message it came in, and the position with what it showed before."""
 
     message: Message
     row: Row
     position: Position
-    before: State
+    shown: Shown
+
+    @property
+    def before(self) -> State:
+        """The state before. Only rows that went by hand have it: those that changed a case, and those that are due."""
+        if not isinstance(self.shown, State):
+            raise TypeError(f"capture {self.row.capture_id} was judged among others, wanted by hand")
+        return self.shown
 
 
 class Bench:
@@ -173,12 +193,12 @@ class Bench:
         self._heard: dict[str, list[Row]] = {}  # at positions whose tags are watched
         self._tags: list[TagsWrite] = []
 
-    def judge(self, record: Record, message: Message | Rejected) -> None:
-        """One record: judged, or set aside with its bytes."""
+    def judge(self, record: Record, message: Message | Rejected, judging: Judging, place: int) -> None:
+        """One record: judged, or set aside with its bytes. place : of the message, in the judging."""
         try:
             if isinstance(message, Rejected):
                 raise message
-            outcome = self._judge(message, record.arrival_ms)
+            outcome = self._judge(message, record.arrival_ms, judging, place)
         except Rejected as rejected:
             self._set_aside(record, message, rejected)
             outcome = "quarantined"
@@ -194,9 +214,10 @@ class Bench:
             if tags != before.tags:
                 self._tags.append(TagsWrite(name, before.rev + 1, tags, batch_id))
 
-    def moved(self) -> list[tuple[str, Known]]:
-        """Positions of which more is known than before."""
-        return [(name, known) for name, known in self._known.items() if known != self._before[name]]
+    def moved(self, judged: Iterable[str]) -> list[tuple[str, Known]]:
+        """Positions of which more is known than before. judged : those whose state is another one."""
+        found = set(judged)
+        return [(name, one) for name, one in self._known.items() if name in found or one != self._before[name]]
 
     def decision(self, writes: Sequence[StateWrite], trends: Sequence[TrendWrite]) -> Decision:
         return Decision(
@@ -212,53 +233,52 @@ class Bench:
             },
         )
 
-    def _judge(self, message: Message, heard_ms: int) -> str:
+    def _judge(self, message: Message, heard_ms: int, judging: Judging, place: int) -> str:
         position = self._positions.get(message.position)
         if position is None:
             raise Rejected(Reason.UNKNOWN_POSITION, f"position {message.position!r} is not in the registry")
         before = self._known[position.id]
         try:
-            tag_streams.check(position.streams)
-            state, verdicts, changes = detect.step(before.state, message.item, position)
+            made = judging.of(place, position.id, before.shown)
         except ValueError as error:
             raise Rejected(Reason.BAD_SETTINGS, f"position {position.id}: {error}") from error
-        known, taken_up = replace(before, state=state), False
+        verdicts, changes = made.verdicts, list(made.changes)
+        known, taken_up = replace(before, shown=made.after), False
         if isinstance(message.item, Row):
             if message.item.model is None:  # else no sensor was heard
                 known = known.heard(message.item, message.gateway)
             if position.streams and message.item.model is None:
                 self._heard.setdefault(position.id, []).append(message.item)
             self._keep_verdicts(message.item, position, verdicts)
-            self._events += _sensor_health(position, before.state, state, message.item, verdicts)
-            seen = Seen(message, message.item, position, before.state)
+            self._events += _sensor_health(position, made.before, made.after, message.item, verdicts)
+            seen = Seen(message, message.item, position, made.before)
             if _grows(message, self._positions, self._known) and _runs_and_is_heard(verdicts):
                 self._trends.grow(position.id, message.item)
             if changes:
                 changes = [self._explained(change, seen) for change in changes]
-            elif _is_due(verdicts, seen):
-                case_id = state.open_case.case_id if state.open_case else None
-                self._examine(seen, trigger="rota", case_id=case_id)
+            elif _is_due(message, position) and any(verdict.verdict != "MACHINE_OFF" for verdict in verdicts):
+                self._examine(seen, trigger="rota", case_id=_case_id(made.after))
         else:
             after_ms = before.last_received_ms or None
             changes = [
                 replace(change, fault=self._said(change.case_id)[0], heard_ms=heard_ms, after_ms=after_ms)
                 for change in changes
             ]
-            taken_up = state.relearned_ms != before.state.relearned_ms
+            taken_up = _relearned_ms(made.after) != _relearned_ms(made.before)
             if taken_up:
                 self._keep_act(position, message.item, before)
             if taken_up or any(is_repair(change.closure or {}) for change in changes if change.change == "resolved"):
                 self._trends.begin_anew(position.id)
         self._known[position.id] = known
         self._keep_changes(position, changes, message.item)
-        if state.state != before.state.state:
-            self._events.append(_state_changed(position, before.state, state, message.item.t_ms))
+        if made.after.state != made.before.state:
+            self._events.append(_state_changed(position, made.before, made.after, message.item.t_ms))
         return "stored" if verdicts or changes or taken_up or _carries_nothing(message) else "duplicate"
 
     def _keep_verdicts(self, row: Row, position: Position, verdicts: Sequence[Verdict]) -> None:
         ids = {"capture_id": row.capture_id, "position": position.id, "site": position.site, "t": row.t_ms}
         for verdict in verdicts:
-            self._rows[schema.VERDICTS.name].append({**ids, **asdict(verdict), "code_version": code_version()})
+            self._rows[schema.VERDICTS.name].append({**ids, **vars(verdict), "code_version": code_version()})
 
     def _keep_act(self, position: Position, act: Control, before: Known) -> None:
         said = {"t": act.t_ms, "kind": act.kind, "by": act.by, "why": act.why, "after": before.last_received_ms or None}
@@ -349,13 +369,21 @@ def _carries_nothing(message: Message) -> bool:
     return isinstance(row, Row) and not row.axes and row.temperature_c is None and row.model is None
 
 
-def _state_changed(position: Position, before: State, after: State, t_ms: int) -> Event:
-    case = after.open_case or before.open_case
-    return state_changed(position.id, before.state, after.state, t_ms=t_ms, case_id=case.case_id if case else None)
+def _state_changed(position: Position, before: Shown, after: Shown, t_ms: int) -> Event:
+    case_id = _case_id(after) or _case_id(before)
+    return state_changed(position.id, before.state, after.state, t_ms=t_ms, case_id=case_id)
+
+
+def _case_id(shown: Shown) -> str | None:
+    return shown.open_case.case_id if isinstance(shown, State) and shown.open_case is not None else None
+
+
+def _relearned_ms(shown: Shown) -> int | None:
+    return shown.relearned_ms if isinstance(shown, State) else None
 
 
 def _sensor_health(
-    position: Position, before: State, after: State, row: Row, verdicts: Sequence[Verdict]
+    position: Position, before: Shown, after: Shown, row: Row, verdicts: Sequence[Verdict]
 ) -> list[Event]:
     """The event of a sensor that became faulty, or is sound again on all axes; mostly none."""
     if bool(before.sensor_faults) == bool(after.sensor_faults):
@@ -370,18 +398,18 @@ def _sensor_health(
     return [sensor_health(kind, row.sensor, position=position.id, t_ms=row.t_ms, faults=faults)]
 
 
-def _write(position: str, known: Known, rev: int, batch_id: str) -> StateWrite:
+def _write(position: str, known: Known, core: bytes, rev: int, batch_id: str) -> StateWrite:
     return StateWrite(
         position=position,
         rev=rev,
-        core=known.state.pack(),
-        state=known.state.state,
+        core=core,
+        state=known.shown.state,
         last_t_ms=known.last_t_ms,
         last_received_ms=known.last_received_ms,
         sensor=known.sensor,
         gateway=known.gateway,
         batch=batch_id,
-        sensor_fault=", ".join(f"{KINDS[kind]} on {axis}" for axis, kind in known.state.sensor_faults.items()) or None,
+        sensor_fault=", ".join(f"{KINDS[kind]} on {axis}" for axis, kind in known.shown.sensor_faults.items()) or None,
     )
 
 
@@ -404,11 +432,11 @@ def _is_of(verdict: Mapping[str, Any], change: CaseChange) -> bool:
     return (verdict["channel"], verdict["rule"]) == (change.channel, change.rule)
 
 
-def _is_due(verdicts: Sequence[Verdict], seen: Seen) -> bool:
-    """Whether it is this row's turn to be looked at though nothing happened; not of a machine that stands still."""
-    runs = any(verdict.verdict != "MACHINE_OFF" for verdict in verdicts)
-    due = rota.is_due(seen.position.id, seen.row.t_ms, interval_s=seen.position.interval_s)
-    return due and runs and seen.message.waveforms is not None
+def _is_due(message: Message, position: Position) -> bool:
+    """Whether it is this message's turn to be looked at though nothing happened."""
+    if message.waveforms is None:
+        return False
+    return rota.is_due(position.id, message.item.t_ms, interval_s=position.interval_s)
 
 
 def _with_diagnosis(change: CaseChange, made: Examined, earlier: Explanation) -> Explanation:

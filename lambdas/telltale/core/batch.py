@@ -32,7 +32,7 @@ T = TypeVar("T")
 ByHand = Callable[[State, Any, Position], tuple[State, list[Verdict], list[CaseChange]]]
 
 FEWEST = 2  # positions from which turns of arrays cost less than rows one by one
-_BLOCK = 64  # rows whose numbers become Python's at once
+_BLOCK = 16  # rows whose numbers become Python's at once
 
 _VELOCITY, _ENVELOPE = (list(INDICATORS).index(name) for name in (VELOCITY, "env_rms_g"))
 _HIGH_BAND, _OFFSET = (list(REFERENCES).index(name) for name in ("band_5000_10000_g", "mean_g"))
@@ -74,7 +74,7 @@ class Judged(Generic[T]):
         self._positions = positions
         self._rows: dict[int, int] = {}
         self._said = _Said(0)
-        self._block: tuple[int, dict[str, list[Any]]] = -1, {}
+        self._blocks: dict[int, dict[str, list[Any]]] = {}
 
     def news(self, place: int) -> bool:
         """Some channel of this row was not known yet: it was judged."""
@@ -96,10 +96,10 @@ class Judged(Generic[T]):
     def verdicts(self, place: int) -> list[Verdict]:
         """The verdicts of this row."""
         number, within = divmod(self._rows[place], _BLOCK)
-        if number != self._block[0]:
-            self._block = number, self._said.block(slice(number * _BLOCK, (number + 1) * _BLOCK))
+        if number not in self._blocks:
+            self._blocks[number] = self._said.block(slice(number * _BLOCK, (number + 1) * _BLOCK))
         lane, row = self._heard[place]
-        told = {name: of[within] for name, of in self._block[1].items()}
+        told = {name: of[within] for name, of in self._blocks[number].items()}
         return batch_words.verdicts(row, self._positions[lane], told)
 
 
