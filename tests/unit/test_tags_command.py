@@ -1,5 +1,10 @@
 """`telltale tags`: history gives what the line told, what differs is named, and status shows what is recent."""
 
+import contextlib
+import sys
+
+import pytest
+from cli import __main__ as command
 from cli.live import tag_lines
 from cli.overview import Counts, Overview
 from cli.tags import lines, replayed, tried
@@ -55,3 +60,22 @@ def test_status_counts_tags_and_shows_the_alarms_of_the_last_day() -> None:
     assert said[0] == ("tags watched: 3, of which learning: 1", False)
     assert [line for line, told in said if told] == [f"tag: {PLACE} 1970-01-02 16:00 {tag.alarm.words}"]
     assert tag_lines(Overview(0, Counts(), Counts(), (), (), ())) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--probation", "300"], "--probation is for --replay"),
+        (["--replay"], "--replay wants a POSITION"),
+        ([PLACE, "--replay", "--probation", "12"], 'found "12", wanted a number of rows from 32'),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(
+    words: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["telltale", "tags", *words])
+
+    with contextlib.suppress(SystemExit):
+        assert command.main() == 1
+
+    assert says in capsys.readouterr().err
