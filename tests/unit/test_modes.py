@@ -213,6 +213,23 @@ def test_without_a_speed_a_row_is_of_no_mode_where_there_are_several() -> None:
     assert machine.changes == []
 
 
+def test_a_row_in_reach_of_two_modes_is_of_the_nearer_one() -> None:
+    machine = Machine().hears(10, rpm=1000, rms_g=1.0).hears(10, rpm=1190, rms_g=1.4).hears(2, rpm=1085, rms_g=1.2)
+
+    assert machine.modes == {"1000 r/min": 12, "1190 r/min": 10}
+
+
+def test_where_modes_differ_by_the_load_a_row_needs_one() -> None:
+    machine = Machine(Position(PUMP.id, settings=SHORT, load_tag="load_pct"))
+    machine.hears(10, rpm=1480, load=100.0, rms_g=1.0).hears(10, rpm=1480, load=40.0, rms_g=0.3).hears(
+        1, rpm=1480, rms_g=1
+    )
+
+    assert machine.said.reason == (
+        "no load_pct in this capture: it may be in mode 1480 r/min, load_pct 40 and 1480 r/min, load_pct 100"
+    )
+
+
 def test_what_was_learned_before_a_speed_was_known_belongs_to_the_first_one() -> None:
     machine = Machine().hears(10, rms_g=1.0).hears(1, rpm=1480, rms_g=1.0)
 

@@ -131,8 +131,9 @@ def _learned(known: Sequence[Known], drive: Drive, position: Position, settings:
     near = sorted((far, place) for place, mode in enumerate(modes) if (far := _distance(mode, drive, reach)) <= 1)
     if not near:
         return None, Mode(*drive)
-    for name, value in zip(("speed", position.load_tag or "load"), drive, strict=True):
-        if value is None and len(near) > 1:
+    for which, name in enumerate(("speed", position.load_tag or "load")):
+        differs = len({modes[place][which] for _, place in near} - {None}) > 1
+        if drive[which] is None and differs:
             among = " and ".join(label(modes[place], position) for _, place in near[:2])
             return f"no {name} in this capture: it may be in mode {among}"
     [(_, place), *_] = near
