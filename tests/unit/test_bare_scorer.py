@@ -27,7 +27,7 @@ MODEL = asset_model.train(healthy(600, seed=1), tags=TAGS)
 PLAIN = json.loads(json.dumps(asset_model.as_json(MODEL)))
 
 
-@pytest.mark.parametrize("case", ["healthy", "fault", "gaps", "rounded", "jump"])
+@pytest.mark.parametrize("case", ["healthy", "fault", "gaps", "rounded", "jump", "swing"])
 def test_it_agrees_to_a_billionth(case: str) -> None:
     rows = healthy(500, seed=2)
     if case == "fault":
@@ -42,14 +42,17 @@ def test_it_agrees_to_a_billionth(case: str) -> None:
         rows = np.round(rows, 1)
     elif case == "jump":
         rows[100, 3] = 1e6
+    elif case == "swing":
+        rows[60:200, 0] += 2 * np.sin(np.arange(140))
 
-    scores, anomalies, shares = bare_scorer.score(PLAIN, rows)
+    scores, anomalies, changes, shares = bare_scorer.score(PLAIN, rows)
 
     found = asset_model.score(MODEL, asset_model.start(MODEL), rows)[1]
     np.testing.assert_allclose(scores, found.score, rtol=1e-9, atol=1e-12)
     np.testing.assert_array_equal(anomalies, found.is_anomaly)
+    np.testing.assert_array_equal(changes, found.is_changepoint)
     np.testing.assert_allclose(shares, found.contributions, rtol=1e-7, atol=1e-12)
-    assert found.is_anomaly.any() or case not in {"fault", "jump"}
+    assert found.is_anomaly.any() or case not in {"fault", "jump", "swing"}
 
 
 def test_as_a_program_it_reads_a_table_by_the_names_of_its_columns(tmp_path: Path) -> None:
@@ -66,7 +69,7 @@ def test_as_a_program_it_reads_a_table_by_the_names_of_its_columns(tmp_path: Pat
     written = list(csv.DictReader(done.stdout.splitlines()))
     found = asset_model.score(MODEL, asset_model.start(MODEL), rows)[1].score
     np.testing.assert_allclose([float(row["score"]) for row in written], found, rtol=1e-9)
-    assert set(written[0]) == {"score", "is_anomaly", *TAGS}
+    assert set(written[0]) == {"score", "is_anomaly", "is_changepoint", *TAGS}
 
 
 def test_it_imports_nothing_but_numpy_and_the_standard_library() -> None:
