@@ -23,7 +23,7 @@ from telltale.core.baseline import ENVELOPE_INDICATORS
 from cli import progress, quiet_plant, run_to_failure, waveforms
 from cli.problem import Problem
 from cli.run_to_failure import Axes, Options, Run
-from cli.watch import watched
+from cli.watch import watched, write
 
 FEMTO, IMS = "femto", "ims_features"
 MERGE = 6  # rows: alarms that begin no later than so many after the last are one event
@@ -136,8 +136,8 @@ def scored(truth: Truth, flags: Flags, times: Sequence[float] = ()) -> Outcome:
 
 
 def rtf_score(outcomes: Sequence[Outcome]) -> float:
-    """100 times the mean credit of runs that failed."""
-    return 100 * float(np.mean([outcome.credit for outcome in outcomes]))
+    """100 times the mean credit of runs that failed; 0 where none did."""
+    return 100 * float(np.mean([outcome.credit for outcome in outcomes])) if outcomes else 0.0
 
 
 # ---- the figures ---------------------------------------------------------------------------------
@@ -156,16 +156,16 @@ def failed(_: Mapping[str, Any]) -> bool:
     return False
 
 
-def of_recordings(data: Path, advance: Advance = lambda _: None) -> dict[str, Any]:
+def of_recordings(data: Path, advance: Advance = lambda _: None, *, results: Path | None = None) -> dict[str, Any]:
     """The figures of the sets that are there, as one flat object. advance : told each time a run is done.
 
-    Problem where there is none.
+    results : where the rows are written as the scorer reads them, by set.   Problem where there is no set.
     """
     found: dict[str, Any] = {}
     if (data / IMS / "truth.csv").exists():
-        found |= _of_ims(bearings(data / IMS), advance)
+        found |= _of_ims(bearings(data / IMS), advance, None if results is None else results / IMS)
     if (data / FEMTO / "truth.csv").exists():
-        found |= _of_femto(bearings(data / FEMTO), advance)
+        found |= _of_femto(bearings(data / FEMTO), advance, None if results is None else results / FEMTO)
     if not found:
         raise Problem(f"found neither {IMS} nor {FEMTO} in {data}", "Give the folder that holds them.")
     return found
@@ -181,10 +181,14 @@ def of_quiet_machines() -> dict[str, float]:
     }
 
 
-def outcome(bearing: Bearing, settings: Mapping[str, float], advance: Advance = lambda _: None) -> Outcome:
-    """What detection makes of a run, having learned its first rows."""
+def outcome(
+    bearing: Bearing, settings: Mapping[str, float], advance: Advance = lambda _: None, results: Path | None = None
+) -> Outcome:
+    """What detection makes of a run, having learned its first rows. results : a folder where its rows are written."""
     rows = watched(bearing.run, {"warmup": bearing.truth.train, **settings})
     advance(1)
+    if results is not None:
+        write(rows, results / f"{bearing.truth.run}.csv")
     flags = np.zeros(max(bearing.truth.rows, len(rows)), bool)
     flags[: len(rows)] = [row.is_anomaly for row in rows]
     times = bearing.run.times if bearing.run.begin != run_to_failure.NO_DATE else ()
@@ -218,8 +222,8 @@ def left_out(found: Sequence[Bearing], advance: Advance) -> list[Outcome]:
     return [max(tried, key=lambda outcomes: worth(outcomes, place))[place] for place in range(len(found))]
 
 
-def _of_ims(found: Sequence[Bearing], advance: Advance) -> dict[str, Any]:
-    outcomes = [outcome(bearing, {}, advance) for bearing in found]
+def _of_ims(found: Sequence[Bearing], advance: Advance, results: Path | None) -> dict[str, Any]:
+    outcomes = [outcome(bearing, {}, advance, results) for bearing in found]
     plain = [outcome(without_envelope(bearing), {}, advance) for bearing in found]
     return {
         "ims_lead_h": _leads(found, outcomes),
@@ -230,8 +234,8 @@ def _of_ims(found: Sequence[Bearing], advance: Advance) -> dict[str, Any]:
     }
 
 
-def _of_femto(found: Sequence[Bearing], advance: Advance) -> dict[str, Any]:
-    outcomes = [outcome(bearing, {}, advance) for bearing in found]
+def _of_femto(found: Sequence[Bearing], advance: Advance, results: Path | None) -> dict[str, Any]:
+    outcomes = [outcome(bearing, {}, advance, results) for bearing in found]
     held_out = left_out(found, advance)
     return {
         "femto_rtf": round(rtf_score(_failing(found, outcomes)), 1),

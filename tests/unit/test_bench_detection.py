@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cli import bench_detection
 from cli.bench_detection import Interval, Run, batadal_score, skab_measures
+from cli.problem import Problem
 
 SHARED = Path(__file__).parents[3] / "shared"
 
@@ -45,6 +46,32 @@ def test_the_blind_rules_of_batadal_score_what_is_known_of_them() -> None:
 
     assert batadal_score({"a": np.ones(60, bool)}, faults) == 0.75
     assert batadal_score({"a": np.zeros(60, bool)}, faults) == 0.25
+
+
+def test_every_figure_has_what_was_wanted_beside_it_and_runs_stand_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    bench_detection.show({"ims_lead_h": {"T1_B3": 79.9}, "skab_f1": 0.82, "new_figure": 7})
+
+    said = capsys.readouterr().out
+    assert "ims_lead_h T1_B3" in said
+    assert "79.5" in said
+    assert "new_figure" in said
+
+
+def test_a_scorer_that_cannot_run_is_said_and_no_failure(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "rtf_score.py").touch()
+    given = argparse.Namespace(scorers=tmp_path, scorer_python="false", data=tmp_path)
+
+    bench_detection._compare(given, tmp_path, {})
+
+    assert "NOT CHECKED" in capsys.readouterr().out
+
+
+def test_a_folder_without_any_set_is_refused(tmp_path: Path) -> None:
+    parts = ["rtf", "skab", "tep", "batadal", "nab"]
+    given = argparse.Namespace(data=tmp_path, train_data=None, scorers=None, results=tmp_path, only=parts)
+
+    with pytest.raises(Problem, match="there is no ims_features"):
+        bench_detection.figures(given)
 
 
 @pytest.mark.data
