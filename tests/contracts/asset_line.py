@@ -1,8 +1,9 @@
-"""An asset with a lake of its own, on MiniStack: what its positions sent, the models of it, and a clock to turn."""
+"""An asset with a lake of its own, on moto and in a folder: what its positions sent, its models, a clock to turn."""
 
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -22,10 +23,10 @@ from telltale.adapters.scoring import FUNCTION, STREAM, Scoring, Standings
 from telltale.adapters.trainer import Trainer
 from telltale.core import schema
 from telltale.core.plant import Asset, Position
+from telltale.core.training import Made, Wish
 
 from tests.aws_line import make_table
 from tests.contracts.conftest import client
-from tests.contracts.test_lake import file_access
 
 PUMP = "plant/hall/pump-1"
 PROCESS, MOTOR = f"{PUMP}/process", f"{PUMP}/motor-de"
@@ -44,16 +45,16 @@ def as_is(real: Any) -> Any:
 class AssetLine:
     """A new lake, registry, store and stream; `now_s` is the time of all of it."""
 
-    def __init__(self, endpoint: str, asset: Asset | None = None) -> None:
-        self.s3, self.dynamodb = client("s3", endpoint), client("dynamodb", endpoint)
-        self.kinesis, self.events, self.sqs = (client(name, endpoint) for name in ("kinesis", "events", "sqs"))
+    def __init__(self, folder: Path, asset: Asset | None = None) -> None:
+        self.folder, self.s3, self.dynamodb = folder, client("s3"), client("dynamodb")
+        self.kinesis, self.events, self.sqs = (client(name) for name in ("kinesis", "events", "sqs"))
         unique = uuid4().hex
         self.bucket, self.database, self.bus = f"lake-{unique}", f"telltale_{unique}", f"bus-{unique}"
         self.stream, self.tables = f"features-{unique}", {name: f"{name}-{unique}" for name in _TABLES}
         self.s3.create_bucket(Bucket=self.bucket)
-        client("glue", endpoint).create_database(DatabaseInput={"Name": self.database})
-        self.catalog: Catalog = glue_catalog(client("glue", endpoint), file_access(endpoint))
-        self.lake = Lake(self.catalog, database=self.database, location=f"s3://{self.bucket}/lake")
+        client("glue").create_database(DatabaseInput={"Name": self.database})
+        self.catalog: Catalog = glue_catalog(client("glue"), {})
+        self.lake = Lake(self.catalog, database=self.database, location=f"file://{folder}/{unique}")
         for kind, name in self.tables.items():
             make_table(self.dynamodb, name, kind)
         self.kinesis.create_stream(StreamName=self.stream, ShardCount=1)
@@ -106,9 +107,9 @@ class AssetLine:
     def _commit(self, table: schema.Table, rows: Sequence[dict[str, Any]]) -> None:
         uris = []
         for file in parquet.files(table, rows):
-            key = f"data/{table.name}/{file.day}/{uuid4().hex}.parquet"
-            self.s3.put_object(Bucket=self.bucket, Key=key, Body=file.body)
-            uris.append(f"s3://{self.bucket}/{key}")
+            path = self.folder / f"{uuid4().hex}.parquet"
+            path.write_bytes(file.body)
+            uris.append(f"file://{path}")
         if uris:
             self.lake.add(table, uris, number=next(self._commits))
 
@@ -160,8 +161,11 @@ class AssetLine:
         )
 
     def go_live(self) -> str:
-        """Trains and promotes; the version."""
-        version = self.trainer.train(self.asset, by="mia").stored.version
+        """Trains, once for all lines that are alike, and promotes; the version."""
+        if self.asset not in _MADE:
+            _MADE[self.asset] = self.trainer.train(self.asset, by="mia").made
+        wish = Wish(tags=TAGS, every_s=EVERY_S, off=self.asset.off)
+        version = self.models.add(PUMP, _MADE[self.asset], wish, by="mia").version
         self.models.promote(PUMP, version, by="mia", why="the first")
         return version
 
@@ -212,6 +216,7 @@ class AssetLine:
         self.events.put_targets(Rule="all", EventBusName=self.bus, Targets=[target])
 
 
+_MADE: dict[Asset, Made] = {}  # from the same rows, and so the same
 _TABLES = ("registry", "cases", "models", "progress")
 
 

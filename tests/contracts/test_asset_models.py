@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,8 +22,8 @@ HISTORY = 300  # rows before the first model
 
 
 @pytest.fixture
-def line(ministack: str) -> AssetLine:
-    return AssetLine(ministack)
+def line(moto_aws: None, tmp_path: Path) -> AssetLine:
+    return AssetLine(tmp_path)
 
 
 @pytest.fixture
@@ -211,10 +212,10 @@ def test_a_fault_is_told_to_detection_to_the_bus_and_to_the_lake(live: AssetLine
     assert '"name": "motor-de/temperature_c"' in last["contributions"]
 
 
-def test_however_scoring_is_cut_into_runs_the_scores_are_the_same(ministack: str) -> None:
+def test_however_scoring_is_cut_into_runs_the_scores_are_the_same(moto_aws: None, tmp_path: Path) -> None:
     found = []
     for pieces in ((40,), (1, 7, 2, 30)):
-        line = AssetLine(ministack)
+        line = AssetLine(tmp_path)
         line.send(HISTORY)
         line.go_live()
         for rows in pieces:
@@ -229,7 +230,7 @@ def test_however_scoring_is_cut_into_runs_the_scores_are_the_same(ministack: str
 
 
 def test_a_run_killed_at_any_step_is_finished_by_the_next_one_exactly_once(live: AssetLine) -> None:
-    """One asset lives through a kill at the first step, then two steps later, … until a run gets through."""
+    """One asset lives through a kill at the first step, then three steps later, … until a run gets through."""
     moment, runs, killed = 0, 0, True
     live.send(40, moved=9.0, go=False)
     live.now_s += OFFSET_S + 1
@@ -241,7 +242,7 @@ def test_a_run_killed_at_any_step_is_finished_by_the_next_one_exactly_once(live:
             killed = False
         except Killed:
             live.score()
-        moment, runs = moment + 2, runs + 1
+        moment, runs = moment + 3, runs + 1
 
     times = [row["t"].timestamp() for row in live.scores()]
     assert times == [end_s(HISTORY + number) for number in range(runs)]
@@ -266,8 +267,8 @@ def test_another_version_goes_on_where_the_last_one_stood(live: AssetLine) -> No
     assert all(later["t"] > earlier["t"] for earlier, later in pairwise(scores))
 
 
-def test_rows_with_the_machine_off_are_kept_in_the_lake_and_told_to_nobody(ministack: str) -> None:
-    line = AssetLine(ministack, Asset(PUMP, every_s=EVERY_S, off="motor-de/temperature_c<20"))
+def test_rows_with_the_machine_off_are_kept_in_the_lake_and_told_to_nobody(moto_aws: None, tmp_path: Path) -> None:
+    line = AssetLine(tmp_path, Asset(PUMP, every_s=EVERY_S, off="motor-de/temperature_c<20"))
     line.send(HISTORY)
     line.go_live()
     line.send(5)
