@@ -252,6 +252,19 @@ def test_a_function_without_its_grant_fails_and_catches_up_when_it_has_it_again(
     assert "AccessDenied" in line.say("logs", "extract", "--minutes", "2")
 
 
+def test_a_case_is_shelved_with_a_reason_and_taken_down_again(line: Telltale) -> None:
+    [case] = line.status()["cases"]
+
+    line.say("cases", "shelve", case["pk"], "--for", "8h", "--why", "the part comes at noon", "--by", "mia")
+    wait_until(lambda: bool(line.status()["cases"][0].get("until_ms")))
+    line.say("cases", "unshelve", case["pk"], "--by", "bob")
+    wait_until(lambda: not line.status()["cases"][0].get("until_ms"))
+
+    shown = line.say("cases", "show", case["pk"])
+    assert "by mia: the part comes at noon" in shown
+    assert "unshelved by bob" in shown
+
+
 def test_closing_the_order_resolves_the_case_and_stores_the_label(line: Telltale) -> None:
     [case] = line.status()["cases"]
 
