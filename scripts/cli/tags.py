@@ -182,9 +182,9 @@ def _written(deployment: Deployment, position: str) -> list[dict[str, Any]]:
 def lines(one: Replay) -> list[str]:
     alarms = [alarm for alarm in one.alarms if alarm.is_anomaly]
     far = sum(alarm.told.score > FAR for alarm in alarms)
-    head = f"{one.tag}: {one.rows} rows, {len(alarms)} alarms ({far} with a score above {FAR})"
     changes = len(one.alarms) - len(alarms) + sum(alarm.is_changepoint for alarm in alarms)
-    lines = [f"{head}, {changes} changes of level"]
+    counts = f"alarms: {len(alarms)}, of which {far} with a score above {FAR}; changes of level: {changes}"
+    lines = [f"{one.tag}: {one.rows} rows; {counts}"]
     lines += [
         f"  {moment(alarm.told.t_ms)}  {alarm.told.score:.2f}  {_kind(alarm)}{alarm.told.words}" for alarm in one.alarms
     ]

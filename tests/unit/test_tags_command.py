@@ -25,7 +25,8 @@ def test_history_tells_what_the_line_told() -> None:
 
     assert (flow.tag, flow.rows, list(flow.alarms)) == ("flow", 44, TOLD)
     assert (flow.only_written, flow.only_replayed) == ([], [])
-    assert lines(flow)[0].startswith("flow: 44 rows, 1 alarms (1 with a score above 0.55), 1 changes of level")
+    counts = "alarms: 1, of which 1 with a score above 0.55; changes of level: 1"
+    assert lines(flow)[0] == f"flow: 44 rows; {counts}"
     assert lines(flow)[-1] == "  the line told the same"
 
 
