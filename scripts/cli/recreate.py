@@ -6,7 +6,7 @@ samples; the verdicts anew from the row and what was known before it; the histor
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,15 +15,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from telltale.adapters import basis
+from telltale.adapters import basis, scoring
 from telltale.adapters.basis import Basis
 from telltale.adapters.examiner import Examiner
-from telltale.adapters.feature_stream import Message
+from telltale.adapters.feature_stream import Message, decode
 from telltale.adapters.parquet import ARROW
 from telltale.core import backtest, detect, evidence, schema
 from telltale.core.capture import AXES, Waveform
 from telltale.core.detect import CaseChange, Row, State, Verdict
 from telltale.core.features import MEASURED_SPEED_TOLERANCE, NOMINAL_SPEED_TOLERANCE, axes_features
+from telltale.core.judgement import MODEL
 from telltale.core.plant import Position
 
 from cli import history
@@ -32,6 +33,8 @@ from cli.shelf import Shelf, at
 
 # Indicators are computed in single precision, and another processor adds in another order: a guess, 1,600 of its steps.
 TOLERANCE = 1e-4
+# What damaged values make of code that is right about sound ones.
+UNEXPECTED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 VERDICT = tuple(one.name for one in dataclasses.fields(Verdict) if one.name not in ("channel", "rule"))
 CHANGE = ("case_id", "revision", "change", "t_ms", "opened_ms", "severity", "state", "rule", "channel", "reason")
 DIAGNOSED = ("verdict", "confidence", "fault", "reason", "speed_rpm", "speed_source", "speed_confidence")
@@ -53,6 +56,11 @@ class Question:
     t_ms: int
     change: CaseChange | None = None
     copies: tuple[str, ...] = ()
+
+    @property
+    def of_model(self) -> bool:
+        """It is no capture, but what the model of an asset said of one interval: SITE/AREA/ASSET@T."""
+        return "/" in self.capture_id
 
 
 @dataclass(frozen=True)
@@ -174,6 +182,21 @@ def _arrow(name: str, rows: Sequence[Stored]) -> pa.Table:
 def answer(shelf: Shelf, question: Question, live: Position, *, with_history: bool = True) -> Answer:
     """Makes it again, step by step. live : the position as it is set now."""
     found = Answer(question, live=live, then=_basis(question))
+    try:
+        _make_again(found, shelf, with_history=with_history)
+    except UNEXPECTED as error:
+        if not any(file.is_changed for file in shelf.files.values()):
+            raise
+        _told_once(found, shelf)
+        found.differs("bytes", f"what is left cannot be made again: {type(error).__name__}: {error}")
+    return found
+
+
+def _make_again(found: Answer, shelf: Shelf, *, with_history: bool) -> None:
+    question = found.question
+    if question.of_model:
+        _of_model(found, shelf)
+        return
     kept = Kept.of(shelf, question)
     found.captures, found.verdicts = kept.captures, kept.verdicts
     found.files = sorted(shelf.files)
@@ -181,15 +204,23 @@ def answer(shelf: Shelf, question: Question, live: Position, *, with_history: bo
     _bytes(found, shelf, parts)
     if not parts:
         found.differs("bytes", f"there is no row of {question.capture_id} in captures")
-        return found
+        return
     asked = _meant(parts, question)
-    position = found.then.position if found.then else live
+    position = found.then.position if found.then else found.live or Position(question.position)
     _indicators(found, parts, position)
+    if any(" is gone; " in one.what for one in found.differences):
+        found.notes.append("the verdicts are not made again: a row that they were made from is gone")
+        return
     past = Past(shelf, question) if with_history else None
     for part in [asked] if question.change else parts:
         state = _verdicts(found, part, kept, past)
         _diagnosis(found, part, kept, position, state)
-    return found
+
+
+def _told_once(found: Answer, shelf: Shelf) -> None:
+    """The files that were changed, where nobody has come to tell them yet."""
+    if not found.differences:
+        _files(found, shelf)
 
 
 def _basis(question: Question) -> Basis | None:
@@ -212,9 +243,7 @@ def _meant(parts: Sequence[Part], question: Question) -> Part:
 def _bytes(found: Answer, shelf: Shelf, parts: Sequence[Part]) -> None:
     for told in found.question.copies:
         found.differs("bytes", told)
-    for file in shelf.files.values():
-        if file.is_changed:
-            found.differs("bytes", str(file))
+    _files(found, shelf)
     sealed = checked = 0
     for part in parts:
         digests = _recorded(found, part)
@@ -232,6 +261,12 @@ def _bytes(found: Answer, shelf: Shelf, parts: Sequence[Part]) -> None:
                 found.differs("bytes", f"capture {part.capture['capture_id']}: {changed}")
     if sealed:
         found.done.append(f"{checked} of {sealed} digests that were recorded on receipt hold")
+
+
+def _files(found: Answer, shelf: Shelf) -> None:
+    for file in shelf.files.values():
+        if file.is_changed:
+            found.differs("bytes", str(file))
     whole = sum(not file.is_changed and file.recorded is not None for file in shelf.files.values())
     found.done.append(f"{whole} of {len(shelf.files)} files have the SHA-256 that they were written with")
 
@@ -413,7 +448,7 @@ def _verdicts(found: Answer, part: Part, kept: Kept, past: Past | None) -> State
     state = None
     if then is not None:
         state = then.state
-        _compare(found, part, kept, *_judged(state, row, then.position))
+        _compare(found, part.channels, kept.verdicts, *_judged(state, row, then.position))
         found.done.append("the verdicts were made again from the row and what the case recorded as known before it")
     if past is None:
         return state
@@ -426,7 +461,7 @@ def _verdicts(found: Answer, part: Part, kept: Kept, past: Past | None) -> State
             found.notes.append(why)
         return state
     if then is None:
-        _compare(found, part, kept, *_judged(before, row, live))
+        _compare(found, part.channels, kept.verdicts, *_judged(before, row, live))
         found.done.append(f"the verdicts were made again from the history: {_rows(past, row)} rows before it")
         return before
     if before.pack() == then.state.pack():
@@ -474,8 +509,14 @@ def _judged(state: State, row: Row, position: Position) -> tuple[list[Verdict], 
     return verdicts, changes
 
 
-def _compare(found: Answer, part: Part, kept: Kept, verdicts: Iterable[Verdict], changes: Sequence[CaseChange]) -> None:
-    written = {(one["channel"], one["rule"]): one for one in kept.verdicts if one["channel"] in part.channels}
+def _compare(
+    found: Answer,
+    channels: Collection[str],
+    rows: Iterable[Stored],
+    verdicts: Iterable[Verdict],
+    changes: Sequence[CaseChange],
+) -> None:
+    written = {(one["channel"], one["rule"]): one for one in rows if one["channel"] in channels}
     count = 0
     for one in verdicts:
         row = written.pop((one.channel, one.rule), None)
@@ -512,6 +553,36 @@ def _compare_case(found: Answer, changes: Sequence[CaseChange]) -> None:
 
 def _json(value: Any) -> Any:
     return json.loads(json.dumps(value))
+
+
+# ---- what the model of an asset said -----------------------------------------------------------------
+
+
+def _of_model(found: Answer, shelf: Shelf) -> None:
+    """Verdicts of an asset's score: made again from its row of `scores`, and from what the case recorded."""
+    question = found.question
+    asset, day = question.capture_id.rpartition("@")[0], f"{_when(question.t_ms):%Y-%m-%d}"
+    where = at(question.position, question.t_ms)
+    wanted = {"asset": asset, "t": _when(question.t_ms), "position": question.position}
+    scores = shelf.rows(schema.SCORES, where, wanted, day=day)
+    verdicts = {"capture_id": question.capture_id, "position": question.position}
+    found.verdicts = shelf.rows(schema.VERDICTS, where, verdicts, day=day)
+    found.files = sorted(shelf.files)
+    _files(found, shelf)
+    if not scores:
+        found.differs("bytes", f"there is no row of {asset} at that time in scores")
+        return
+    [score, *_] = scores
+    found.notes.append(f"it is no capture: version {score['model']} of the asset's model judged its tags together")
+    listed = json.loads(score["contributions"] or "[]")
+    said = {**score, "contributions": {one["name"]: one["value"] for one in listed}}
+    row = decode(json.dumps(scoring._feature_record(said)).encode()).item
+    if found.then is None or not isinstance(row, Row):
+        found.notes.append("its verdicts are not made again: only a case keeps what was known before")
+        return
+    verdicts_now, changes = _judged(found.then.state, row, found.then.position)
+    _compare(found, {MODEL}, found.verdicts, verdicts_now, changes)
+    found.done.append("the verdicts were made again from the score and what the case recorded as known before it")
 
 
 # ---- the diagnosis anew ------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table as IcebergTable
 from telltale.adapters.lake import file_access, glue_catalog
+from telltale.adapters.parquet import ARROW
 from telltale.adapters.receipts import Receipt
 from telltale.core.schema import TABLES, Table
 
@@ -27,6 +28,7 @@ from cli.deployment import Deployment
 from cli.tables import pending
 
 NAMED = re.compile(r"-([0-9a-f]{16})\.parquet$")
+DAMAGED = (pa.ArrowException, OSError, ValueError, MemoryError)  # what reading changed bytes ends in
 OURS = "/data/"  # below the bucket; the committer's own files of `batches` are elsewhere, and not read here
 
 Row = dict[str, Any]
@@ -132,11 +134,10 @@ class Shelf:
         except (OSError, self.deployment.client("s3").exceptions.ClientError) as error:
             self.files[path] = File(table.name, path, recorded, None, _told(error))
             return
-        found, problem = hashlib.sha256(body).hexdigest()[:16], None
-        try:
-            self._bodies[path] = pq.read_table(io.BytesIO(body))
-        except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-            problem = _told(error)
+        found = hashlib.sha256(body).hexdigest()[:16]
+        rows, problem = _rows(table, body)
+        if rows is not None:
+            self._bodies[path] = rows
         self.files[path] = File(table.name, path, recorded, found, problem)
 
     def _bytes(self, path: str, iceberg: IcebergTable | None) -> bytes:
@@ -148,6 +149,52 @@ class Shelf:
             raise OSError(f"{path} is outside the lake's bucket")
         with iceberg.io.new_input(path).open() as stream:
             return bytes(stream.read())
+
+
+def _rows(table: Table, body: bytes) -> tuple[pa.Table | None, str | None]:
+    """What can be read of a file, and why no more; None where a column is missing that each row has to have."""
+    rows: pa.Table | None
+    problem: str | None = None
+    try:
+        rows = pq.read_table(io.BytesIO(body))
+    except DAMAGED as error:
+        rows, problem = _readable(table, body, _told(error))
+    unlike = None if rows is None else _unlike(table, rows)
+    return (None, problem or unlike) if unlike else (rows, problem)
+
+
+def _readable(table: Table, body: bytes, problem: str) -> tuple[pa.Table | None, str]:
+    """The columns that can be read each by itself, and the names of those that cannot."""
+    good, bad = [], []
+    for name in table.names:
+        try:
+            part = pq.read_table(io.BytesIO(body), columns=[name])
+        except DAMAGED:
+            bad.append(name)
+        else:
+            good += [part] if part.num_columns else []
+    if not good or len({part.num_rows for part in good}) > 1:
+        return None, problem
+    rows = pa.table({part.schema.names[0]: part.column(0) for part in good})
+    return rows, f"columns {', '.join(bad)}: {problem}" if bad else problem
+
+
+def _unlike(table: Table, rows: pa.Table) -> str | None:
+    """Why these cannot be rows of the table; None where they can. Columns that came later may be missing."""
+    wanted = {column.name: column for column in table.columns}
+    for name, column in wanted.items():
+        if name not in rows.schema.names:
+            if column.required:
+                return f"it has no column {name}"
+            continue
+        kind = rows.schema.field(name).type
+        if _plainly(kind) != _plainly(ARROW[column.type]) or (column.required and rows[name].null_count):
+            return f"its column {name} is not as it was"
+    return None
+
+
+def _plainly(kind: pa.DataType) -> str:
+    return "list" if pa.types.is_list(kind) or pa.types.is_large_list(kind) else str(kind).removeprefix("large_")
 
 
 def at(position: str, t_ms: float) -> str:
