@@ -14,6 +14,7 @@ from telltale.core.settings import Settings, settings_of
 from telltale.core.state_table import ORDER
 
 _NAMES = tuple(INDICATORS)
+_PLACES = {(one.channel, one.rule): place for place, one in enumerate(ORDER)}
 
 
 def verdicts(row: Row, position: Position, told: Mapping[str, Any]) -> list[Verdict]:
@@ -40,27 +41,28 @@ def _verdict(
     told: Mapping[str, Any],
     why_off: str | None,
 ) -> Verdict:
-    at = ORDER.index((name, rule))
-    monitor = Monitor((0.0,) * told["held"][at], LEVELS[told["level"][at]], told["quiet_below"][at])
+    at = _PLACES[name, rule]
+    level, held, quiet_below = LEVELS[told["level"][at]], told["held"][at], told["quiet_below"][at]
     if why_off is not None:
-        return Verdict(name, rule, "MACHINE_OFF", monitor.level, reason=why_off)
+        return Verdict(name, rule, "MACHINE_OFF", level, reason=why_off)
+    quiet = detect._why_quiet(Monitor(quiet_below=quiet_below)) if quiet_below else ""
     if rule == "temperature":
-        return _by_limit(name, rule, limits.judge_temperature(row.temperature_c, position=position), monitor)
+        return _by_limit(name, rule, limits.judge_temperature(row.temperature_c, position=position), level, quiet, held)
     if rule == "zone":
         usual_ln = told["usual_ln"][channel]
         usual = None if usual_ln != usual_ln else Usual(exp(usual_ln), exp(told["reach_ln"][channel]))
         speed = row.speed_rpm if row.speed_rpm is not None else position.speed_rpm
         judged = limits.judge_velocity(row.axes[name], position=position, speed_rpm=speed, usual=usual)
-        return _by_limit(name, rule, judged, monitor)
+        return _by_limit(name, rule, judged, level, quiet, held)
     left = told["settling"][channel]
     note = f"; capture {settings.warning_n - left} since the machine was off" if left else ""
-    return _by_baseline(name, _deviation(row.axes[name], channel, settings, told), note, monitor, settings)
+    return _by_baseline(name, _deviation(row.axes[name], channel, settings, told), level, note, quiet, settings)
 
 
 def _deviation(
     axis: Mapping[str, float | None], channel: int, settings: Settings, told: Mapping[str, Any]
 ) -> Deviation | Learning | NotAssessable:
-    score = told["score"][ORDER.index((AXES[channel], "baseline"))]
+    score = told["score"][_PLACES[AXES[channel], "baseline"]]
     if score == score:
         name = _NAMES[told["best"][channel]]
         normal = Normal(told["location"][channel], rows=told["rows"][channel])
@@ -82,15 +84,17 @@ def _sensor_verdict(name: str, channel: int, row: Row, told: Mapping[str, Any], 
     return Verdict(name, SENSOR, verdict, level, reason=reason, samples=held or None)
 
 
-def _by_limit(name: str, rule: str, found: Judgement | NotAssessable, monitor: Monitor) -> Verdict:
+def _by_limit(
+    name: str, rule: str, found: Judgement | NotAssessable, persistent: str, quiet: str, held: int
+) -> Verdict:
     if isinstance(found, NotAssessable):
-        return Verdict(name, rule, "NOT_ASSESSABLE", monitor.level, reason=found.reason)
+        return Verdict(name, rule, "NOT_ASSESSABLE", persistent, reason=found.reason)
     limit = found.limit
     return Verdict(
         channel=name,
         rule=rule,
         verdict=found.verdict,
-        persistent=monitor.level,
+        persistent=persistent,
         feature=found.feature,
         value=found.value,
         limit=limit,
@@ -99,19 +103,19 @@ def _by_limit(name: str, rule: str, found: Judgement | NotAssessable, monitor: M
         score=found.score,
         limit_source=found.source,
         zone=found.zone,
-        reason=found.reason + detect._why_quiet(monitor),
-        samples=len(monitor.scores),
+        reason=found.reason + quiet,
+        samples=held,
     )
 
 
 def _by_baseline(
-    name: str, found: Deviation | Learning | NotAssessable, note: str, monitor: Monitor, settings: Settings
+    name: str, found: Deviation | Learning | NotAssessable, persistent: str, note: str, quiet: str, settings: Settings
 ) -> Verdict:
     if isinstance(found, NotAssessable):
-        return Verdict(name, "baseline", "NOT_ASSESSABLE", monitor.level, reason=found.reason)
+        return Verdict(name, "baseline", "NOT_ASSESSABLE", persistent, reason=found.reason)
     if isinstance(found, Learning):
         reason = f"learning what is normal: {found.rows} of {found.wanted} captures{note}"
-        return Verdict(name, "baseline", "UNKNOWN", monitor.level, reason=reason, samples=found.rows)
+        return Verdict(name, "baseline", "UNKNOWN", persistent, reason=reason, samples=found.rows)
     alarm_score = settings.alarm_score
     level = "ALARM" if found.score >= alarm_score else "WARNING" if found.score >= 1 else "HEALTHY"
     limit = found.limit(alarm_score if level == "ALARM" else 1.0)
@@ -119,7 +123,7 @@ def _by_baseline(
         channel=name,
         rule="baseline",
         verdict=level,
-        persistent=monitor.level,
+        persistent=persistent,
         feature=found.feature,
         value=found.value,
         limit=limit,
@@ -127,6 +131,6 @@ def _by_baseline(
         margin=limit - found.value,
         score=found.score,
         limit_source="baseline",
-        reason=found.reason + note + detect._why_quiet(monitor),
+        reason=found.reason + note + quiet,
         samples=found.normal.rows,
     )
