@@ -146,7 +146,7 @@ class Desk:
         Console().print(table)
 
     def score(self, args: argparse.Namespace) -> None:
-        shadow = self._running(args.name, ended=True)
+        shadow = self._running(args.name, stopped=True)
         live = self._registry.positions(shadow.positions)
         self._warn(shadow, live)
         overrides = _overrides(shadow)
@@ -201,14 +201,14 @@ class Desk:
         self._put(shadow.after(Act("stopped", now_ms(), args.by, args.why)), replacing=shadow)
         print(f"{args.name} is stopped; nothing was changed")
 
-    def _running(self, name: str, *, ended: bool = False) -> Shadow:
+    def _running(self, name: str, *, stopped: bool = False) -> Shadow:
         shadow = self._shadows.get(name)
         if shadow is None:
             known = [one.name for one in self._shadows.all()]
             raise Problem(
                 f'there is no shadow "{name}"{did_you_mean(name, known)}', "`telltale shadow list --all` shows them."
             )
-        if shadow.state != "running" and not ended:
+        if shadow.state != "running" and not (stopped and shadow.state == "stopped"):
             last = shadow.acts[-1]
             raise Problem(f"{name} was {last.kind} by {last.by} at {moment(last.t_ms)} UTC: {last.why}")
         return shadow

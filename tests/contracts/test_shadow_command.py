@@ -122,6 +122,7 @@ def test_promoting_writes_registry_and_plant_file_and_keeps_who_and_why(desk: De
         ("promoted", "mia", "earlier"),
     ]
     assert desk.shadow("promote", "tight", "--why", "again")[2].startswith("telltale: tight was promoted by mia")
+    assert desk.shadow("score", "tight")[2].startswith("telltale: tight was promoted by mia")
 
 
 def test_promoting_is_refused_when_the_plant_changed_since(desk: Desk) -> None:
@@ -143,10 +144,12 @@ def test_a_shadow_is_listed_and_stopped(desk: Desk) -> None:
     desk.start()
     listed = desk.shadow("list")[1]
     desk.shadow("stop", "tight", "--why", "no better")
+    scored = desk.shadow("score", "tight", "--jobs", "1")
 
     assert "tight" in listed
     assert desk.shadow("list")[1] == "no shadow runs\n"
     assert "stopped" in desk.shadow("list", "--all")[1]
+    assert (scored[0], "tight, stopped, since" in scored[1]) == (0, True)
     assert set(desk.registry.plant().positions) == {PUMP.id}
 
 
