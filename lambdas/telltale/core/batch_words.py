@@ -1,6 +1,7 @@
 """The verdicts of plain rows, in the words of `detect.step`, from the numbers that core.batch keeps of them."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from math import exp, log, nan
 from typing import Any
 
@@ -44,7 +45,7 @@ def _verdict(
     at = _PLACES[name, rule]
     level, held, quiet_below = LEVELS[told["level"][at]], told["held"][at], told["quiet_below"][at]
     if why_off is not None:
-        return Verdict(name, rule, "MACHINE_OFF", level, reason=why_off)
+        return _unjudged(name, rule, "MACHINE_OFF", level, why_off)
     quiet = detect._why_quiet(Monitor(quiet_below=quiet_below)) if quiet_below else ""
     if rule == "temperature":
         return _by_limit(name, rule, limits.judge_temperature(row.temperature_c, position=position), level, quiet, held)
@@ -81,16 +82,16 @@ def _sensor_verdict(name: str, channel: int, row: Row, told: Mapping[str, Any], 
         verdict, reason = "NOT_ASSESSABLE", "no indicator of sensor health in this capture: it had no waveform"
     else:
         verdict, reason = "HEALTHY", "nothing speaks against the sensor"
-    return Verdict(name, SENSOR, verdict, level, reason=reason, samples=held or None)
+    return _unjudged(name, SENSOR, verdict, level, reason, held or None)
 
 
 def _by_limit(
     name: str, rule: str, found: Judgement | NotAssessable, persistent: str, quiet: str, held: int
 ) -> Verdict:
     if isinstance(found, NotAssessable):
-        return Verdict(name, rule, "NOT_ASSESSABLE", persistent, reason=found.reason)
+        return _unjudged(name, rule, "NOT_ASSESSABLE", persistent, found.reason)
     limit = found.limit
-    return Verdict(
+    return _made(
         channel=name,
         rule=rule,
         verdict=found.verdict,
@@ -112,14 +113,14 @@ def _by_baseline(
     name: str, found: Deviation | Learning | NotAssessable, persistent: str, note: str, quiet: str, settings: Settings
 ) -> Verdict:
     if isinstance(found, NotAssessable):
-        return Verdict(name, "baseline", "NOT_ASSESSABLE", persistent, reason=found.reason)
+        return _unjudged(name, "baseline", "NOT_ASSESSABLE", persistent, found.reason)
     if isinstance(found, Learning):
         reason = f"learning what is normal: {found.rows} of {found.wanted} captures{note}"
-        return Verdict(name, "baseline", "UNKNOWN", persistent, reason=reason, samples=found.rows)
+        return _unjudged(name, "baseline", "UNKNOWN", persistent, reason, found.rows)
     alarm_score = settings.alarm_score
     level = "ALARM" if found.score >= alarm_score else "WARNING" if found.score >= 1 else "HEALTHY"
     limit = found.limit(alarm_score if level == "ALARM" else 1.0)
-    return Verdict(
+    return _made(
         channel=name,
         rule="baseline",
         verdict=level,
@@ -131,6 +132,20 @@ def _by_baseline(
         margin=limit - found.value,
         score=found.score,
         limit_source="baseline",
+        zone=None,
         reason=found.reason + note + quiet,
         samples=found.normal.rows,
     )
+
+
+@lru_cache(maxsize=1024)
+def _unjudged(name: str, rule: str, verdict: str, persistent: str, reason: str, samples: int | None = None) -> Verdict:
+    """Without a value; of the sensor, most say the same as the last one."""
+    return Verdict(name, rule, verdict, persistent, reason=reason, samples=samples)
+
+
+def _made(**values: Any) -> Verdict:
+    """A verdict of all its fields; by hand, for setting them one by one, as the class does, takes ten times as long."""
+    made = object.__new__(Verdict)
+    vars(made).update(values)
+    return made
