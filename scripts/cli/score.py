@@ -1,8 +1,8 @@
-"""Anomaly scores of any table over time: one CSV per file, one row per row.
+"""Anomaly scores of any table over time: one CSV (or Parquet) per file, one row per row.
 
   telltale score skab/valve1 --out scores --train-rows 400 --drop anomaly,changepoint
   telltale score new.parquet --out scores --train healthy.parquet --off "speed<100"
-  telltale score new.csv --out scores --model pump.json
+  telltale score new.csv --out scores --model pump.json --plot pictures
 
 Columns of the result: timestamp, score (0 to 1, 0.5 on the limit), is_anomaly, is_changepoint, prediction_reason,
 and contributions: the tags that say most, "tag=share", which sum to 1 over all tags. Every column of numbers is a tag:
@@ -23,11 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from telltale.core import asset_model, streams, tags
+from telltale.core import asset_model, streams, svg, tags
 from telltale.core.asset_model import NO_ANOMALY, OFF, Scores
 
-from cli import asset_options, model_files, tag_files
+from cli import asset_options, model_files, score_picture, tag_files
 from cli.arguments import at_least_one
 from cli.asset_options import Trained
 from cli.problem import Problem
@@ -36,6 +38,7 @@ from cli.tag_files import TagFile
 
 TOP = 5  # tags whose contributions are written
 COLUMNS = ("timestamp", "score", "is_anomaly", "is_changepoint", "prediction_reason", "contributions")
+KINDS = (pa.string(), pa.float64(), pa.bool_(), pa.bool_(), pa.string(), pa.string())  # in Parquet
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     learned.add_argument("--probation", type=share, metavar="F", help="the first share of each file is healthy: 0.15")
     learned.add_argument("--model", type=Path, metavar="MODEL.json", help="what `telltale train` wrote")
     asset_options.add_arguments(parser)
+    parser.add_argument("--parquet", action="store_true", help="write Parquet instead of CSV")
+    parser.add_argument("--plot", type=Path, metavar="DIR", help="also draw score, limit and alarms there, as SVG")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was scored there, with data quality")
 
 
@@ -85,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     with shown("files", total=len(files)) as advance:
         for path, place in files:
             try:
-                told.append(_one(path, args.out / place, args, trained))
+                told.append(_one(path, place, args, trained))
             except Problem as problem:
                 if path in args.inputs and len(files) == 1:
                     raise
@@ -110,13 +115,13 @@ def _beforehand(args: argparse.Namespace) -> Trained | None:
     return None if len(files[0].tags) == 1 else asset_options.trained(files, args)
 
 
-def _one(path: Path, to: Path, args: argparse.Namespace, trained: Trained | None) -> Scored:
+def _one(path: Path, place: Path, args: argparse.Namespace, trained: Trained | None) -> Scored:
     every_s = args.every if trained is None else trained.every_s
     found = asset_options.read(path, args, drop=() if trained is None else trained.drop, every_s=every_s)
     off = asset_options.is_off(found, args.off if trained is None else trained.off)
     learning = _training_rows(args, len(found.rows))
     if trained is None and len(found.tags) == 1:
-        return _stream(found, to, args)
+        return _stream(found, place, args)
     if trained is None:
         part = TagFile(
             path, found.timestamps[:learning], found.times_s[:learning], found.tags, found.rows[:learning], True
@@ -125,7 +130,7 @@ def _one(path: Path, to: Path, args: argparse.Namespace, trained: Trained | None
         scores, names = _scores(own, found, off, learning), own.model.tags
     else:
         scores, names = _scores(trained, found, off, 0), trained.model.tags
-    _write(to, found, scores, names, learning)
+    _write(place, found, scores, names, learning, args)
     return _told(found, scores, learning)
 
 
@@ -142,7 +147,7 @@ def _scores(trained: Trained, found: TagFile, off: NDArray[np.bool_], learning: 
     return asset_model.score(model, state, found.of(model.tags)[learning:], off=off[learning:])[1]
 
 
-def _stream(found: TagFile, to: Path, args: argparse.Namespace) -> Scored:
+def _stream(found: TagFile, place: Path, args: argparse.Namespace) -> Scored:
     """A file with one tag is a stream of its own."""
     count = len(found.rows)
     learning = _training_rows(args, count)
@@ -167,7 +172,7 @@ def _stream(found: TagFile, to: Path, args: argparse.Namespace) -> Scored:
         watched.is_changepoint[judged],
     )
     reasons = [_stream_reason(reason) for reason in watched.reason[judged].tolist()]
-    _write(to, found, scores, found.tags, learning, reasons=reasons)
+    _write(place, found, scores, found.tags, learning, args, reasons=reasons)
     return _told(found, scores, learning)
 
 
@@ -189,26 +194,55 @@ def _told(found: TagFile, scores: Scores, learning: int) -> Scored:
 
 
 def _write(
-    to: Path,
+    place: Path,
     found: TagFile,
     scores: Scores,
     names: tuple[str, ...],
     learning: int,
+    args: argparse.Namespace,
     *,
     reasons: Sequence[str] | None = None,
 ) -> None:
-    """One line for each row; rows that were learned from have score 0 and no verdict."""
-    told = scores.reasons if reasons is None else reasons
+    """The results, and their picture if one is wanted, under the same relative path."""
+    lines = _lines(found, scores, names, learning, scores.reasons if reasons is None else reasons)
+    to = args.out / place
     to.parent.mkdir(parents=True, exist_ok=True)
+    if args.parquet:
+        columns = list(zip(*lines, strict=True)) or [()] * len(COLUMNS)
+        arrays = [pa.array(column, kind) for column, kind in zip(columns, KINDS, strict=True)]
+        pq.write_table(pa.table(arrays, names=list(COLUMNS)), to.with_suffix(".parquet"))
+    else:
+        with to.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows(
+                [text, _score(score), int(on), int(change), *rest] for text, score, on, change, *rest in lines
+            )
+    if args.plot is not None:
+        picture = args.plot / place.with_suffix(".svg")
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        title = place.with_suffix("").as_posix()
+        picture.write_text(svg.render(score_picture.drawn(title, found.timestamps, scores, learned=learning)))
+
+
+def _score(value: float | None) -> str:
+    return "" if value is None else f"{value:.6f}"
+
+
+def _lines(
+    found: TagFile, scores: Scores, names: tuple[str, ...], learning: int, reasons: Sequence[str]
+) -> list[tuple[str, float | None, bool, bool, str, str]]:
+    """One for each row: those learned from have score 0 and no verdict, those with the machine off no score."""
     order = np.argsort(-np.nan_to_num(scores.contributions), axis=1, kind="stable")[:, :TOP]
-    with to.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([text, 0, 0, 0, "LEARNING", ""] for text in found.timestamps[:learning])
-        for row, (text, reason) in enumerate(zip(found.timestamps[learning:], told, strict=True)):
-            if reason == OFF:
-                writer.writerow([text, "", 0, int(scores.is_changepoint[row]), reason, ""])
-                continue
-            most = " ".join(f"{names[tag]}={scores.contributions[row, tag]:.3f}" for tag in order[row])
-            verdict = int(scores.is_anomaly[row]), int(scores.is_changepoint[row])
-            writer.writerow([text, f"{scores.score[row]:.6f}", *verdict, reason, most])
+    lines: list[tuple[str, float | None, bool, bool, str, str]] = [
+        (text, 0.0, False, False, "LEARNING", "") for text in found.timestamps[:learning]
+    ]
+    verdicts = zip(scores.score.tolist(), scores.is_anomaly.tolist(), scores.is_changepoint.tolist(), strict=True)
+    told = zip(found.timestamps[learning:], verdicts, reasons, strict=True)
+    for row, (text, (score, on, change), reason) in enumerate(told):
+        if reason == OFF:
+            lines.append((text, None, False, change, reason, ""))
+            continue
+        most = " ".join(f"{names[tag]}={scores.contributions[row, tag]:.3f}" for tag in order[row])
+        lines.append((text, score, on, change, reason, most))
+    return lines

@@ -98,6 +98,24 @@ def test_parquet_with_training_files_of_its_own(
     assert {row["is_anomaly"] for row in rows[320:]} == {"1"}
 
 
+def test_results_are_parquet_and_pictures_where_they_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_csv(tmp_path / "in" / "hall" / "pump.csv", pump())
+    arguments = ["score", tmp_path / "in", "--out", tmp_path / "out", "--train-rows", 200, "--drop", "label"]
+
+    status, _, _ = telltale([*arguments, "--parquet", "--plot", tmp_path / "svg"], monkeypatch, capsys)
+
+    rows = pq.read_table(tmp_path / "out" / "hall" / "pump.parquet").to_pylist()
+    picture = (tmp_path / "svg" / "hall" / "pump.svg").read_text()
+    assert status == 0
+    assert list(rows[0]) == list(COLUMNS)
+    assert [row["is_anomaly"] for row in rows] == [*[False] * 300, *[True] * 100]
+    assert rows[0]["prediction_reason"] == "LEARNING"
+    assert "1 alarm in 200 rows" in picture
+    assert stamp(300)[-8:] in picture
+
+
 def test_a_trained_model_scores_as_training_in_place_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
