@@ -6,9 +6,10 @@ one mode, without a name.
 
 Modes are those of the plant file where it names any. Else they are learned by leaders (J. A. Hartigan, Clustering
 Algorithms, Wiley 1975, chapter 3): a row belongs to the nearest mode that has it in reach of its first row, and a row
-out of reach of all begins one. The reach has no constant of its own: within a mode vibration may differ by what is
-significant, 25 % (ISO 20816-1). It grows with the square of the speed, as the force of an imbalance does, so the reach
-is half of ln 1.25 in ln of the speed, 12 %; and at most in proportion to the load: 25 % of the highest load known here.
+out of reach of all begins one, until as many as there is room for are learned; all else is then one more. The reach has
+no constant of its own: within a mode vibration may differ by what is significant, 25 % (ISO 20816-1). It grows with the
+square of the speed, as the force of an imbalance does, so the reach is half of ln 1.25 in ln of the speed, 12 %; and at
+most in proportion to the load: 25 % of the highest load known here.
 """
 
 import zlib
@@ -26,7 +27,9 @@ from telltale.core.plant import OperatingMode, Position
 from telltale.core.settings import Settings
 from telltale.core.state import UNKNOWN_MODE, Channel, Known, Mode, Operation
 
-MOST_MODES = 6  # of a position: by reach they cover speeds of 1 to 2 at least, 1 to 3.8 at best. A choice of size
+MOST_MODES = 6  # of a position, all else included: by reach they cover speeds of 1 to 2 or 3. A choice of size
+MOST_STRANGERS = 255  # rows that a packed state can count
+ALL_ELSE = Mode(name=0xFFFF)  # what is in reach of no mode when there is no room for more: judged as if without modes
 SLOWEST_RPM = 1.0  # a shaft below it stands, whatever the figure: logarithms have no zero
 LARGEST = 1e30  # of a load: far beyond any, and finite in float32
 SMALLEST_REACH = 1e-9  # where the settings leave none, equal is equal
@@ -48,24 +51,26 @@ def drive_of(row: Row, position: Position) -> Drive:
 def entered(channel: Channel, drive: Drive, *, position: Position, settings: Settings) -> tuple[Channel, str | None]:
     """The channel in the mode of this drive; or as it is, and why the row is of no mode."""
     operation = channel.operation
-    if not position.modes and (drive == operation.mode[:2] or not (operation.others or any_known(drive))):
+    if not position.modes and (drive == operation.mode[:2] if any_known(drive) else not operation.others):
         return channel, None
     known = [_here(channel), *operation.others]
     found = _named(known, drive, position) if position.modes else _learned(known, drive, position, settings)
     if isinstance(found, str):
         return channel, found
     place, mode = found
+    given_up, strangers = None, operation.strangers
+    if place is None:
+        given_up, strangers = _room(known, strangers, position, settings)
+        if strangers > operation.strangers:
+            place, mode = next((n for n, one in enumerate(known) if one.mode == ALL_ELSE), None), ALL_ELSE
     if place == 0:
-        return channel if mode == operation.mode else _with(channel, known[0], operation._replace(mode=mode)), None
+        operation = operation._replace(mode=mode, strangers=strangers)
+        return channel if operation == channel.operation else _with(channel, known[0], operation), None
     there = Known(mode, Monitor(), EMPTY, NO_REFERENCES) if place is None else known[place]._replace(mode=mode)
     others = [one for number, one in enumerate(known[1:], 1) if number != place]
     others += [known[0]] if _is_worth(known[0]) else []
-    if len(others) >= MOST_MODES:
-        least = _least(others, position, settings)
-        if least is None:
-            return channel, f"{label(mode, position)} is in none of the {MOST_MODES} modes that are known, the most"
-        others.remove(least)
-    return _with(channel, there, operation._replace(mode=mode, others=tuple(others))), None
+    left = tuple(one for one in others if one is not given_up)
+    return _with(channel, there, operation._replace(mode=mode, others=left, strangers=strangers if left else 0)), None
 
 
 def any_known(drive: Drive) -> bool:
@@ -76,6 +81,8 @@ def any_known(drive: Drive) -> bool:
 def label(mode: Mode | Drive, position: Position) -> str:
     """How people call it: by the plant file, or else by its speed and load."""
     names = {checksum(one.name): one.name for one in position.modes}
+    if mode == ALL_ELSE:
+        return "all else"
     if isinstance(mode, Mode) and mode.name in names:
         return names[mode.name]
     speed = None if mode.speed_rpm is None else f"{mode.speed_rpm:.0f} r/min"
@@ -109,8 +116,8 @@ def anew(channel: Channel, names: Collection[str]) -> Channel:
 
 @lru_cache(maxsize=1024)
 def checksum(name: str) -> int:
-    """16 bits of a name, never 0: what a packed state has room for."""
-    return zlib.crc32(name.encode()) & 0xFFFF or 1
+    """16 bits of a name: what a packed state has room for. Neither 0 nor that of ALL_ELSE."""
+    return zlib.crc32(name.encode()) % 0xFFFE + 1
 
 
 def _number(value: float | None) -> float | None:
@@ -125,10 +132,11 @@ Choice = tuple[int | None, Mode] | str  # the place among those known, None: a n
 
 def _learned(known: Sequence[Known], drive: Drive, position: Position, settings: Settings) -> Choice:
     modes = [one.mode for one in known]
+    at = [place for place, mode in enumerate(modes) if mode != ALL_ELSE]
     if not any_known(drive):
         return f"neither speed nor load in this capture, and {len(known)} modes are known: it is not known which it is"
     reach = _reach(modes, drive, settings)
-    near = sorted((far, place) for place, mode in enumerate(modes) if (far := _distance(mode, drive, reach)) <= 1)
+    near = sorted((far, place) for place in at if (far := _distance(modes[place], drive, reach)) <= 1)
     if not near:
         return None, Mode(*drive)
     for which, name in enumerate(("speed", position.load_tag or "load")):
@@ -160,7 +168,7 @@ def _by_name(known: Sequence[Known], drive: Drive, mode: OperatingMode, position
         within = [
             (rows(one.baseline), place)
             for place, one in enumerate(known)
-            if one.mode.name not in taken and mode.holds(*one.mode[:2]) is not False
+            if one.mode.name not in taken and one.mode != ALL_ELSE and mode.holds(*one.mode[:2]) is not False
         ]
         place = max(within)[1] if within else None
     return place, _filled(known[place].mode if place is not None else UNKNOWN_MODE, drive, name)
@@ -206,10 +214,24 @@ def _is_worth(one: Known) -> bool:
     return rows(one.baseline) > 0 or any(usual.rows for usual in one.references)
 
 
-def _least(others: Sequence[Known], position: Position, settings: Settings) -> Known | None:
-    """The mode to give up when there is no room: the least known of those that do not judge yet, or have lost their
-    name. A machine that passes through speeds leaves such modes behind.
+def _room(known: Sequence[Known], strangers: int, position: Position, settings: Settings) -> tuple[Known | None, int]:
+    """Room for a further mode: the one to give up for it, if need be. One more stranger means that there is none.
+
+    A machine that passes through speeds leaves modes behind that are never learned; they must not keep out others for
+    ever, nor chase each other away. So one is given up for as many strangers as it takes to learn a mode.
     """
     names = {checksum(mode.name) for mode in position.modes}
-    spare = [one for one in others if (one.mode.name not in names if names else rows(one.baseline) < settings.warmup)]
-    return min(spare, key=lambda one: rows(one.baseline), default=None)
+    leaders = [one for one in known if one.mode != ALL_ELSE and _is_worth(one)]
+    if names:
+        nameless = [one for one in known if one.mode.name not in names and _is_worth(one)]
+        return (_least(nameless) if len(leaders) >= MOST_MODES else None), strangers
+    if len(leaders) < MOST_MODES - 1:
+        return None, strangers
+    spare = [one for one in leaders if rows(one.baseline) < settings.warmup]
+    if spare and strangers + 1 >= min(settings.warmup, MOST_STRANGERS):
+        return _least(spare), 0
+    return None, strangers + 1
+
+
+def _least(known: Sequence[Known]) -> Known | None:
+    return min(known, key=lambda one: rows(one.baseline), default=None)

@@ -32,6 +32,7 @@ _USUAL = Struct("<fB")
 # sensor before, and those unlike it
 _OPERATION = Struct("<BHB")
 _MODE = Struct("<2fH")  # NaN where it is not known
+_STRANGERS = Struct("<B")  # where there are further modes
 _RELEARNED = Struct("<q")
 MODE_BYTES = (
     sum(one.size for one in (_MODE, _MONITOR, _SINCE)) + _NORMAL.size * len(EMPTY) + _USUAL.size * len(NO_REFERENCES)
@@ -80,6 +81,7 @@ class Operation(NamedTuple):
     others : the mode that it left last at the end.   sensor : that was heard last, as `modes.checksum`; 0: not known.
     compared : captures still to be compared with the sensor before.   unlike : how many of those that were are unlike.
     settling : captures from which a settled normal does not learn, for the machine was off.
+    strangers : captures that were of no mode since one was last given up.
     """
 
     mode: Mode = UNKNOWN_MODE
@@ -88,6 +90,7 @@ class Operation(NamedTuple):
     compared: int = 0
     unlike: int = 0
     settling: int = 0
+    strangers: int = 0
 
 
 STEADY = Operation()
@@ -283,6 +286,7 @@ def _pack_operation(operation: Operation) -> bytes:
     bits = len(others) | (mode != UNKNOWN_MODE) << 3 | operation.settling << 4
     parts = [_OPERATION.pack(bits, operation.sensor, operation.compared | operation.unlike << 4)]
     parts += [_pack_mode(mode)] if mode != UNKNOWN_MODE else []
+    parts += [_STRANGERS.pack(operation.strangers)] if others else []
     for known in others:
         parts += [_pack_mode(known.mode), _pack_monitor(known.monitor)]
         parts += [_NORMAL.pack(*normal) for normal in known.baseline]
@@ -298,8 +302,9 @@ def _pack_mode(mode: Mode) -> bytes:
 def _take_operation(reader: _Reader) -> Operation:
     bits, sensor, compared = reader.take(_OPERATION)
     mode = _take_mode(reader) if bits & 8 else UNKNOWN_MODE
+    [strangers] = reader.take(_STRANGERS) if bits & 7 else [0]
     others = tuple(_take_known(reader) for _ in range(bits & 7))
-    return Operation(mode, others, sensor, compared & 15, compared >> 4, bits >> 4)
+    return Operation(mode, others, sensor, compared & 15, compared >> 4, bits >> 4, strangers)
 
 
 def _take_known(reader: _Reader) -> Known:
