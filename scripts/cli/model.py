@@ -13,16 +13,15 @@ live one. A version never changes, so rolling back is as safe as it is quick.
 import argparse
 import getpass
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from rich.console import RenderableType
 from telltale.adapters.events import Events
 from telltale.adapters.models import Live, Models, Moved, NoModel, model_promoted
 
+from cli import listing
 from cli.deployment import ROOT, Deployment, current
 from cli.lake_models import models_of
 from cli.listing import moment
@@ -112,13 +111,15 @@ def _list(models: Models, asset: str | None, *, plain: bool) -> None:
     if not rows:
         print(f"no model{'' if asset is None else f' of {asset}'} yet: `telltale train --asset ASSET` makes one")
         return
-    table = Table("asset", "version", "", "rows", "tags", "quality", "trained", "gate", box=None)
-    for row in rows:
-        state = "live" if row["live"] else ""
-        trained = "" if row["trained_at_ms"] is None else f"{moment(row['trained_at_ms'])} by {row['trained_by']}"
-        cells = (row["asset"], row["version"], state, row["rows"], row["tags"], row["model_quality"], trained)
-        table.add_row(*(Text(str(cell)) for cell in cells), Text(row["gate"]))
-    Console().print(table)
+    listing.show(_entry(row) for row in rows)
+
+
+def _entry(row: Mapping[str, Any]) -> RenderableType:
+    """The version, who made it when, and what the gate says."""
+    facts = [row["asset"], f"{row['rows']} rows, {row['tags']} tags", row["model_quality"]]
+    if row["trained_at_ms"] is not None:
+        facts.append(f"trained {moment(row['trained_at_ms'])} by {row['trained_by']}")
+    return listing.entry("live" if row["live"] else "", row["version"], map(str, facts), f"gate: {row['gate']}")
 
 
 def _facts(models: Models, asset: str, version: str, live: Live | None) -> dict[str, Any]:
@@ -145,7 +146,6 @@ def _show(models: Models, asset: str, version: str, *, plain: bool) -> None:
         "live": "yes" if live is not None and live.version == version else "no",
         "learned": f"{stored.model.rows} rows from {first} to {last} UTC, one each {stored.every_s:g} s",
         "range": report.get("range"),
-        "tags": ", ".join(stored.model.tags),
         "left out": "; ".join(f"{tag}: {why}" for tag, why in stored.model.left_out.items()),
         "off": stored.off,
         "quality": report.get("model_quality"),
@@ -154,9 +154,8 @@ def _show(models: Models, asset: str, version: str, *, plain: bool) -> None:
     }
     lines = [f"{asset} {version}", *(f"  {name:10} {fact}" for name, fact in facts.items() if fact)]
     steps = sorted(report.get("smallest_steps", {}).items())
-    lines += (
-        ["  smallest lasting step that alarms", *(f"    {tag:40} {step:g}" for tag, step in steps)] if steps else []
-    )
+    lines += ["  tags, and the smallest lasting step of each that alarms"] if steps else []
+    lines += [f"    {tag:40} {step:.4g}" for tag, step in steps]
     poor = [one for one in report.get("data_quality", ()) if one["grade"] != "High"]
     lines += ["  data", *(f"    {one['tag']:40} {one['grade']}: {_found(one)}" for one in poor[:WORST])] if poor else []
     lines += ["  promotions"] if history else []

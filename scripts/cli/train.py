@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from telltale.core import asset_model, tags, training
 
 from cli import asset_options, model_files, tag_files
@@ -153,7 +153,7 @@ def _labelled(files: Sequence[TagFile], trained: Trained, start: str, end: str) 
 
 def _show(report: Mapping[str, Any], out: Path | str) -> None:
     console = Console()
-    table = Table("tag", "grade", "smallest step", "found", box=None)
+    table = Table(Column("tag", overflow="fold"), "grade", "smallest step", "found", box=None)
     for quality in report["data_quality"]:
         step = report["smallest_steps"].get(quality["tag"])
         found = "; ".join(f"{one['check']}: {one['found']}" for one in quality["findings"])

@@ -45,7 +45,7 @@ def test_what_scoring_writes_detection_reads() -> None:
     assert message.item.model is not None
     assert (message.position, message.item.t_ms, message.item.model.score) == (POSITION, START_MS + 3 * HOUR, 2.5)
     assert message.item.model.contributions == {"process/flow": 0.8, "motor-de/x/rms_g": 0.05}
-    assert message.item.model.reason.endswith("from what it learned; process/flow 80%")
+    assert message.item.model.reason.endswith("allows; most by process/flow 80%")
     assert (message.item.axes, message.item.tags, message.gateway) == ({}, {}, None)
 
 

@@ -36,6 +36,7 @@ LATEST_S = 2 * 86_400.0  # what the lake gets later than that is not scored: a g
 CATCH_UP_ROWS = 1000  # scored silently before a version's first row: five times what the reference remembers
 MOST_ROWS = 2000  # in one decision, so that its receipt stays small
 TOP = 5  # tags that are named, of those that say most
+NAMED = 3  # of them in words
 NAMED_SHARE = 0.1  # least share of a tag that is named in words. A guess
 JUST_NORMAL = 0.89  # a deviation that lets persistence clear, of a row that the model calls normal
 
@@ -310,9 +311,9 @@ def _feature_record(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _words(row: Mapping[str, Any]) -> str:
-    said = f"the tags together are {row['deviation']:.2g} of the limit of model {row['model']} from what it learned"
-    named = [f"{tag} {share:.0%}" for tag, share in row["contributions"].items() if share >= NAMED_SHARE]
-    return f"{said}; {', '.join(named)}" if row["prediction_reason"] == ANOMALY and named else said
+    said = f"all tags together deviate by {row['deviation']:.2g} of what model {row['model']} allows"
+    named = [f"{tag} {share:.0%}" for tag, share in row["contributions"].items() if share >= NAMED_SHARE][:NAMED]
+    return f"{said}; most by {', '.join(named)}" if row["prediction_reason"] == ANOMALY and named else said
 
 
 def _changes(rows: Sequence[Mapping[str, Any]], alarms: bool) -> list[Event]:
