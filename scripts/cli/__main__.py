@@ -34,7 +34,7 @@ COMMANDS = {
     "query": "SQL on the lake",
     "explain": "why a case was opened, made again from stored bytes; finds any that was changed",
     "tags": "tags watched as streams: what each has learned and told, and history replayed",
-    "cases": "list and explain cases",
+    "cases": "list and explain cases; shelve them, or positions, for a time",
     "orders": "work orders of the built-in logbook: list, acknowledge, close",
     "modes": "operating modes of a position: what is normal in each",
     "relearn": "have what is normal at a position learned anew",
