@@ -75,10 +75,15 @@ class Layout:
 
 
 def table(path: Path) -> pa.Table:
-    """The columns of a Parquet or CSV file; of a CSV without a header they are called "1", "2", …"""
+    """The columns of a Parquet or CSV file; of a CSV without a header they are called "1", "2", …
+
+    Without Arrow's threads: on a busy computer, one that still starts when the program ends aborts it.
+    """
     raw = path.read_bytes()
     try:
-        return _csv(path, raw) if path.suffix.lower() == ".csv" else pa.parquet.read_table(pa.BufferReader(raw))
+        if path.suffix.lower() == ".csv":
+            return _csv(path, raw)
+        return pa.parquet.read_table(pa.BufferReader(raw), use_threads=False, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:  # Arrow calls some of what is wrong with bytes an OSError
         raise NoRecording(f"{path.name}: not a table, or cut off: {_one_line(error)}") from error
 
@@ -99,7 +104,7 @@ def _csv(path: Path, raw: bytes) -> pa.Table:
         raise NoRecording(f"{path.name}: several columns are called {', '.join(twice)}, wanted one of each name")
     return pa.csv.read_csv(
         io.BytesIO(body.encode()),
-        read_options=pa.csv.ReadOptions(column_names=names),
+        read_options=pa.csv.ReadOptions(column_names=names, use_threads=False),
         parse_options=pa.csv.ParseOptions(delimiter=layout.delimiter or " "),
         convert_options=pa.csv.ConvertOptions(decimal_point=layout.decimal),
     )
@@ -123,7 +128,7 @@ def csv_layout(lines: Sequence[str]) -> Layout:
     loggers write, is joined to it; what stands above is skipped.
     """
     last = next(line for line in reversed(lines) if line.strip())
-    delimiter = next((mark for mark in (";", "\t", ",") if mark in last), None)
+    delimiter = next((mark for mark in (";", "\t", "|", ",") if mark in last), None)
     rows = [_split(line, delimiter) for line in lines]
     width = len(_split(last, delimiter))
     texts = [i for i, row in enumerate(rows) if len(row) == width and not any(map(_is_value, row))]

@@ -21,7 +21,8 @@ ENDINGS = (".csv", ".parquet")
 class TagFile:
     """timestamps : as the file writes them, one a row.   rows : (rows, tags).
 
-    times_s : (rows,) since 1970, or after the first row where the file has no dates.
+    times_s : (rows,) since 1970, or after the first row where the file has no dates. Of rows, NaN is what is missing,
+    infinity what is no number.
     """
 
     path: Path
@@ -51,6 +52,7 @@ def read(path: Path, *, drop: Sequence[str] = (), time: str | None = None) -> Ta
         if name == column or name in drop:
             continue
         values = numbers(found[name])
+        values = _mostly_numbers(found[name]) if values is None else values
         if values is not None:
             tags.append(name)
             columns.append(values)
@@ -62,6 +64,26 @@ def read(path: Path, *, drop: Sequence[str] = (), time: str | None = None) -> Ta
         return TagFile(path, [str(place) for place in range(count)], np.arange(count) * 1.0, tuple(tags), rows, False)
     times_s = seconds(found[column], path, column) + _first_s(found[column])
     return TagFile(path, _texts(found[column]), times_s, tuple(tags), rows, True)
+
+
+def _mostly_numbers(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
+    """Text of which most values are numbers, as historians write it ("Bad Input"): infinity where it is something else.
+
+    None where fewer than half of the texts are numbers.
+    """
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return None
+    texts = [text.strip() if text is not None else "" for text in column.to_pylist()]
+    values = np.array([_number(text) for text in texts])
+    given = sum(bool(text) for text in texts)
+    return values if 2 * int(np.sum(np.isfinite(values))) > given else None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text) if text else np.nan
+    except ValueError:
+        return np.inf
 
 
 def _time_column(path: Path, found: pa.Table, chosen: str | None) -> str | None:

@@ -58,7 +58,7 @@ def written(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_every_row_gets_a_line_and_the_fault_is_named(
     delimiter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -164,6 +164,25 @@ def test_a_file_in_a_folder_that_is_something_else_stops_no_other(
     assert status == 0
     assert errors.startswith("telltale: left out: intervals.csv: found no column")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["pump.csv"]
+
+
+def test_a_text_among_numbers_costs_no_tag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = as_csv(tmp_path / "pump.csv", pump())
+    lines = path.read_text().splitlines()
+    lines[51] = lines[51].replace(lines[51].split(",")[2], "Bad Input")
+    path.write_text("\n".join(lines) + "\n")
+    arguments = ["score", path, "--out", tmp_path / "out", "--drop", "label", "--train-rows", 200]
+
+    status, _, _ = telltale([*arguments, "--json", tmp_path / "r.json"], monkeypatch, capsys)
+
+    [told] = json.loads((tmp_path / "r.json").read_text())["files"]
+    checks = {one["tag"]: [finding["check"] for finding in one["findings"]] for one in told["quality"]}
+    assert status == 0
+    assert "flow=" in written(tmp_path / "out" / "pump.csv")[350]["contributions"]
+    assert "not numbers" in checks["flow"]
+    assert "not numbers" not in checks["speed"]
 
 
 def test_a_file_with_one_tag_is_judged_as_a_stream(

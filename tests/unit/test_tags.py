@@ -34,6 +34,7 @@ def test_a_lively_tag_with_a_long_history_is_graded_high() -> None:
         (RNG.normal(size=3000) + 20 * (np.arange(3000) // 500 % 2), "operating modes"),
         (np.where(np.arange(3000) // 300 == 4, 0.5, RNG.normal(size=3000)), "stuck"),
         (RNG.normal(size=200), "short"),
+        (np.where(np.arange(3000) == 7, np.inf, RNG.normal(size=3000)), "not numbers"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -46,6 +47,15 @@ def test_a_month_without_a_value_is_a_long_gap() -> None:
     column[1000:1050] = np.nan
 
     assert checks(column, every_s=tags.DAY_S) == {"long gap"}
+
+
+def test_two_values_of_one_time_are_told() -> None:
+    times_s = np.arange(3000) * MINUTE_S
+    times_s[100] = times_s[99]
+
+    [found] = tags.quality(times_s, RNG.normal(size=(3000, 1)), tags=["tag"])
+
+    assert [finding.check for finding in found.findings] == ["duplicate times"]
 
 
 def test_every_check_says_what_is_done_and_what_to_do() -> None:

@@ -58,13 +58,18 @@ _DONE = {
     ),
     "operating modes": ("all modes are one normal", "train on one mode, or exclude the others by an off-time rule"),
     "missing": ("the last known value stands in; left out if most are missing", "mend the connection"),
+    "not numbers": ("each counts as missing", "mend what the historian writes in place of a value it does not have"),
+    "duplicate times": ("all rows are used, in their order", "remove the copies: they count twice"),
     "long gap": ("the last known value stands in", "train on a range without the gap"),
     "stuck": ("the rows are used as they are", "check the sensor; leave the stuck range out of training"),
 }
 
 
 def quality(times_s: Array, rows: Array, *, tags: Sequence[str]) -> list[Quality]:
-    """The report, a tag each. times_s : (rows,) seconds, rising.   rows : (rows, tags), NaN where missing."""
+    """The report, a tag each. times_s : (rows,) seconds, rising.
+
+    rows : (rows, tags), NaN where missing, infinite where something stood that is no number.
+    """
     table = np.asarray(rows, np.float64)
     return [_quality(name, np.asarray(times_s, np.float64), table[:, place]) for place, name in enumerate(tags)]
 
@@ -72,7 +77,7 @@ def quality(times_s: Array, rows: Array, *, tags: Sequence[str]) -> list[Quality
 def _quality(tag: str, times_s: Array, column: Array) -> Quality:
     known = np.isfinite(column)
     values, at_s = column[known], times_s[known]
-    found = _checks(values, at_s, times_s, len(column))
+    found = _checks(values, at_s, times_s, len(column)) | _as_written(column, at_s)
     grade = LOW if set(found) & set(LOW_CHECKS) else MEDIUM if found else HIGH
     return Quality(tag, grade, tuple(Finding(check, text, *_DONE[check]) for check, text in found.items()))
 
@@ -100,6 +105,15 @@ def _checks(values: Array, at_s: Array, times_s: Array, count: int) -> dict[str,
         found["monotonic"] = "it goes one way over the whole range"
     elif (modes := bimodality(values)) > MODES_COEFFICIENT:
         found["operating modes"] = f"two levels or more (bimodality {modes:.2f})"
+    return found
+
+
+def _as_written(column: Array, at_s: Array) -> dict[str, str]:
+    found = {}
+    if (infinite := int(np.sum(np.isinf(column)))) > 0:
+        found["not numbers"] = f"{infinite} values are no numbers"
+    if (twice := int(np.sum(np.diff(at_s) == 0))) > 0:
+        found["duplicate times"] = f"{twice} values have the time of the one before"
     return found
 
 
