@@ -29,7 +29,7 @@ from telltale.core.plant import Position
 
 from cli import history
 from cli.problem import Problem
-from cli.shelf import Shelf, at
+from cli.shelf import Shelf, at, plain
 
 # Indicators are computed in single precision, and another processor adds in another order: a guess, 1,600 of its steps.
 TOLERANCE = 1e-4
@@ -423,6 +423,28 @@ class Past:
             self.problem = f"the history cannot be read: {' '.join(str(error).split())[:200]}"
             return ()
 
+    def changed(self) -> Iterator[str]:
+        """Rows of the history that are not as they were received; those without a digest are passed over."""
+        source = Recent(self._shelf, to_ms=self._question.t_ms + 1)
+        names = schema.CAPTURES, schema.FEATURES_TABLE, schema.READINGS
+        rows = {table.name: plain(source.whole(table, self._question.position)) for table in names}
+        features: dict[tuple[str, str], list[Stored]] = {}
+        readings: dict[tuple[str, str], dict[str, float]] = {}
+        for row in rows[schema.FEATURES_TABLE.name]:
+            features.setdefault((row["sensor"], row["capture_id"]), []).append(row)
+        for row in rows[schema.READINGS.name]:
+            readings.setdefault((row["sensor"], row["capture_id"]), {})[row["tag"]] = row["value"]
+        for capture in rows[schema.CAPTURES.name]:
+            key, digests = (capture["sensor"], capture["capture_id"]), evidence.read(capture[evidence.DIGESTS]) or {}
+            tags = readings.get(key, {}) if "s" in capture["part"] else {}
+            parts = [(schema.CAPTURES.name, capture, tags)]
+            parts += [(schema.FEATURES_TABLE.name, row, {}) for row in features.get(key, ())]
+            for table, row, beside in parts:
+                recorded = digests.get(evidence.part_of(table, row))
+                changed = None if recorded is None else evidence.changed(table, row, recorded, beside)
+                if changed is not None:
+                    yield f"capture {capture['capture_id']}: {changed}"
+
 
 class Recent(history.Lake):
     """The lake with what is still on its way to it."""
@@ -433,6 +455,12 @@ class Recent(history.Lake):
 
     def read(self, name: str, positions: Sequence[str]) -> pa.Table:
         return _joined(self._shelf.waiting_rows(name, positions, history.COLUMNS[name]), super().read(name, positions))
+
+    def whole(self, table: schema.Table, position: str) -> pa.Table:
+        """All columns of a position's rows."""
+        waiting = self._shelf.waiting_rows(table.name, [position], table.names)
+        place = position.replace("'", "''")
+        return _joined(waiting, self._answer(f"SELECT * FROM {table.name} WHERE position = '{place}'"))
 
 
 def _joined(waiting: pa.Table | None, stored: pa.Table) -> pa.Table:
@@ -471,6 +499,8 @@ def _verdicts(found: Answer, part: Part, kept: Kept, past: Past | None) -> State
             f"the history ({_rows(past, row)} rows before it) leads to another state than the case recorded: settings "
             "or code changed since, it begins later than what was learned, or somebody acted while a row came in"
         )
+        for told in past.changed():
+            found.differs("bytes", f"history: {told}")
     if live != then.position:
         _outcome(found, row, past, live)
     return state

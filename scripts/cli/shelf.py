@@ -72,7 +72,7 @@ class Shelf:
         where : which of the table's files can have them, as PyIceberg reads a filter.
         day : likewise of files on their way; None: any.
         """
-        return [row for body in self._tables(table, where, day) for row in _plain(_with(body, wanted))]
+        return [row for body in self._tables(table, where, day) for row in plain(_with(body, wanted))]
 
     def _tables(self, table: Table, where: str, day: str | None) -> Iterator[pa.Table]:
         waiting = self._waiting(table, day)  # first: a commit in between moves them to where is looked next
@@ -209,7 +209,8 @@ def _with(table: pa.Table, wanted: Mapping[str, Any]) -> pa.Table:
     return table
 
 
-def _plain(table: pa.Table) -> list[Row]:
+def plain(table: pa.Table) -> list[Row]:
+    """Rows of a table, times in ms since 1970, samples as arrays; texts that are none any more with a mark in them."""
     columns: dict[str, list[Any]] = {}
     for name in table.schema.names:
         column, kind = table[name], table.schema.field(name).type

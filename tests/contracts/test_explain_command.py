@@ -196,6 +196,23 @@ def test_evidence_that_was_rewritten_in_the_lake_is_not_what_the_case_has(desk: 
     assert "case: evidence, verdicts: is not what the row gives" in found
 
 
+def test_a_row_that_was_changed_earlier_in_the_history_is_found_where_the_history_leads_elsewhere(desk: Desk) -> None:
+    key = desk.key("features")
+    rows = pq.read_table(io.BytesIO(desk.body(key))).to_pylist()
+    earlier = next(row for row in rows if row["capture_id"] != desk.opened_by and row["axis"] == "x")
+    was = earlier["velocity_rms_mm_s"]
+    earlier["velocity_rms_mm_s"] = was * 2
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, arrow_schema(TABLES["features"])), sink)
+
+    with desk.put((key, sink.getvalue())):
+        status, out, _ = desk.explain(desk.opening)
+
+    assert status == 1
+    named = f"bytes: history: capture {earlier['capture_id']}: features x, column velocity_rms_mm_s is {2 * was}, "
+    assert named in out
+
+
 def test_settings_that_changed_since_are_told_and_the_outcome_with_them(desk: Desk) -> None:
     registry = Registry(desk.line.works.aws.dynamodb, "registry")
     registry.put(replace(PUMP, limits=Limits(velocity_warning_mm_s=50.0, velocity_alarm_mm_s=90.0)))
