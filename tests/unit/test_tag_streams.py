@@ -118,6 +118,28 @@ def test_no_sender_makes_more_streams_than_a_position_may_have() -> None:
     assert sorted(kept) == sorted(f"t{hour}" for hour in range(MOST_TAGS))
 
 
+def test_a_tag_that_is_named_has_its_place_whoever_came_first() -> None:
+    rows = [row(hour, **{f"t{hour}": 1.0}) for hour in range(MOST_TAGS)]
+
+    kept, _ = watch({}, [*rows, row(MOST_TAGS, flow=1.0)], wanted={**ALL, "flow": 32})
+
+    assert len(kept) == MOST_TAGS
+    assert "flow" in kept
+    assert f"t{MOST_TAGS - 1}" not in kept
+    assert list(watch(watch({}, rows, wanted=ALL)[0], [], wanted={**ALL, "flow": 32})[0]) == list(kept)[:-1]
+
+
+@settings(max_examples=25)
+@given(st.lists(st.sampled_from([0.0, 1.0, 1.1, -3.0, 40.0, 1e-300, 1e99, -1e100, 1e101]), min_size=33, max_size=120))
+def test_whatever_comes_has_words_and_numbers_that_json_can_hold(series: Sequence[float]) -> None:
+    kept, alarms = watch({}, [row(hour, flow=value) for hour, value in enumerate(series)], wanted=ALL)
+
+    for alarm in alarms:
+        assert alarm.told.words
+        assert 0.5 < alarm.told.score <= 1
+    json.dumps([tag.summary() for tag in kept.values()], allow_nan=False)
+
+
 def test_what_is_kept_survives_its_packing() -> None:
     kept, _ = watch({}, JUMP, wanted=ALL)
     tag = kept["flow"]

@@ -102,12 +102,16 @@ def watch(
     """What is kept after these rows, in the order they came, and what they tell, by time, then tag.
 
     wanted : Position.streams. A tag that is not wanted any more is forgotten; one whose probation was changed begins
-    anew; beyond 64 tags, new ones are left out. Rows that are not later than the tag's last one change nothing.
+    anew; beyond 64 tags, new ones that are not named are left out. Rows that are not later than the tag's last one
+    change nothing.
     """
+    room = MOST_TAGS - len(wanted.keys() - {EVERY_TAG})
     kept = {name: tag for name, tag in held.items() if _probation(name, wanted) == tag.stream.probation}
+    for name in [name for name in kept if name not in wanted][room:]:  # tags that were named since take their places
+        del kept[name]
     alarms: list[Alarm] = []
     for name, heard in _by_tag(rows, wanted).items():
-        if name not in kept and len(kept) == MOST_TAGS:
+        if name not in kept and name not in wanted and len(kept.keys() - wanted.keys()) >= room:
             continue
         tag = kept.get(name) or Tag(Stream.new(probation_rows=_probation(name, wanted) or PROBATION_ROWS))
         kept[name], told = _watch(name, tag, heard)
