@@ -204,14 +204,14 @@ def test_an_interval_is_wider_where_all_cases_are_of_one_machine() -> None:
 
 def test_of_a_plant_with_upsets_one_more_row_is_asked_for_and_the_rate_comes() -> None:
     plant = quiet_plant.PLANTS["upset_26"]
-    traces = quiet_plant.traces(machines=30, rows=2000, seed=1, plant=plant)
+    traces = quiet_plant.traces(machines=40, rows=1000, seed=1, plant=plant)
 
     [found] = tuned(traces, [1.0], clear=0.9)
 
     assert found is not None
     assert (found.n, found.m) != (4, 6)
     settings = Settings.of(found.settings(DEFAULTS))
-    came = quiet_plant.quiet_cases(machines=100, rows=2000, seed=2, plant=plant, settings=settings, repaired=False)
+    came = quiet_plant.quiet_cases(machines=150, rows=600, seed=2, plant=plant, settings=settings, repaired=False)
     assert 0.3 < came.per_machine_year < 3
 
 
