@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from telltale.core import model_scores
 from telltale.core.backtest import JUDGED, READ, Asked, VerdictKey
 from telltale.core.closure import LISTS
-from telltale.core.judgement import AXES, CaseChange, Control, Row
+from telltale.core.judgement import AXES, CaseChange, Control, ModelScore, Row
 from telltale.core.sheet import Line, Sheet
 
 from cli import readers
@@ -39,8 +40,9 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "verdicts": ("position", "capture_id", "t", "channel", "rule", *JUDGED),
     "readings": ("position", "capture_id", "sensor", "tag", "value"),
     "acts": ("position", "t", "kind", "by", "why", "after"),
+    "scores": ("position", "asset", "t", "scored_at", "model", "deviation", "prediction", "contributions"),
 }
-SELDOM = frozenset({"acts"})  # tables that a lake has only when there was something to keep
+SELDOM = frozenset({"acts", "scores"})  # tables that a lake has only when there was something to keep
 # What shows which table a file is of; the first that fits.
 TOLD_BY: Mapping[str, frozenset[str]] = {
     "verdicts": frozenset({"capture_id", "channel", "rule", "verdict"}),
@@ -48,9 +50,10 @@ TOLD_BY: Mapping[str, frozenset[str]] = {
     "captures": frozenset({"capture_id", "part", "received_at"}),
     "readings": frozenset({"capture_id", "tag", "value"}),
     "acts": frozenset({"kind", "after"}),
+    "scores": frozenset({"model", "deviation", "prediction"}),
     "features": frozenset({"t"}),
 }
-TIMES = ("t", "received_at", "opened_at")
+TIMES = ("t", "received_at", "opened_at", "scored_at")
 EMPTY = pa.table({"position": pa.array([], pa.string())})
 
 
@@ -61,12 +64,18 @@ class Kept:
     position: str
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For other processes: a slice of a table would take all of the table along."""
+        return _kept, (self.position, {name: _streamed(table) for name, table in self.tables.items()})
+
     def rows(self) -> list[Row]:
         """The messages, in the order they arrived."""
         features = self.tables.get("features", EMPTY)
         captures = self.tables.get("captures", EMPTY)
         tags = _tags(self.tables.get("readings", EMPTY))
-        return _messages(captures, features, tags) if captures.num_rows else _sampled(features, tags)
+        rows = _messages(captures, features, tags) if captures.num_rows else _sampled(features, tags)
+        scored = [_scored(row) for row in _plain(self.tables.get("scores", EMPTY)) if row["deviation"] is not None]
+        return sorted([*rows, *scored], key=lambda row: row.received_ms) if scored else rows
 
     def log(self) -> list[CaseChange]:
         """What the line wrote of cases; each change once."""
@@ -82,6 +91,17 @@ class Kept:
         """What the line wrote of each row."""
         rows = _plain(self.tables.get("verdicts", EMPTY))
         return {(row["capture_id"], row["channel"], row["rule"]): row for row in rows}
+
+
+def _kept(position: str, tables: Mapping[str, pa.Buffer]) -> Kept:
+    return Kept(position, {name: pa.ipc.open_stream(table).read_all() for name, table in tables.items()})
+
+
+def _streamed(table: pa.Table) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return sink.getvalue()
 
 
 class Source(Protocol):
@@ -273,6 +293,19 @@ def _messages(captures: pa.Table, features: pa.Table, tags: Mapping[TagKey, Mapp
             strict=True,
         )
     ]
+
+
+def _scored(row: Mapping[str, Any]) -> Row:
+    """What the model of the asset said of an interval: a message of its own."""
+    anomaly, listed = row["prediction"] == 1, json.loads(row["contributions"] or "[]")
+    shares = {one["name"]: float(one["value"]) for one in listed}
+    said = ModelScore(
+        score=model_scores.score(row["deviation"], anomaly=anomaly),
+        reason=model_scores.words(row["deviation"], anomaly=anomaly, model=row["model"], contributions=shares),
+        version=row["model"],
+        contributions=shares,
+    )
+    return model_scores.row(row["asset"], row["t"], row["scored_at"], said)
 
 
 AxisKey = tuple[str | None, str, str, bool]  # sensor, capture, axis, made from a waveform

@@ -49,7 +49,7 @@ class Profile:
 
     def zone(self, value_mm_s: float) -> str:
         """A newly commissioned, B unrestricted, C for a limited time, D damaging; the worse one on a boundary."""
-        return "ABCD"[(value_mm_s >= self.a_b) + (value_mm_s >= self.b_c) + (value_mm_s >= self.c_d)]
+        return "ABCD"[sum(value_mm_s >= boundary for boundary in self.boundaries)]
 
     @property
     def boundaries(self) -> tuple[float, float, float]:
