@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from telltale.adapters import wire
 from telltale.core import validate
-from telltale.core.capture import AXES, Capture, Waveform
+from telltale.core.capture import AXES, UNITS, Capture, Waveform
 from telltale.core.errors import Reason, Rejected
 from telltale.core.plant import Assignment, Gateway, Position, Sensor
 
@@ -60,7 +60,7 @@ waveforms = st.builds(
     samples=st.lists(st.integers(-32768, 32767), min_size=1, max_size=50).map(lambda s: np.array(s, np.int16)),
     fs_hz=st.floats(0.1, 1e6),
     scale=st.floats(1e-9, 1e3),
-    unit=st.sampled_from(validate.UNITS),
+    unit=st.sampled_from(UNITS),
 )
 
 
