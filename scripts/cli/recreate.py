@@ -417,8 +417,8 @@ class Past:
         question = self._question
         source = Recent(self._shelf, to_ms=question.t_ms + 1)
         try:
-            [kept] = history.kept(source, [question.position], ("captures", "features", "readings", "cases"))
-            return backtest.placed(kept.rows(), kept.log())
+            [kept] = history.kept(source, [question.position], ("captures", "features", "readings", "cases", "acts"))
+            return backtest.placed(kept.rows(), kept.log(), kept.asked())
         except (Problem, pa.ArrowException, OSError, ValueError) as error:  # an engine that meets damaged bytes
             self.problem = f"the history cannot be read: {' '.join(str(error).split())[:200]}"
             return ()
@@ -453,8 +453,12 @@ class Recent(history.Lake):
         super().__init__(shelf.deployment, to_ms=to_ms)
         self._shelf = shelf
 
+    def has(self, name: str) -> bool:
+        return True  # what has no table yet may be on its way to one
+
     def read(self, name: str, positions: Sequence[str]) -> pa.Table:
-        return _joined(self._shelf.waiting_rows(name, positions, history.COLUMNS[name]), super().read(name, positions))
+        waiting = self._shelf.waiting_rows(name, positions, history.COLUMNS[name])
+        return _joined(waiting, super().read(name, positions) if super().has(name) else history.EMPTY)
 
     def whole(self, table: schema.Table, position: str) -> pa.Table:
         """All columns of a position's rows."""
@@ -466,6 +470,8 @@ class Recent(history.Lake):
 def _joined(waiting: pa.Table | None, stored: pa.Table) -> pa.Table:
     if waiting is None or not waiting.num_rows:
         return stored
+    if not stored.num_rows:
+        return waiting
     shared = [name for name in stored.schema.names if name in waiting.schema.names]
     return pa.concat_tables([stored, waiting.select(shared)], promote_options="permissive")
 
