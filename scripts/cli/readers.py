@@ -75,17 +75,21 @@ class Layout:
 
 
 def table(path: Path) -> pa.Table:
-    """The columns of a Parquet or CSV file; of a CSV without a header they are called "1", "2", …
-
-    Without Arrow's threads: on a busy computer, one that still starts when the program ends aborts it.
-    """
+    """The columns of a Parquet or CSV file; of a CSV without a header they are called "1", "2", …"""
     raw = path.read_bytes()
     try:
         if path.suffix.lower() == ".csv":
             return _csv(path, raw)
-        return pa.parquet.read_table(pa.BufferReader(raw), use_threads=False, pre_buffer=False)
+        return pa.parquet.read_table(_of_arrow(raw))
     except (pa.ArrowException, OSError) as error:  # Arrow calls some of what is wrong with bytes an OSError
         raise NoRecording(f"{path.name}: not a table, or cut off: {_one_line(error)}") from error
+
+
+def _of_arrow(raw: bytes) -> pa.BufferReader:
+    """The bytes in Arrow's own memory: a thread of Arrow that lets go of Python's when Python has ended aborts it."""
+    stream = pa.BufferOutputStream()
+    stream.write(raw)
+    return pa.BufferReader(stream.getvalue())
 
 
 def _csv(path: Path, raw: bytes) -> pa.Table:
@@ -103,8 +107,8 @@ def _csv(path: Path, raw: bytes) -> pa.Table:
     if twice:
         raise NoRecording(f"{path.name}: several columns are called {', '.join(twice)}, wanted one of each name")
     return pa.csv.read_csv(
-        io.BytesIO(body.encode()),
-        read_options=pa.csv.ReadOptions(column_names=names, use_threads=False),
+        _of_arrow(body.encode()),
+        read_options=pa.csv.ReadOptions(column_names=names),
         parse_options=pa.csv.ParseOptions(delimiter=layout.delimiter or " "),
         convert_options=pa.csv.ConvertOptions(decimal_point=layout.decimal),
     )
