@@ -273,7 +273,7 @@ class How:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        return ("captures", "features", "readings", "cases", "acts", *(("verdicts",) if self.check else ()))
+        return ("captures", "features", "readings", "scores", "cases", "acts", *(("verdicts",) if self.check else ()))
 
 
 @dataclass(frozen=True)

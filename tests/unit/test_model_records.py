@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from cli import history
 from telltale.adapters.feature_stream import decode
-from telltale.adapters.scoring import _feature_record
+from telltale.adapters.scoring import _feature_record, _listed
 from telltale.core.detect import Row
 from telltale.core.errors import Rejected
 
@@ -88,3 +90,32 @@ def test_a_score_that_is_told_again_counts_as_a_duplicate(line: Line) -> None:
 
     [receipt] = line.receipts
     assert (receipt.stored, receipt.duplicate) == (1, 1)
+
+
+def test_what_the_lake_keeps_of_scores_is_what_detection_was_told() -> None:
+    said = [
+        {**json.loads(scored(n, deviation)), "deviation": deviation, "asset": ASSET, "site": "plant", "t": START_MS + n}
+        for n, deviation in enumerate((0.3, 0.97, 1.8))
+    ]
+    kept = [
+        {
+            "position": POSITION,
+            "asset": ASSET,
+            "t": one["t"],
+            "scored_at": one["received_ms"],
+            "model": one["model"],
+            "deviation": one["deviation"],
+            "prediction": int(one["deviation"] > 1),
+            "contributions": _listed(one),
+        }
+        for one in said
+    ]
+    off = {**kept[0], "t": START_MS + 9, "deviation": None, "contributions": None}
+    table = pa.Table.from_pylist([*kept, off])
+    for name in ("t", "scored_at"):
+        table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.timestamp("ms", "UTC")))
+
+    rows = history.Kept(POSITION, {"scores": table}).rows()
+
+    sent = [decode(json.dumps({**one, "t_ms": one["t"]}).encode()).item for one in said]
+    assert rows == sent

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
-from telltale.core import relearn
+from telltale.core import model_scores, relearn
 from telltale.core.cases import ACTS
 from telltale.core.detect import Control, Row
 from telltale.core.errors import Reason, Rejected
@@ -85,8 +85,7 @@ def _model_row(document: Mapping[str, Any]) -> Row:
         version=version,
         contributions={tag: float(_field(shares, tag, NUMBER)) for tag in shares},
     )
-    capture_id = f"{_field(document, 'asset', str)}@{t_ms}"
-    return Row(capture_id, MODEL, t_ms, _field(document, "received_ms", int), sensor="", model=said)
+    return model_scores.row(_field(document, "asset", str), t_ms, _field(document, "received_ms", int), said)
 
 
 def _indicators(axis: str, values: Any) -> dict[str, float | None]:

@@ -25,7 +25,7 @@ from telltale.adapters.kinesis import Record
 from telltale.adapters.models import Live, Models, Stored
 from telltale.adapters.receipts import BatchLog, Decision, Receipt
 from telltale.adapters.registry import Registry
-from telltale.core import asset_model, schema, tag_sources, tags
+from telltale.core import asset_model, model_scores, schema, tag_sources, tags
 from telltale.core.asset_model import ANOMALY, OFF, Scores
 from telltale.core.training import History
 
@@ -36,9 +36,6 @@ LATEST_S = 2 * 86_400.0  # what the lake gets later than that is not scored: a g
 CATCH_UP_ROWS = 1000  # scored silently before a version's first row: five times what the reference remembers
 MOST_ROWS = 2000  # in one decision, so that its receipt stays small
 TOP = 5  # tags that are named, of those that say most
-NAMED = 3  # of them in words
-NAMED_SHARE = 0.1  # least share of a tag that is named in words. A guess
-JUST_NORMAL = 0.89  # a deviation that lets persistence clear, of a row that the model calls normal
 
 Array = NDArray[Any]
 
@@ -294,7 +291,6 @@ def _listed(row: Mapping[str, Any]) -> str | None:
 
 def _feature_record(row: Mapping[str, Any]) -> dict[str, Any]:
     """What detection is told: a deviation that has the model's own hysteresis in it."""
-    deviation = float(row["deviation"])
     anomaly = row["prediction_reason"] == ANOMALY
     return {
         "v": RECORD_VERSION,
@@ -304,16 +300,19 @@ def _feature_record(row: Mapping[str, Any]) -> dict[str, Any]:
         "t_ms": row["t"],
         "received_ms": row["scored_at"],
         "model": row["model"],
-        "score": max(deviation, 1.0) if anomaly else min(deviation, JUST_NORMAL),
+        "score": model_scores.score(float(row["deviation"]), anomaly=anomaly),
         "reason": _words(row),
         "contributions": row["contributions"],
     }
 
 
 def _words(row: Mapping[str, Any]) -> str:
-    said = f"all tags together deviate by {row['deviation']:.2g} of what model {row['model']} allows"
-    named = [f"{tag} {share:.0%}" for tag, share in row["contributions"].items() if share >= NAMED_SHARE][:NAMED]
-    return f"{said}; most by {', '.join(named)}" if row["prediction_reason"] == ANOMALY and named else said
+    return model_scores.words(
+        row["deviation"],
+        anomaly=row["prediction_reason"] == ANOMALY,
+        model=row["model"],
+        contributions=row["contributions"],
+    )
 
 
 def _changes(rows: Sequence[Mapping[str, Any]], alarms: bool) -> list[Event]:

@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from telltale.core import baseline, batch, cases, detect, limits, relearn
 from telltale.core.closure import closure_from
-from telltale.core.judgement import SENSOR, CaseChange, Control, Row, Verdict
+from telltale.core.judgement import MODEL, SENSOR, CaseChange, Control, Row, Verdict
 from telltale.core.plant import Position
 from telltale.core.state import State
 
@@ -577,7 +577,8 @@ def _rows_that_made(changes: Sequence[CaseChange], rows: Sequence[Row]) -> dict[
     places: dict[int, int] = {}
     at: dict[tuple[int, str], list[int]] = {}
     for place, row in enumerate(rows):
-        for channel in (*row.axes, *(["temperature"] if row.temperature_c is not None else [])):
+        others = {"temperature": row.temperature_c, MODEL: row.model}
+        for channel in (*row.axes, *(name for name, said in others.items() if said is not None)):
             at.setdefault((row.t_ms, channel), []).append(place)
     low = 0
     for number, change in enumerate(changes):
