@@ -12,7 +12,7 @@ from telltale.adapters.states import States
 from telltale.core import detect
 from telltale.core.capture import Waveform
 from telltale.core.plant import Position
-from telltale.core.validate import ID
+from telltale.core.validate import CAPTURE_ID
 
 from cli.cases import find
 from cli.deployment import Deployment
@@ -35,8 +35,8 @@ class Stored:
 
 def of_capture(deployment: Deployment, capture_id: str) -> list[Stored]:
     """The captures of this id, one for each sensor that took one so called."""
-    if not ID.fullmatch(capture_id):
-        raise Problem(f'found "{capture_id}" as the id of a capture, wanted {ID.pattern}')
+    if not CAPTURE_ID.fullmatch(capture_id):
+        raise Problem(f'found "{capture_id}" as the id of a capture, wanted {CAPTURE_ID.pattern}')
     rows = _rows(deployment, f"capture_id = '{capture_id}'", lambda row: row["capture_id"] == capture_id)
     if not rows:
         raise Problem(f"the lake has no waveforms of a capture {capture_id}", '`telltale query "SELECT …"` finds one.')

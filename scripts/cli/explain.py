@@ -30,6 +30,7 @@ from telltale.core.closure import LISTS
 from telltale.core.detect import CaseChange
 from telltale.core.explain import check_next, diagnosis_sentence, evidence_lines
 from telltale.core.plant import Position
+from telltale.core.validate import CAPTURE_ID
 
 from cli import recreate
 from cli.cases import find
@@ -41,7 +42,6 @@ from cli.shelf import Shelf
 
 CASE = re.compile(r"(case-)?([a-z2-7]{1,20})(#(\d+))?")
 EVENT = re.compile(r"(.+)@(\d{12,14}):(.+)")
-CAPTURE = re.compile(r"[A-Za-z0-9_.:-]{1,64}(@\d+)?")  # core.validate.ID, or made of the sensor's and the time
 FOUND = ("capture_id", "position", "sensor", "t")
 MADE = ("opened", "updated")  # by a capture; the rest people did
 SHOWN = 20  # differences on the page; --json has all
@@ -84,7 +84,7 @@ def asked(shelf: Shelf, what: str, position: str | None = None) -> list[Question
     if event and position is None:
         where = "position" if "/" in event[1] else "sensor"
         rows = _captures(shelf, {where: event[1], "t": datetime.fromtimestamp(int(event[2]) / 1000, UTC)})
-    elif CAPTURE.fullmatch(what):
+    elif CAPTURE_ID.fullmatch(what):
         rows = _captures(shelf, {"capture_id": what} | ({"position": position} if position else {}))
     else:
         raise Problem(f'found "{what}", wanted a case, the id of an event, or that of a capture')

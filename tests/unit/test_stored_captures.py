@@ -118,6 +118,7 @@ def test_a_case_is_diagnosed_from_the_capture_that_its_diagnosis_names_or_else_t
     [
         (["--capture", "c-3"], "the lake has no waveforms of a capture c-3"),
         (["--capture", "x' or 'a' = 'a"], "as the id of a capture, wanted"),
+        (["--capture", "s-1@1790000000000"], "the lake has no waveforms of a capture s-1@1790000000000"),
         (["--case", "bbbb"], "no case begins with"),
         (["--capture", "c-1", "x.npz"], "found files and a capture of the lake, wanted one of them"),
     ],

@@ -24,6 +24,7 @@ PAYLOAD_BYTES = 128 * 1024  # AWS IoT Core: largest MQTT message
 SAMPLES = 65_536  # int16 samples of one axis that fill such a message
 TAGS = 64
 ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+CAPTURE_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}(@\d+)?")  # the gateway's own, or made of the sensor's and the time
 
 # Bounds of the possible, not of the healthy: wider than any sensor's range, narrow enough to catch a wrong unit.
 FS_HZ = (0.0, 1e6)  # above zero
