@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import extract_features
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -383,3 +385,19 @@ def test_many_positions_are_replayed_side_by_side_with_the_same_result(tmp_path:
     assert alone == together
     assert [one.comparison.position for one in together] == names
     assert all(len(one.comparison.changes) == 1 for one in together)
+
+
+def test_other_processes_are_sent_the_rows_of_their_positions_alone(tmp_path: Path) -> None:
+    hours = 200
+    columns = {
+        "position": ["a"] * hours + ["b"] * hours,
+        "t": [*range(hours)] * 2,
+        "rms_g": np.linspace(1, 2, 2 * hours),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "features.parquet")
+    one, both = (history.kept(Files([tmp_path / "features.parquet"]), names, ("features",)) for names in ("a", "ab"))
+
+    sent = pickle.dumps(both[0])
+
+    assert len(sent) < 1.1 * len(pickle.dumps(one[0]))
+    assert pickle.loads(sent).rows() == both[0].rows()

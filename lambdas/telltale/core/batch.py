@@ -367,6 +367,7 @@ def _operate(turn: _Turn, heard_by: Ints, speed_rpm: Floats, load: Floats) -> Bo
     """Takes up sensor, speed and load where none was known. Positions of which it is another one, or a new mode."""
     known, axes, runs, own = turn.int("heard_by"), turn.live[:3], turn.runs, turn.own
     other = axes & ((turn.int("compared") > 0) | ((heard_by != 0) & (known != 0) & (heard_by != known)))
+    other |= runs & (turn.int("mode_name") != 0)  # by the plant file, or all else
     np.copyto(known, heard_by, where=axes & (known == 0))
     mode, row = turn.float("mode"), _stored(np.stack([speed_rpm, load]))
     speeds, loads = np.maximum(mode[:, 0], modes.SLOWEST_RPM), mode[:, 1]
