@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -21,3 +22,12 @@ os.environ.update(
 # The same examples in every run, and no failure because a machine was slow.
 settings.register_profile("telltale", derandomize=True, deadline=None)
 settings.load_profile("telltale")
+
+ON_MOTO = {"aws", "mock_aws", "office"}  # what a test module has that runs on moto
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that run on moto are told apart: units are what runs without."""
+    for item in items:
+        if isinstance(item, pytest.Function) and ON_MOTO & vars(item.module).keys():
+            item.add_marker("aws")

@@ -8,12 +8,12 @@ from cli.alike import with_fleet
 from cli.plant import diff
 from telltale.adapters.states import Held
 from telltale.core.baseline import EMPTY, NO_REFERENCES, Normal
-from telltale.core.plant import Plant, Position
+from telltale.core.plant import Plant, Position, Site
 from telltale.core.state import Channel, State
 
 
 def plant(*positions: Position) -> Plant:
-    return Plant({}, {position.id: position for position in positions}, {}, {})
+    return Plant({"s": Site("s")}, {position.id: position for position in positions}, {}, {})
 
 
 def pump(number: int) -> Position:

@@ -5,7 +5,6 @@ import io
 import json
 import re
 import shlex
-import sys
 import wave
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ from telltale.core.diagnosis import diagnose
 from telltale.core.features import axes_features
 from telltale.core.findings import VERDICTS
 from telltale.core.plant import Machine
+
+from tests.command import telltale
 
 FS_HZ, RPM, SECONDS = 12_000, 1800.0, 2.0
 BEARING = CATALOGUE["6205-2RS"]
@@ -49,19 +50,6 @@ def outer_race(seed: int) -> NDArray[np.float64]:
     strikes = np.zeros(n)
     strikes[(at_s[at_s < SECONDS] * FS_HZ).astype(int)] = 1
     return noise(seed) + np.convolve(strikes, burst)[:n]
-
-
-def telltale(
-    arguments: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr."""
-    monkeypatch.setattr(sys, "argv", ["telltale", *map(str, arguments)])
-    monkeypatch.setenv("COLUMNS", "80")
-    try:
-        status = command.main()
-    except SystemExit as left:
-        status = int(left.code or 0)
-    return status, *capsys.readouterr()
 
 
 @pytest.fixture

@@ -3,13 +3,11 @@
 import csv
 import io
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from cli import __main__ as command
 from cli import machine
 from cli.features import COLUMNS, figure, meaning
 from telltale.core.bearings import CATALOGUE
@@ -17,6 +15,8 @@ from telltale.core.capture import Waveform
 from telltale.core.features import axes_features
 from telltale.core.plant import Bearing, Machine
 from telltale.core.schema import FEATURES
+
+from tests.command import telltale
 
 FS_HZ = 12_000
 COUNTS = np.random.default_rng(3).integers(-20_000, 20_000, (2, 12_000)).astype(np.int16)
@@ -35,19 +35,6 @@ sites:
             positions:
               drive-end: {sensor: s-1}
 """
-
-
-def telltale(
-    arguments: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr."""
-    monkeypatch.setattr(sys, "argv", ["telltale", *map(str, arguments)])
-    monkeypatch.setenv("COLUMNS", "80")
-    try:
-        status = command.main()
-    except SystemExit as left:
-        status = int(left.code or 0)
-    return status, *capsys.readouterr()
 
 
 @pytest.fixture

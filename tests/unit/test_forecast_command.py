@@ -1,7 +1,6 @@
 """`telltale forecast`: the forecast of the core, for the eye, for programs and as a picture."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from cli import __main__ as command
 from cli import duck, sql
 from cli import forecast as subject
 from cli.answer import Answer
@@ -21,6 +19,8 @@ from telltale.adapters.parquet import arrow_schema
 from telltale.core import prognosis, schema
 from telltale.core.judgement import CaseChange
 from telltale.core.plant import Position
+
+from tests.command import telltale
 
 ROWS = 240
 T_S = np.arange(ROWS) * 3600.0
@@ -42,21 +42,12 @@ def history(tmp_path: Path) -> Path:
     return path
 
 
-def telltale(
-    arguments: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr."""
-    monkeypatch.setattr(sys, "argv", ["telltale", *map(str, arguments)])
-    monkeypatch.setenv("COLUMNS", "200")
-    status = command.main()
-    out, err = capsys.readouterr()
-    return status, out, err
-
-
 def test_a_history_has_the_very_forecast_of_the_core(
     history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, _ = telltale(["forecast", history, "--limit", 4, "--json", tmp_path / "out.json"], monkeypatch, capsys)
+    status, out, _ = telltale(
+        ["forecast", history, "--limit", 4, "--json", tmp_path / "out.json"], monkeypatch, capsys, columns=200
+    )
 
     found = prognosis.forecast(T_S, level(), limit=4.0)
     [said] = json.loads((tmp_path / "out.json").read_text())
@@ -70,7 +61,7 @@ def test_a_history_has_the_very_forecast_of_the_core(
 def test_what_is_beyond_the_horizon_is_null(
     history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    telltale(["forecast", history, "--limit", 40, "--json", tmp_path / "out.json"], monkeypatch, capsys)
+    telltale(["forecast", history, "--limit", 40, "--json", tmp_path / "out.json"], monkeypatch, capsys, columns=200)
 
     [said] = json.loads((tmp_path / "out.json").read_text())
     assert (said["verdict"], said["low_s"], said["median_s"]) == ("not within", None, None)
@@ -81,7 +72,7 @@ def test_the_last_days_and_the_horizon_can_be_chosen(
     history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--last", 5, "--within", 2, "--json", tmp_path / "out.json"]
-    telltale(["forecast", history, "--limit", 4, *options], monkeypatch, capsys)
+    telltale(["forecast", history, "--limit", 4, *options], monkeypatch, capsys, columns=200)
 
     [said] = json.loads((tmp_path / "out.json").read_text())
     assert said["rows"] == 121
@@ -93,7 +84,7 @@ def test_rows_without_times_are_counted(
 ) -> None:
     pq.write_table(pa.table({"s": level()}), tmp_path / "rows.parquet")
 
-    _, out, _ = telltale(["forecast", tmp_path / "rows.parquet", "--limit", 4], monkeypatch, capsys)
+    _, out, _ = telltale(["forecast", tmp_path / "rows.parquet", "--limit", 4], monkeypatch, capsys, columns=200)
 
     assert " rows (80 %)" in out
     assert "day" not in out
@@ -105,7 +96,9 @@ def test_a_falling_indicator_reaches_its_limit_from_above(
 ) -> None:
     pq.write_table(pa.table({"t_s": T_S, "bar": 10 - level()}), tmp_path / "p.parquet")
 
-    _, out, _ = telltale(["forecast", tmp_path / "p.parquet", "--limit", 6, "--falling"], monkeypatch, capsys)
+    _, out, _ = telltale(
+        ["forecast", tmp_path / "p.parquet", "--limit", 6, "--falling"], monkeypatch, capsys, columns=200
+    )
 
     assert "bar reaches 6, in " in out
 
@@ -152,7 +145,7 @@ def test_what_is_wrong_is_said_in_one_line(
     monkeypatch.chdir(history.parent)
     Path("two.csv").write_text("t,a,b\n1,2,3\n2,3,4\n")
 
-    status, out, err = telltale(["forecast", *arguments], monkeypatch, capsys)
+    status, out, err = telltale(["forecast", *arguments], monkeypatch, capsys, columns=200)
 
     assert (status, out) == (1, "")
     assert what in err
@@ -198,7 +191,9 @@ def lake(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_position_of_the_lake_is_forecast_to_its_next_zone(
     lake: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, _ = telltale(["forecast", "--position", PLACE, "--axis", "y", "--last", 90], monkeypatch, capsys)
+    status, out, _ = telltale(
+        ["forecast", "--position", PLACE, "--axis", "y", "--last", 90], monkeypatch, capsys, columns=200
+    )
 
     assert status == 0
     assert "velocity_rms_mm_s reaches ISO 20816-3:2022 group 2, rigid, zone D, 4.5 mm/s, in " in out
@@ -223,7 +218,9 @@ def test_an_indicator_needs_a_name_and_a_limit(
         lambda *_: Answer(pa.table({"t": times().tolist(), "rms_g": level()}), more=False, engine="duckdb"),
     )
 
-    status, _, err = telltale(["forecast", "--position", PLACE, "--axis", "y", *options], monkeypatch, capsys)
+    status, _, err = telltale(
+        ["forecast", "--position", PLACE, "--axis", "y", *options], monkeypatch, capsys, columns=200
+    )
 
     assert status == 1
     assert what in err
@@ -249,7 +246,7 @@ def test_a_case_says_which_history_is_forecast(
     change = CaseChange("case-abc", 1, "opened", 0, 0, "WARNING", "WARNING", "zone", channel, "why")
     monkeypatch.setattr(subject, "Cases", lambda *_: Opened([Case(PLACE, change, 0, None, None)]))
 
-    left, _, err = telltale(["forecast", "--case", "abc", *options], monkeypatch, capsys)
+    left, _, err = telltale(["forecast", "--case", "abc", *options], monkeypatch, capsys, columns=200)
 
     assert left == status
     assert shown in (lake[0] if lake else err)
@@ -268,7 +265,7 @@ def test_the_query_is_one_that_the_lake_takes(since: str) -> None:
 def test_a_position_that_could_end_a_query_is_refused(
     lake: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, _, err = telltale(["forecast", "--position", "a' OR '1", "--axis", "y"], monkeypatch, capsys)
+    status, _, err = telltale(["forecast", "--position", "a' OR '1", "--axis", "y"], monkeypatch, capsys, columns=200)
 
     assert (status, lake) == (1, [])
     assert "as a position" in err

@@ -82,13 +82,15 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
         monkeypatch.setenv(name, "testing")
     with mock_aws():
         dynamodb: Any = boto3.client("dynamodb", region_name="eu-central-1")
-        dynamodb.create_table(
-            TableName="registry",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        deployment = SimpleNamespace(outputs={"RegistryTable": "registry"}, client=lambda service: dynamodb)
+        for name in ("registry", "states"):
+            dynamodb.create_table(
+                TableName=name,
+                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        outputs = {"RegistryTable": "registry", "StatesTable": "states"}
+        deployment = SimpleNamespace(outputs=outputs, client=lambda service: dynamodb)
         monkeypatch.setattr(plant, "current", lambda: deployment)
         yield Registry(dynamodb, "registry")
 

@@ -2,32 +2,18 @@
 
 import csv
 import json
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from cli import __main__ as command
 from cli.score import COLUMNS
 from telltale.core import streams
 
+from tests.command import telltale
+
 ROWS = 400
-
-
-def telltale(
-    arguments: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr."""
-    monkeypatch.setattr(sys, "argv", ["telltale", *map(str, arguments)])
-    monkeypatch.setenv("COLUMNS", "100")
-    try:
-        status = command.main()
-    except SystemExit as left:
-        status = int(left.code or 0)
-    return status, *capsys.readouterr()
 
 
 def pump(fault: int | None = 300, *, seed: int = 0) -> dict[str, np.ndarray]:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from cli import __main__ as command
 from cli import run_to_failure, watch, waveforms
 from cli.run_to_failure import Options, channels_of
 from telltale.core.bearings import CATALOGUE
@@ -20,21 +18,11 @@ from telltale.core.detect import Row, State, step
 from telltale.core.features import axes_features
 from telltale.core.plant import Machine, Position
 
+from tests.command import telltale
+
 ROWS, FAULT, TRAIN = 120, 80, 20
 LEVELS = np.random.default_rng(4).uniform(0.95, 1.05, ROWS) * np.where(np.arange(ROWS) < FAULT, 1.0, 8.0)
 SAID = Options(waveforms.Options(snapshot=None))
-
-
-def telltale(
-    arguments: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr."""
-    monkeypatch.setattr(sys, "argv", ["telltale", *map(str, arguments)])
-    try:
-        status = command.main()
-    except SystemExit as left:
-        status = int(left.code or 0)
-    return status, *capsys.readouterr()
 
 
 def written(path: Path) -> list[dict[str, str]]:
