@@ -23,7 +23,7 @@ os.environ.update(
 settings.register_profile("telltale", derandomize=True, deadline=None)
 settings.load_profile("telltale")
 
-ON_MOTO = {"aws", "mock_aws", "office"}  # what a test module has that runs on moto
+ON_MOTO = {"aws", "mock_aws", "office", "works"}  # what a test module has that runs on moto
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
