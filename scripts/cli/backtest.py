@@ -47,7 +47,7 @@ from telltale.core.settings import Settings, settings_of
 from cli import history, progress
 from cli.arguments import at_least_one
 from cli.deployment import current
-from cli.history import Kept, Source, instant_ms
+from cli.history import Kept, Source, instant, instant_ms
 from cli.plant import counted, read_or_explain
 from cli.plant_file import did_you_mean
 from cli.problem import Problem
@@ -57,6 +57,7 @@ TOGETHER = 32  # of them that one process replays at once: fewer take longer eac
 ALONE = 3  # positions up to which other processes cost more than they save
 SHOWN = 40  # changes, and positions, in the table for the eye
 TABLES = (".parquet", ".csv")
+NO_CAPTURES = "the history is empty: no captures of"
 NONE = "none"  # takes away a limit or a machine class
 
 
@@ -68,11 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     candidate.add_argument("--limit", action="append", default=[], metavar="NAME=VALUE", help="a limit, or none")
     candidate.add_argument("--machine-class", metavar="CLASS", help="an ISO profile, or none")
     candidate.add_argument("--plant", type=Path, metavar="FILE", help="all that this plant file says of the positions")
-    past = parser.add_argument_group("the history")
-    past.add_argument("--from", dest="from_ms", type=_instant, default=-inf, metavar="T", help="count from here")
-    past.add_argument("--to", dest="to_ms", type=_instant, default=inf, metavar="T", help="read and count up to here")
-    past.add_argument("--files", type=Path, nargs="+", metavar="FILE", help="of the lake's tables, instead of the lake")
-    past.add_argument("--live", type=Path, metavar="FILE", help="the plant file that is live (default: the registry)")
+    past = add_history(parser)
     past.add_argument("--failed", metavar="T|end", help="when the machine failed; end: with the last row")
     past.add_argument("--check", action="store_true", help="also compare with each verdict that the line wrote")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
@@ -80,11 +77,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=at_least_one, metavar="N", help="processes (default: one for each core)")
 
 
-def _instant(text: str) -> int:
-    try:
-        return instant_ms(text)
-    except Problem as problem:
-        raise argparse.ArgumentTypeError(str(problem)) from problem
+def add_history(parser: argparse.ArgumentParser) -> Any:
+    """The options that say which history is replayed, in a group that takes further ones."""
+    past = parser.add_argument_group("the history")
+    past.add_argument("--from", dest="from_ms", type=instant, default=-inf, metavar="T", help="count from here")
+    past.add_argument("--to", dest="to_ms", type=instant, default=inf, metavar="T", help="read and count up to here")
+    past.add_argument("--files", type=Path, nargs="+", metavar="FILE", help="of the lake's tables, instead of the lake")
+    past.add_argument("--live", type=Path, metavar="FILE", help="the plant file that is live (default: the registry)")
+    return past
+
+
+def history_of(args: argparse.Namespace, files: Sequence[Path]) -> Source:
+    """What `add_history` asked for: the files, where some are given, or the lake of the deployment."""
+    return history.Files(files) if args.files else history.Lake(current(), to_ms=args.to_ms)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,13 +97,13 @@ def run(args: argparse.Namespace) -> int:
         raise Problem("--from is not before --to")
     overrides = Overrides.of(args)
     files, places = _told_apart(args.files or [], args.positions)
-    source: Source = history.Files(files) if args.files else history.Lake(current(), to_ms=args.to_ms)
+    source = history_of(args, files)
     names = chosen(source.positions(), places, everything=args.all or bool(args.files))
     if args.plot and len(names) != 1:
         raise Problem(f"--plot draws one position, found {len(names)}")
     if args.check and not source.has("verdicts"):
         raise Problem("--check compares with the table verdicts, which is not among the files")
-    live = _live(args, names)
+    live = live_positions(args, names)
     candidates = overrides.candidates(live)
     how = How(Window(args.from_ms, args.to_ms), _failed(args.failed), args.check, args.plot is not None)
     pairs = {name: (live[name], candidates[name]) for name in names}
@@ -195,7 +200,7 @@ def _checked(settings: Mapping[str, float]) -> None:
         raise Problem(f"--set: found {error}") from error
 
 
-def _live(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Position]:
+def live_positions(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Position]:
     """The positions as they are live; one that nobody registered has no settings of its own."""
     if args.live:
         known = read_or_explain(args.live).positions
@@ -207,8 +212,8 @@ def _live(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Position]
     return {name: known.get(name, Position(name)) for name in names}
 
 
-def chosen(known: Sequence[str], wanted: Sequence[str], *, everything: bool) -> list[str]:
-    """The positions meant, by path or what a path begins with."""
+def chosen(known: Sequence[str], wanted: Sequence[str], *, everything: bool, missing: str = NO_CAPTURES) -> list[str]:
+    """The positions meant, by path or what a path begins with. missing : what is said of a name that none has."""
     if not known:
         raise Problem("the history is empty: there are no captures of any position")
     if everything and not wanted:
@@ -219,7 +224,7 @@ def chosen(known: Sequence[str], wanted: Sequence[str], *, everything: bool) -> 
     for name in wanted:
         below = [one for one in known if one == name or one.startswith(name.rstrip("/") + "/")]
         if not below:
-            raise Problem(f"the history is empty: no captures of {name}{did_you_mean(name, known)}")
+            raise Problem(f"{missing} {name}{did_you_mean(name, known)}")
         found |= dict.fromkeys(below)
     return list(found)
 

@@ -4,6 +4,7 @@ A message is a row of `captures` with the rows of `features` that were made from
 they arrived. Files without captures are read as one message for each capture, in the order of sampling.
 """
 
+import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -430,6 +431,14 @@ def milliseconds(column: pa.ChunkedArray) -> list[int]:
         raise Problem(f"found {column.type} as times, wanted timestamps, text such as 2026-03-01T14:30:00Z, or ms")
     scale = 1 if len(values) and np.abs(values).max() > readers.LATE_S else 1000
     return [round(value * scale) for value in values.tolist()]
+
+
+def instant(text: str) -> int:
+    """`instant_ms` of an argument."""
+    try:
+        return instant_ms(text)
+    except Problem as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from problem
 
 
 def instant_ms(text: str) -> int:

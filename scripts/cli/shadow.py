@@ -32,9 +32,9 @@ from telltale.core.validate import ID
 
 from cli import backtest, history, plant_edit, plant_file
 from cli.arguments import at_least_one
-from cli.backtest import How, Overrides
+from cli.backtest import How, Overrides, chosen
 from cli.deployment import Deployment, current
-from cli.history import instant_ms
+from cli.history import instant
 from cli.listing import moment
 from cli.plant import Change, agreed, counted, read_or_explain, show_changes, write
 from cli.plant_file import did_you_mean
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     start.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a detection setting")
     start.add_argument("--limit", action="append", default=[], metavar="NAME=VALUE", help="a limit, or none")
     start.add_argument("--machine-class", metavar="CLASS", help="an ISO profile, or none")
-    start.add_argument("--from", dest="from_ms", type=_instant, metavar="T", help="score from here on (default: now)")
+    start.add_argument("--from", dest="from_ms", type=instant, metavar="T", help="score from here on (default: now)")
     listed.add_argument("--all", action="store_true", help="those that have ended too, with who, when and why")
     score.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
     score.add_argument("--jobs", type=at_least_one, metavar="N", help="processes (default: one for each core)")
@@ -68,13 +68,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for action in (start, promote, stop):
         action.add_argument("--why", required=True, help="in words; it is kept")
         action.add_argument("--by", default=getpass.getuser(), help="who (default: %(default)s)")
-
-
-def _instant(text: str) -> int:
-    try:
-        return instant_ms(text)
-    except Problem as problem:
-        raise argparse.ArgumentTypeError(str(problem)) from problem
 
 
 def run(args: argparse.Namespace) -> int:
@@ -113,7 +106,8 @@ class Desk:
             raise Problem(f"there is a shadow {args.name}, which is {before.state}", "Give this one another name.")
         overrides = Overrides.of(argparse.Namespace(**vars(args), plant=None))
         known = self._registry.plant().positions
-        live = {name: known[name] for name in chosen(sorted(known), args.positions, everything=args.all)}
+        names = chosen(sorted(known), args.positions, everything=args.all, missing="the plant has no position")
+        live = {name: known[name] for name in names}
         candidates = overrides.candidates(live)
         if candidates == live:
             raise Problem(
@@ -226,21 +220,6 @@ class Desk:
             Console(stderr=True).print(
                 f"{words}: it is compared with what is live now, and cannot be promoted", style="yellow"
             )
-
-
-def chosen(known: Sequence[str], wanted: Sequence[str], *, everything: bool) -> list[str]:
-    """The positions of the plant that are meant, by path or what a path begins with."""
-    if everything and not wanted:
-        return list(known)
-    if not wanted:
-        raise Problem("no position", "Name some, or give --all.")
-    found: dict[str, None] = {}
-    for name in wanted:
-        below = [one for one in known if one == name or one.startswith(name.rstrip("/") + "/")]
-        if not below:
-            raise Problem(f'the plant has no position "{name}"{did_you_mean(name, known)}')
-        found |= dict.fromkeys(below)
-    return list(found)
 
 
 def _overrides(shadow: Shadow) -> Overrides:

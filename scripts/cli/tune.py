@@ -17,14 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from math import inf
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from telltale.adapters.registry import Registry
 from telltale.core import backtest, tuning
 from telltale.core.backtest import History, Window
 from telltale.core.plant import Position
@@ -33,10 +31,8 @@ from telltale.core.tuning import Replayed, Trace, Tuned
 
 from cli import history, progress
 from cli.arguments import at_least_one, positive
-from cli.backtest import ALONE, AT_ONCE, chosen
-from cli.deployment import current
-from cli.history import Kept, Source, instant_ms
-from cli.plant import read_or_explain
+from cli.backtest import ALONE, AT_ONCE, add_history, chosen, history_of, live_positions
+from cli.history import Kept, Source
 from cli.problem import Problem
 
 TABLES = ("captures", "features", "cases", "acts")
@@ -58,28 +54,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the upper end of the 95 %% interval keeps the rate, not the best estimate",
     )
-    past = parser.add_argument_group("the history")
-    past.add_argument("--from", dest="from_ms", type=_instant, default=-inf, metavar="T", help="count from here")
-    past.add_argument("--to", dest="to_ms", type=_instant, default=inf, metavar="T", help="read and count up to here")
-    past.add_argument("--files", type=Path, nargs="+", metavar="FILE", help="of the lake's tables, instead of the lake")
-    past.add_argument("--live", type=Path, metavar="FILE", help="the plant file that is live (default: the registry)")
+    add_history(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found there")
     parser.add_argument("--jobs", type=at_least_one, metavar="N", help="processes (default: one for each core)")
-
-
-def _instant(text: str) -> int:
-    try:
-        return instant_ms(text)
-    except Problem as problem:
-        raise argparse.ArgumentTypeError(str(problem)) from problem
 
 
 def run(args: argparse.Namespace) -> int:
     if args.from_ms >= args.to_ms:
         raise Problem("--from is not before --to")
-    source: Source = history.Files(args.files) if args.files else history.Lake(current(), to_ms=args.to_ms)
+    source = history_of(args, args.files or [])
     names = chosen(source.positions(), args.positions, everything=args.all or bool(args.files))
-    live = _live(args, names)
+    live = live_positions(args, names)
     found = replayed(source, live, Window(args.from_ms, args.to_ms), jobs=args.jobs or os.cpu_count() or 1)
     heard = Heard.of(found, {settings_of(position.settings) for position in live.values()})
     if not heard.years:
@@ -114,17 +99,6 @@ class Heard:
     @property
     def clear(self) -> float:
         return min(one.clear for one in self.live)
-
-
-def _live(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Position]:
-    """The positions as they are live; one that nobody registered has no settings of its own."""
-    known: Mapping[str, Position] = {}
-    if args.live:
-        known = read_or_explain(args.live).positions
-    elif not args.files:
-        deployment = current()
-        known = Registry(deployment.client("dynamodb"), deployment.outputs["RegistryTable"]).positions(names)
-    return {name: known.get(name, Position(name)) for name in names}
 
 
 # ---- replaying -----------------------------------------------------------------------------------

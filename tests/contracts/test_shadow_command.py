@@ -158,7 +158,7 @@ def test_a_shadow_is_listed_and_stopped(desk: Desk) -> None:
     [
         (("start", "t", "--all", "--why", "x"), "the candidate is what is live already"),
         (("start", "t", "--set", "growth=2", "--why", "x"), "no position"),
-        (("start", "t", "nowhere", "--set", "growth=2", "--why", "x"), 'the plant has no position "nowhere"'),
+        (("start", "t", "nowhere", "--set", "growth=2", "--why", "x"), "the plant has no position nowhere"),
         (("start", "t t", "--all", "--set", "growth=2", "--why", "x"), 'found "t t" as a name'),
         (("start", "t", "--all", "--set", "growht=2", "--why", "x"), "did you mean"),
         (("score", "t"), 'there is no shadow "t"'),
