@@ -1,4 +1,4 @@
-"""Run the tests: style, types, pytest for units (under two minutes), handlers on moto,
+"""Run the tests: style, types, pytest for units (under two minutes), handlers on moto and what is long,
 recordings, contracts, templates, the line."""
 
 import argparse
@@ -16,8 +16,10 @@ EVERY_CORE = ("-n", "auto", "--dist", "worksteal")
 PARTS: dict[str, Sequence[Sequence[str]]] = {
     "style": (["ruff", "check", "."], ["ruff", "format", "--check", "."]),
     "types": (["mypy"],),
-    "unit": (["pytest", "tests/unit", "tests/rules", "-q", "-m", "not (synth or line or data or aws)", *EVERY_CORE],),
-    "handlers": (["pytest", "tests/unit", "-q", "-m", "aws and not data", *EVERY_CORE],),
+    "unit": (
+        ["pytest", "tests/unit", "tests/rules", "-q", "-m", "not (synth or line or data or aws or long)", *EVERY_CORE],
+    ),
+    "handlers": (["pytest", "tests/unit", "-q", "-m", "(aws or long) and not data", *EVERY_CORE],),
     "recordings": (["pytest", "tests/unit", "-q", "-m", "data", *EVERY_CORE],),
     "contracts": (["pytest", "tests/contracts", "-q", *EVERY_CORE],),
     "templates": (["pytest", "tests/infra", "tests/rules", "-q", "-m", "synth"],),

@@ -32,6 +32,8 @@ from telltale.core.schema import FEATURES
 
 from tests.unit.test_detect_laws import POSITION, control, histories
 
+pytestmark = pytest.mark.long
+
 Log = tuple[list[Verdict], list[CaseChange]]
 
 PUMP = Position("plant/hall/pump-7/motor-de", limits=Limits(velocity_warning_mm_s=4.0, velocity_alarm_mm_s=8.0))

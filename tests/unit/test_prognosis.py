@@ -21,6 +21,8 @@ from telltale.core.prognosis import (
     sentence,
 )
 
+pytestmark = pytest.mark.long
+
 HOUR_S = 3600.0
 ROWS = 240
 T_S = np.arange(ROWS) * HOUR_S

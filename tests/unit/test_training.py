@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from telltale.core import asset_model, training
 from telltale.core.training import GOOD, POOR, UNKNOWN, Gate, History, Quality, Replay, Wish
 
+pytestmark = pytest.mark.long
+
 TAGS = ("process/flow", "process/pressure", "de/temperature_c")
 HOUR = 3600.0
 
