@@ -203,7 +203,7 @@ def publish_to_case(deployment: Deployment, sensors: Sequence[str]) -> list[floa
     missing = len(sensors) - len({c["position"] for c in now.cases if c["pk"] not in known})
     if missing:
         raise Problem(f"{missing} of {len(sensors)} positions that went bad have no case")
-    return [lag for case, lag in zip(now.cases, now.case_lags_s, strict=True) if case["pk"] not in known]
+    return [case["lag_ms"] / 1000 for case in now.cases if case["pk"] not in known]
 
 
 @contextlib.contextmanager

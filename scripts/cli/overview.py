@@ -49,7 +49,7 @@ class Overview:
     @property
     def case_lags_s(self) -> list[float]:
         """Seconds from the receipt of the capture that changed a case until the case could be seen."""
-        return [(c["changed_at"] - c["received_ms"]) / 1000 for c in self.cases if c.get("received_ms")]
+        return [c["lag_ms"] / 1000 for c in self.cases if "lag_ms" in c]
 
 
 def percentile(values: list[float], share: float) -> float | None:

@@ -199,12 +199,15 @@ def test_an_event_about_a_case_comes_after_the_case_and_before_the_state(
 
 def test_a_case_says_when_the_capture_that_opened_it_was_received(line: Line) -> None:
     line.feed(HEALTHY_THEN_BAD)
+    [opened] = line.aws.dynamodb.scan(TableName="cases")["Items"]
     line.clock.go(s=60)
     line.feed([encode_control(POSITION, Control("acknowledged", line.case_id(), START_MS, "mia"))], first=100)
 
     items = line.aws.dynamodb.scan(TableName="cases")["Items"]
     assert [int(item["changed_at"]["N"]) for item in items] == [line.clock.now_ms]
     assert "received_ms" not in items[0]  # a person's act was received from no sensor
+    lag_ms = int(opened["changed_at"]["N"]) - int(opened["received_ms"]["N"])
+    assert [int(item["lag_ms"]["N"]) for item in (opened, *items)] == [lag_ms, lag_ms]
 
 
 BAD = {

@@ -81,7 +81,8 @@ class Cases:
         act = change.change in ACTS
         values = {"position": {"S": position}, "outbox": {"S": PENDING}, "changed_at": {"N": str(changed_at)}}
         values |= {name: _encode(name, getattr(change, name)) for name in CHANGE if getattr(change, name) is not None}
-        values |= {"received_ms": {"N": str(received_ms)}} if received_ms is not None else {}
+        if received_ms is not None:  # the lag stays when a person or a sibling's order changes the case
+            values |= {"received_ms": {"N": str(received_ms)}, "lag_ms": {"N": str(changed_at - received_ms)}}
         kept = (*(WHY if act else ()), *(() if change.change in ("grouped", "resolved") else ("parent",)))
         return self._update(
             change.case_id,
