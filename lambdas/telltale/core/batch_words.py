@@ -5,11 +5,11 @@ from functools import lru_cache
 from math import exp, log, nan
 from typing import Any
 
-from telltale.core import detect, limits, sensor
+from telltale.core import limits, sensor, wording
 from telltale.core.baseline import INDICATORS, Deviation, Learning, Normal
 from telltale.core.judgement import AXES, OF_CAPTURES, RULES, SENSOR, Row, Verdict
 from telltale.core.limits import Judgement, NotAssessable, Usual
-from telltale.core.persistence import LEVELS, Monitor
+from telltale.core.persistence import LEVELS
 from telltale.core.plant import Position
 from telltale.core.settings import Settings, settings_of
 from telltale.core.state_table import ORDER
@@ -21,7 +21,7 @@ _PLACES = {(one.channel, one.rule): place for place, one in enumerate(ORDER)}
 def verdicts(row: Row, position: Position, told: Mapping[str, Any]) -> list[Verdict]:
     """The verdicts of a plain row, from what core.batch kept of it."""
     found: list[Verdict] = []
-    why_off = detect._why_off(row, position) or "" if told["off"] else None
+    why_off = wording.why_off(row, position) or "" if told["off"] else None
     settings = settings_of(position.settings)
     for channel, name in enumerate(OF_CAPTURES):
         if not told["live"][channel]:
@@ -46,7 +46,7 @@ def _verdict(
     level, held, quiet_below = LEVELS[told["level"][at]], told["held"][at], told["quiet_below"][at]
     if why_off is not None:
         return _unjudged(name, rule, "MACHINE_OFF", level, why_off)
-    quiet = detect._why_quiet(Monitor(quiet_below=quiet_below)) if quiet_below else ""
+    quiet = wording.why_quiet(quiet_below)
     if rule == "temperature":
         return _by_limit(name, rule, limits.judge_temperature(row.temperature_c, position=position), level, quiet, held)
     if rule == "zone":
@@ -56,7 +56,7 @@ def _verdict(
         judged = limits.judge_velocity(row.axes[name], position=position, speed_rpm=speed, usual=usual)
         return _by_limit(name, rule, judged, level, quiet, held)
     left = told["settling"][channel]
-    note = f"; capture {settings.warning_n - left} since the machine was off" if left else ""
+    note = wording.since_off(settings.warning_n - left) if left else ""
     return _by_baseline(name, _deviation(row.axes[name], channel, settings, told), level, note, quiet, settings)
 
 
@@ -79,9 +79,9 @@ def _sensor_verdict(name: str, channel: int, row: Row, told: Mapping[str, Any], 
     if why_off is not None:
         verdict, reason = "MACHINE_OFF", why_off
     elif not sensor.assessable(row.axes[name]):
-        verdict, reason = "NOT_ASSESSABLE", "no indicator of sensor health in this capture: it had no waveform"
+        verdict, reason = "NOT_ASSESSABLE", wording.NO_WAVEFORM
     else:
-        verdict, reason = "HEALTHY", "nothing speaks against the sensor"
+        verdict, reason = "HEALTHY", wording.SOUND
     return _unjudged(name, SENSOR, verdict, level, reason, held or None)
 
 
@@ -90,23 +90,7 @@ def _by_limit(
 ) -> Verdict:
     if isinstance(found, NotAssessable):
         return _unjudged(name, rule, "NOT_ASSESSABLE", persistent, found.reason)
-    limit = found.limit
-    return _made(
-        channel=name,
-        rule=rule,
-        verdict=found.verdict,
-        persistent=persistent,
-        feature=found.feature,
-        value=found.value,
-        limit=limit,
-        unit=found.unit,
-        margin=limit - found.value,
-        score=found.score,
-        limit_source=found.source,
-        zone=found.zone,
-        reason=found.reason + quiet,
-        samples=held,
-    )
+    return wording.by_limit(name, rule, found, persistent=persistent, note=quiet, samples=held)
 
 
 def _by_baseline(
@@ -115,37 +99,13 @@ def _by_baseline(
     if isinstance(found, NotAssessable):
         return _unjudged(name, "baseline", "NOT_ASSESSABLE", persistent, found.reason)
     if isinstance(found, Learning):
-        reason = f"learning what is normal: {found.rows} of {found.wanted} captures{note}"
+        reason = wording.learning(found) + note
         return _unjudged(name, "baseline", "UNKNOWN", persistent, reason, found.rows)
     alarm_score = settings.alarm_score
-    level = "ALARM" if found.score >= alarm_score else "WARNING" if found.score >= 1 else "HEALTHY"
-    limit = found.limit(alarm_score if level == "ALARM" else 1.0)
-    return _made(
-        channel=name,
-        rule="baseline",
-        verdict=level,
-        persistent=persistent,
-        feature=found.feature,
-        value=found.value,
-        limit=limit,
-        unit=found.unit,
-        margin=limit - found.value,
-        score=found.score,
-        limit_source="baseline",
-        zone=None,
-        reason=found.reason + note + quiet,
-        samples=found.normal.rows,
-    )
+    return wording.by_baseline(name, found, persistent=persistent, note=note + quiet, alarm_score=alarm_score)
 
 
 @lru_cache(maxsize=1024)
 def _unjudged(name: str, rule: str, verdict: str, persistent: str, reason: str, samples: int | None = None) -> Verdict:
     """Without a value; of the sensor, most say the same as the last one."""
     return Verdict(name, rule, verdict, persistent, reason=reason, samples=samples)
-
-
-def _made(**values: Any) -> Verdict:
-    """A verdict of all its fields; by hand, for setting them one by one, as the class does, takes ten times as long."""
-    made = object.__new__(Verdict)
-    vars(made).update(values)
-    return made

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
-from telltale.core import baseline, cases, fleet, limits, modes, relearn, sensor
+from telltale.core import baseline, cases, fleet, limits, modes, relearn, sensor, wording
 from telltale.core.baseline import Deviation, Learning
 from telltale.core.cases import Finding
 from telltale.core.judgement import AXES, CHANNELS, MODEL, RULES, SENSOR
@@ -28,6 +28,7 @@ from telltale.core.settings import Settings as Settings
 from telltale.core.state import Channel
 from telltale.core.state import OpenCase as OpenCase
 from telltale.core.state import State as State
+from telltale.core.wording import why_quiet
 
 
 def step(state: State, row: Row | Control, position: Position) -> tuple[State, list[Verdict], list[CaseChange]]:
@@ -42,7 +43,7 @@ def step(state: State, row: Row | Control, position: Position) -> tuple[State, l
         row=row,
         position=position,
         settings=settings,
-        off=_why_off(row, position),
+        off=wording.why_off(row, position),
         axis_map=sensor.axis_map_faults(row.axes, directions=position.directions),
         drive=modes.drive_of(row, position),
     )
@@ -113,17 +114,6 @@ def _heard(row: Row) -> list[str]:
     heard = {*row.axes, *(["temperature"] if row.temperature_c is not None else [])}
     heard |= {MODEL} if row.model is not None else set()
     return [name for name in CHANNELS if name in heard]
-
-
-def _why_off(row: Row, position: Position) -> str | None:
-    """Why the machine counts as off: too slow, or every axis of this message too quiet."""
-    slowest, quietest = position.running_above_rpm, position.running_above_g
-    if slowest is not None and row.speed_rpm is not None and row.speed_rpm < slowest:
-        return f"machine off: {row.speed_rpm:.0f} r/min, runs from {slowest:.0f} r/min"
-    levels = [level for axis in row.axes.values() if (level := axis.get("rms_g")) is not None]
-    if quietest is not None and levels and max(levels) < quietest:
-        return f"machine off: {max(levels):.3g} g RMS, runs from {quietest:.3g} g"
-    return None
 
 
 def _judge(name: str, channel: Channel, state: State, frame: _Frame) -> tuple[Channel, list[Finding]]:
@@ -221,9 +211,9 @@ def _judge_sensor(name: str, channel: Channel, fault: SensorFault | None, frame:
     elif frame.off is not None:
         verdict, reason = "MACHINE_OFF", frame.off
     elif not sensor.assessable(frame.axis(name)):
-        verdict, reason = "NOT_ASSESSABLE", "no indicator of sensor health in this capture: it had no waveform"
+        verdict, reason = "NOT_ASSESSABLE", wording.NO_WAVEFORM
     else:
-        verdict, reason = "HEALTHY", "nothing speaks against the sensor"
+        verdict, reason = "HEALTHY", wording.SOUND
     watch = channel.sensor
     if verdict in ("SENSOR_FAULT", "HEALTHY"):
         watch = sensor.watched(watch, fault.kind if fault else None, settings=frame.settings)
@@ -279,7 +269,7 @@ def _compared_with_normal(name: str, channel: Channel, no_mode: str | None, fram
     found = baseline.judge(channel.baseline, axis, settings=settings)
     operation = channel.operation
     if operation.settling:
-        note = f"; capture {settings.warning_n - operation.settling} since the machine was off"
+        note = wording.since_off(settings.warning_n - operation.settling)
         return channel, _Compared(found, note=note)
     if not operation.compared or not isinstance(found, Deviation):
         return channel, _Compared(found)
@@ -311,7 +301,7 @@ def _by_model(name: str, channel: Channel, frame: _Frame) -> tuple[Monitor, Find
     if found is None or not isfinite(found.score):
         return before, _unjudged(name, MODEL, "NOT_ASSESSABLE", channel, "the model gave no score")
     monitor = watch(before, found.score, alarm_score=alarm_score, t_ms=frame.row.t_ms, settings=frame.settings)
-    level = "ALARM" if found.score >= alarm_score else "WARNING" if found.score >= 1 else "HEALTHY"
+    level = wording.level_of(found.score, alarm_score)
     limit = alarm_score if level == "ALARM" else 1.0
     verdict = Verdict(
         channel=name,
@@ -324,7 +314,7 @@ def _by_model(name: str, channel: Channel, frame: _Frame) -> tuple[Monitor, Find
         margin=limit - found.score,
         score=found.score,
         limit_source=f"model {found.version}",
-        reason=found.reason + _why_quiet(monitor),
+        reason=found.reason + why_quiet(monitor.quiet_below),
         samples=len(monitor.scores),
     )
     return monitor, Finding(verdict, {"contributions": dict(found.contributions)})
@@ -337,24 +327,10 @@ def _by_limit(
     before = channel.monitors[rule]
     if isinstance(found, NotAssessable):
         return before, _unjudged(name, rule, "NOT_ASSESSABLE", channel, found.reason)
-    score, limit = found.score, found.limit
-    monitor = watch(before, score, alarm_score=found.alarm_score, t_ms=frame.row.t_ms, settings=frame.settings)
-    verdict = Verdict(
-        channel=name,
-        rule=rule,
-        verdict=found.verdict,
-        persistent=monitor.level,
-        feature=found.feature,
-        value=found.value,
-        limit=limit,
-        unit=found.unit,
-        margin=limit - found.value,
-        score=score,
-        limit_source=found.source,
-        zone=found.zone,
-        reason=found.reason + (_in(mode) if found.usual is not None else "") + _why_quiet(monitor),
-        samples=len(monitor.scores),
-    )
+    monitor = watch(before, found.score, alarm_score=found.alarm_score, t_ms=frame.row.t_ms, settings=frame.settings)
+    note = (_in(mode) if found.usual is not None else "") + why_quiet(monitor.quiet_below)
+    samples = len(monitor.scores)
+    verdict = wording.by_limit(name, rule, found, persistent=monitor.level, note=note, samples=samples)
     return monitor, Finding(verdict, {**found.detail(), **({"mode": mode} if mode else {})} if monitor.alerts else {})
 
 
@@ -365,7 +341,7 @@ def _by_baseline(name: str, channel: Channel, compared: _Compared, frame: _Frame
         return before, _unjudged(name, "baseline", "NOT_ASSESSABLE", channel, found.reason)
     source, note = "baseline", _in(mode) + compared.note
     if isinstance(found, Learning):
-        learning = f"learning what is normal: {found.rows} of {found.wanted} captures{note}"
+        learning = wording.learning(found) + note
         stranger = fleet.judge(frame.position.fleet, frame.axis(name), settings=frame.settings)
         if stranger is None:
             return before, _unjudged(name, "baseline", "UNKNOWN", channel, learning, samples=found.rows)
@@ -374,22 +350,9 @@ def _by_baseline(name: str, channel: Channel, compared: _Compared, frame: _Frame
     monitor = before
     if compared.counts:
         monitor = watch(before, found.score, alarm_score=alarm_score, t_ms=frame.row.t_ms, settings=frame.settings)
-    level = "ALARM" if found.score >= alarm_score else "WARNING" if found.score >= 1 else "HEALTHY"
-    limit = found.limit(alarm_score if level == "ALARM" else 1.0)
-    verdict = Verdict(
-        channel=name,
-        rule="baseline",
-        verdict=level,
-        persistent=monitor.level,
-        feature=found.feature,
-        value=found.value,
-        limit=limit,
-        unit=found.unit,
-        margin=limit - found.value,
-        score=found.score,
-        limit_source=source,
-        reason=found.reason + note + _why_quiet(monitor),
-        samples=found.normal.rows,
+    note += why_quiet(monitor.quiet_below)
+    verdict = wording.by_baseline(
+        name, found, persistent=monitor.level, note=note, alarm_score=alarm_score, source=source
     )
     return monitor, Finding(verdict, {**_detail(found), **({"mode": mode} if mode else {})})
 
@@ -406,9 +369,3 @@ def _unjudged(
     name: str, rule: str, verdict: str, channel: Channel, reason: str, *, samples: int | None = None
 ) -> Finding:
     return Finding(Verdict(name, rule, verdict, channel.monitors[rule].level, reason=reason, samples=samples))
-
-
-def _why_quiet(monitor: Monitor) -> str:
-    if monitor.quiet_below == 0.0:
-        return ""
-    return f"; quiet below a score of {monitor.quiet_below:.2f}, where a case was closed without repair"
