@@ -39,7 +39,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
             continue
         try:
             rows += scoring.run(live)
-        except Exception:
+        except Exception:  # whatever it is, the other assets go on; it is raised when they are done
             log.exception("%s was not scored", live.asset, extra={"model": live.version})
             failed += 1
     metrics.add_metric("AssetRowsScored", MetricUnit.Count, rows)

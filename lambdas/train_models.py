@@ -45,7 +45,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
         room = Room(int(context.memory_limit_in_mb) * 1e6 * FULL, seconds)
         try:
             outcome = retraining.train(asset, room=room)
-        except Exception:
+        except Exception:  # whatever it is, the other assets go on; it is raised when they are done
             log.exception("%s was not trained", asset.id)
             outcomes["failed"] += 1
             continue
