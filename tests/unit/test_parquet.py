@@ -94,6 +94,38 @@ def test_a_required_value_that_is_missing_is_refused() -> None:
         parquet.write(READINGS, [reading(1, value=None)])
 
 
+def columns(rows: list[dict[str, Any]]) -> pa.Table:
+    times = pa.array([row["t"] for row in rows], pa.timestamp("ms", "UTC"))
+    table = pa.Table.from_pylist([{k: v for k, v in row.items() if k != "t"} for row in rows])
+    return table.append_column("t", times)
+
+
+def test_rows_in_arrow_give_the_same_files_as_rows_one_by_one() -> None:
+    rows = [reading(n, T + n * DAY // 4) for n in range(9)]
+
+    assert parquet.columnar_files(READINGS, columns(rows[::-1])) == parquet.files(READINGS, rows)
+
+
+def test_samples_in_arrow_give_the_same_file_as_well() -> None:
+    rows = waves(3, n=16)
+    table = columns([row | {"samples": row["samples"].tolist()} for row in rows])
+
+    assert parquet.columnar_files(WAVEFORMS, table) == parquet.files(WAVEFORMS, rows)
+
+
+def test_columns_that_arrow_rows_leave_out_are_null_unless_each_row_needs_them() -> None:
+    few = columns([reading(1)])
+    sink = io.BytesIO()
+
+    parquet.write_rows(READINGS, few, sink)
+
+    assert read(sink.getvalue())["value"].to_pylist() == [1.0]
+    with pytest.raises(ValueError):
+        parquet.write_rows(READINGS, few.drop_columns(["value"]), io.BytesIO())
+    with pytest.raises(ValueError):
+        parquet.write_rows(READINGS, few.append_column("valve", pa.array([3.0])), io.BytesIO())
+
+
 def test_readers_can_skip_by_statistics_on_everything_but_samples() -> None:
     metadata = pq.read_metadata(io.BytesIO(parquet.write(WAVEFORMS, waves(2)))).row_group(0)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from telltale.adapters.receipts import NewFile
@@ -55,15 +56,56 @@ def files(table: Table, rows: Iterable[Row]) -> list[NewFile]:
     return [NewFile(table.name, name, len(days[name]), write(table, days[name])) for name in sorted(days)]
 
 
+def columnar_files(table: Table, rows: pa.Table) -> list[NewFile]:
+    """Rows that are in Arrow already, as one file for each day. Columns that are left out are null."""
+    declared = _declared(table, rows)
+    numbers = pc.floor_temporal(declared[table.day], unit="day")
+    days = sorted(pc.unique(numbers).to_pylist())
+    parts = [declared if len(days) == 1 else declared.filter(pc.equal(numbers, at)) for at in days]
+    return [
+        NewFile(table.name, at.date().isoformat(), len(part), _body(table, part))
+        for at, part in zip(days, parts, strict=True)
+    ]
+
+
 def write(table: Table, rows: Sequence[Row]) -> bytes:
     """The rows, sorted, as one Parquet file; the same bytes for the same rows."""
-    ordered = sorted(rows, key=itemgetter(*table.sort))
-    values = _columns(table, ordered)
-    schema = arrow_schema(table)
+    values = _columns(table, rows)
     arrays = [_array(column, of_column) for column, of_column in zip(table.columns, values, strict=True)]
+    return _body(table, pa.Table.from_arrays(arrays, schema=arrow_schema(table)))
+
+
+def write_rows(table: Table, rows: pa.Table, sink: Any) -> None:
+    """The rows, sorted, as one Parquet file written to `sink`: a path or an open file.
+
+    Columns that are left out are null, others are cast; ValueError if one is not declared, or a required one is null.
+    """
+    ordered = _declared(table, rows).sort_by([(name, "ascending") for name in table.sort])
+    pq.write_table(ordered, sink, **_layout(table))
+
+
+def _body(table: Table, rows: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), sink, **_layout(table))
+    write_rows(table, rows, sink)
     return bytes(sink.getvalue())
+
+
+def _declared(table: Table, rows: pa.Table) -> pa.Table:
+    """The rows with the table's columns, in its order and types."""
+    wanted = arrow_schema(table)
+    if rows.schema.equals(wanted):
+        return rows
+    unknown = set(rows.column_names) - set(table.names)
+    if unknown:
+        raise ValueError(f"rows of {table.name} have {sorted(unknown)}, wanted only its columns")
+    have = {name: rows[name] for name in rows.column_names}
+    columns = [
+        have[field.name].cast(field.type) if field.name in have else pa.nulls(len(rows), field.type) for field in wanted
+    ]
+    missing = [f.name for f, column in zip(wanted, columns, strict=True) if column.null_count and not f.nullable]
+    if missing:
+        raise ValueError(f"rows of {table.name} are without {missing}, which each row needs")
+    return pa.Table.from_arrays(columns, schema=wanted)
 
 
 def _columns(table: Table, rows: Sequence[Row]) -> list[Sequence[Any]]:
