@@ -24,14 +24,14 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+from telltale.adapters.answer import Answer
 from telltale.adapters.receipts import PENDING
 
 from cli import sql
-from cli.answer import Answer
 from cli.deployment import current
 from cli.problem import Problem
+from cli.queries import named_queries
 from cli.tables import objects_below
-from cli.trino import named_queries
 
 FORMATS = ("table", "csv", "json", "parquet")
 WIDEST = 10_000  # characters of a line in a file

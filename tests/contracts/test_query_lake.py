@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from cli import sql
 from cli.deployment import Deployment
-from cli.trino import named_queries
+from cli.queries import named_queries
 from telltale.adapters import parquet
 from telltale.adapters.lake import Lake, glue_catalog
 from telltale.core import schema

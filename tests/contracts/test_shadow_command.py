@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from cli import __main__ as command
 from cli import backtest as backtest_command
-from cli import duck, plant, shadow
-from cli.answer import Answer
+from cli import plant, shadow
 from cli.deployment import Deployment
+from telltale.adapters import duck
+from telltale.adapters.answer import Answer
 from telltale.adapters.registry import Registry
 from telltale.adapters.shadows import Moved, Shadows
 from telltale.core.shadow import Act

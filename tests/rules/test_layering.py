@@ -22,6 +22,7 @@ IMPURE = {
     "pathlib", "platform", "random", "secrets", "shutil", "signal", "socket", "sqlite3", "ssl", "subprocess",
     "tempfile", "threading", "time", "urllib", "uuid", "warnings",
 }  # fmt: skip
+NOT_IN_LAYERS = {"duckdb", "sqlglot", "rich", "yaml"}
 CLOCKS = {"now", "today", "utcnow", "time", "time_ns", "monotonic", "perf_counter"}
 
 
@@ -82,3 +83,23 @@ def test_the_infrastructure_knows_of_the_product_only_its_columns(path: Path) ->
 @pytest.mark.parametrize("path", CLI, ids=name)
 def test_the_command_does_not_reach_into_infrastructure_or_handlers(path: Path) -> None:
     assert roots(path) & {"infra", "tests", *HANDLER_NAMES} == set()
+
+
+def of_the_module(path: Path) -> set[str]:
+    """Names that the file imports when it is imported itself: not those inside functions."""
+    tree = ast.parse(path.read_text())
+    inside = {node for made in ast.walk(tree) if isinstance(made, ast.FunctionDef) for node in ast.walk(made)}
+    outside = [node for node in ast.walk(tree) if node not in inside]
+    names = {alias.name for node in outside if isinstance(node, ast.Import) for alias in node.names}
+    return names | {f"{n.module}.{a.name}" for n in outside if isinstance(n, ast.ImportFrom) for a in n.names}
+
+
+@pytest.mark.parametrize("path", [*ADAPTERS, *HANDLERS], ids=name)
+def test_what_is_in_no_layer_is_imported_only_where_it_runs_on_one_computer(path: Path) -> None:
+    local = {"telltale.adapters.duck", "telltale.adapters.trino"}
+    at_once = of_the_module(path)
+
+    if path.stem not in {"duck", "trino"}:
+        assert not [
+            n for n in at_once if n.split(".")[0] in NOT_IN_LAYERS or n.rpartition(".")[0] in local or n in local
+        ]

@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 import work_orders
 from cli import backtest as command
-from cli import duck, history, sql
-from cli.answer import Answer
+from cli import history, sql
 from cli.backtest import How, replayed
 from cli.deployment import Deployment
 from cli.history import Files, Kept, Lake
 from cli.problem import Problem
-from telltale.adapters import wire
+from telltale.adapters import duck, wire
+from telltale.adapters.answer import Answer
 from telltale.adapters.cmms.logbook import Logbook
 from telltale.adapters.cmms.port import Status
 from telltale.adapters.feature_stream import decode

@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from cli import duck, sql
 from cli import forecast as subject
-from cli.answer import Answer
+from cli import sql
 from cli.deployment import Deployment
 from cli.problem import Problem
+from telltale.adapters import duck
+from telltale.adapters.answer import Answer
 from telltale.adapters.cases import Case
 from telltale.adapters.parquet import arrow_schema
 from telltale.core import prognosis, schema

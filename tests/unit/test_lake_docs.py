@@ -8,10 +8,11 @@ from typing import Any
 import boto3
 import pytest
 from cli.deployment import ROOT
-from cli.trino import named_queries, parse_query, unknown_names, within
+from cli.queries import named_queries
 from moto import mock_aws
 from telltale.adapters import parquet
 from telltale.adapters.lake import Lake, glue_catalog
+from telltale.adapters.trino import parse_query, unknown_names, within
 from telltale.core import schema
 
 PAGE = (ROOT / "docs" / "lake.md").read_text()

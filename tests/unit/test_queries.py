@@ -6,9 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from cli.duck import execute
-from cli.trino import named_queries, parse_query, tables_read, unknown_names
+from cli.queries import named_queries
+from telltale.adapters.duck import execute
 from telltale.adapters.parquet import arrow_schema
+from telltale.adapters.trino import parse_query, tables_read, unknown_names
 from telltale.core import schema
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

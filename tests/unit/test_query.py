@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cli import query, sql
-from cli.answer import Answer
 from cli.deployment import Deployment, NotDeployed
 from cli.problem import Problem
-from cli.trino import QUERIES
+from cli.queries import QUERIES
 from rich.console import Console
 from rich.text import Text
+from telltale.adapters.answer import Answer
 
 TABLE = pa.table(
     {

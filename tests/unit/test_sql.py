@@ -13,12 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from cli import athena, sql
-from cli.answer import Answer
+from cli import sql
 from cli.deployment import Deployment
-from cli.duck import execute, needs_iceberg
 from cli.problem import Problem
-from cli.trino import named_queries, parse_query, tables_read, unknown_names, within
+from cli.queries import named_queries
 from moto import mock_aws
 from moto.athena.models import QueryResults
 from moto.backends import get_backend
@@ -30,7 +28,11 @@ from pyiceberg.table import FileScanTask, Table
 from pyiceberg.transforms import DayTransform
 from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
 from telltale.adapters import parquet
+from telltale.adapters.answer import Answer, Unanswered, literal
+from telltale.adapters.athena import Athena
+from telltale.adapters.duck import Duck, execute, needs_iceberg
 from telltale.adapters.lake import Lake, glue_catalog
+from telltale.adapters.trino import parse_query, tables_read, unknown_names, within
 from telltale.core import schema
 
 ENVIRONMENT = {
@@ -278,7 +280,7 @@ def test_a_wrong_table_never_reads_a_file_or_a_variable(captures: Table, tmp_pat
 
 
 def test_a_syntax_error_shows_its_place() -> None:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(Unanswered) as caught:
         parse_query("SELECT t,\n  value frm verdicts WHERE (")
 
     line, text, mark = str(caught.value).splitlines()
@@ -289,7 +291,7 @@ def test_a_syntax_error_shows_its_place() -> None:
 
 @pytest.mark.parametrize("text", ["", "SELECT 'a", "SELECT 1 FROM", "DELETE FROM verdicts", "SELECT 1; SELECT 2"])
 def test_what_is_not_one_select_is_refused(text: str) -> None:
-    with pytest.raises(Problem):
+    with pytest.raises(Unanswered):
         parse_query(text)
 
 
@@ -300,13 +302,34 @@ def test_only_the_own_database_may_be_left_out() -> None:
 
 
 def test_two_tables_under_one_name_are_refused() -> None:
-    with pytest.raises(Problem, match="alias"):
+    with pytest.raises(Unanswered, match="alias"):
         tables_read(parse_query("SELECT 1 FROM verdicts, other.verdicts"))
 
 
 def test_an_engine_that_does_not_exist_is_named() -> None:
     with pytest.raises(Problem, match="postgres"):
         sql.run(deployed("postgres"), "SELECT 1")
+
+
+@pytest.mark.parametrize("value", [None, True, -7, 2.5, 1e300, "it's ?", date(2026, 11, 20), day(20)])
+def test_a_parameter_means_the_same_value_in_the_query(captures: Table, value: Any) -> None:
+    duck = Duck(GlueCatalog("lake", client=boto3.client("glue")), "telltale")
+
+    rows = duck.run("SELECT '?' AS mark, ? AS v /* ? */ FROM captures WHERE n < ? AND position = ?", [value, 19, "p/1"])
+
+    assert rows.to_pylist() == [{"mark": "?", "v": value}]
+
+
+def test_values_that_do_not_fit_the_marks_are_counted(captures: Table) -> None:
+    duck = Duck(GlueCatalog("lake", client=boto3.client("glue")), "telltale")
+
+    with pytest.raises(Unanswered, match=r"the query has 1 parameters \(\?\), and 2 values were given"):
+        duck.run("SELECT ? FROM captures", [1, 2])
+
+
+def test_a_time_without_a_zone_is_no_parameter() -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        literal(datetime(2026, 11, 20))  # noqa: DTZ001 that is the point
 
 
 # Athena
@@ -373,7 +396,8 @@ class FakeAthena:
         self.pages_read = 0
         self.stopped: list[str] = []
 
-    def start_query_execution(self, **_: Any) -> dict[str, str]:
+    def start_query_execution(self, **request: Any) -> dict[str, str]:
+        self.parameters = request.get("ExecutionParameters")
         return {"QueryExecutionId": "q-1"}
 
     def stop_query_execution(self, *, QueryExecutionId: str) -> None:  # noqa: N803 the name in Athena's API
@@ -402,7 +426,7 @@ def with_client(client: FakeAthena, text: str = "SELECT 1", limit: int | None = 
         def client(self, service: str) -> Any:
             return client
 
-    return athena.answer(Reached(outputs=OUTPUTS, environment={}), text, limit)
+    return sql.run(Reached(outputs=OUTPUTS, environment={}), text, limit=limit)
 
 
 def test_all_pages_are_read_and_the_scanned_bytes_reported() -> None:
@@ -434,6 +458,14 @@ def test_a_failed_query_gives_athenas_reason_and_the_nearest_names() -> None:
 def test_a_failed_query_on_tables_of_ones_own_gives_athenas_reason() -> None:
     with pytest.raises(Problem, match="TABLE_NOT_FOUND"):
         with_client(FakeAthena("FAILED", reason="TABLE_NOT_FOUND"), "SHOW TABLES")
+
+
+def test_parameters_reach_athena_as_literals_of_its_dialect() -> None:
+    client = FakeAthena("SUCCEEDED", rows=1)
+
+    Athena(client, "telltale", "telltale").run("SELECT ?, ?, ?", ["it's", 2.5, day(20)])
+
+    assert client.parameters == ["'it''s'", "DOUBLE '2.5'", "TIMESTAMP '2026-11-20 08:00:00.000000 UTC'"]
 
 
 def test_an_interrupted_query_is_stopped() -> None:

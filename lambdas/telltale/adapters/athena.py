@@ -1,51 +1,64 @@
-"""Athena on AWS: start the query in the deployment's workgroup, wait, read the rows in their own types."""
+"""Athena on AWS: start the query in the lake's workgroup, wait, read the rows in their own types."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
-from botocore.exceptions import ClientError
-from telltale.core import schema
 
-from cli.answer import Answer
-from cli.deployment import Deployment
-from cli.problem import Problem
-from cli.trino import parse_query, unknown_names, within
+from telltale.adapters.answer import Answer, Unanswered, literal
 
 FIRST_PAUSE_S = 0.2  # between two looks at a running query; most end within a few seconds
 LONGEST_PAUSE_S = 2.0
 RUNNING = ("QUEUED", "RUNNING")
 
 
-def answer(deployment: Deployment, sql: str, limit: int | None) -> Answer:
-    """The answer to one statement; Athena stops working on it when this is interrupted."""
-    client, database = deployment.client("athena"), deployment.outputs["GlueDatabase"]
-    query_id = _start(client, sql, database=database, workgroup=deployment.outputs["Workgroup"])
-    try:
-        execution = _finished(client, query_id)
-    except BaseException:
-        client.stop_query_execution(QueryExecutionId=query_id)
-        raise
-    if execution["Status"]["State"] != "SUCCEEDED":
-        raise _problem(sql, database, execution["Status"].get("StateChangeReason", "Athena gave no reason"))
-    table, more = _rows(client, query_id, limit, has_header=execution.get("StatementType") == "DML")
-    return Answer(table, more, "athena", scanned_bytes=execution.get("Statistics", {}).get("DataScannedInBytes"))
+class AthenaSaid(Unanswered):
+    """A query that Athena refused or gave up, in its own words."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(f"Athena: {words}")
 
 
-def _start(client: Any, sql: str, *, database: str, workgroup: str) -> str:
-    try:
-        started = client.start_query_execution(
-            QueryString=sql, WorkGroup=workgroup, QueryExecutionContext={"Database": database}
-        )
-    except client.exceptions.InvalidRequestException as error:
-        raise _problem(sql, database, error.response["Error"]["Message"]) from error
-    except ClientError as error:
-        raise Problem(f"Athena refused the query: {error}", "check the credentials with `telltale doctor`") from error
-    return str(started["QueryExecutionId"])
+@dataclass(frozen=True)
+class Athena:
+    """Athena in one workgroup, with one database for names that stand alone."""
+
+    client: Any
+    database: str
+    workgroup: str
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        return self.answer(sql, parameters).table
+
+    def answer(self, sql: str, parameters: Sequence[Any] = (), *, limit: int | None = None) -> Answer:
+        """The answer to one statement; Athena stops working on it when this is interrupted."""
+        query_id = self._start(sql, [literal(value) for value in parameters])
+        try:
+            execution = _finished(self.client, query_id)
+        except BaseException:
+            self.client.stop_query_execution(QueryExecutionId=query_id)
+            raise
+        if execution["Status"]["State"] != "SUCCEEDED":
+            raise AthenaSaid(execution["Status"].get("StateChangeReason", "it gave no reason"))
+        has_header = execution.get("StatementType") == "DML"
+        table, more = _rows(self.client, query_id, limit, has_header=has_header)
+        return Answer(table, more, "athena", scanned_bytes=execution.get("Statistics", {}).get("DataScannedInBytes"))
+
+    def _start(self, sql: str, literals: Sequence[str]) -> str:
+        given = {"ExecutionParameters": list(literals)} if literals else {}
+        context = {"Database": self.database}
+        try:
+            started = self.client.start_query_execution(
+                QueryString=sql, WorkGroup=self.workgroup, QueryExecutionContext=context, **given
+            )
+        except self.client.exceptions.InvalidRequestException as error:
+            raise AthenaSaid(error.response["Error"]["Message"]) from error
+        return str(started["QueryExecutionId"])
 
 
 def _finished(client: Any, query_id: str) -> Mapping[str, Any]:
@@ -56,16 +69,6 @@ def _finished(client: Any, query_id: str) -> Mapping[str, Any]:
             return dict(execution)
         time.sleep(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE_S)
-
-
-def _problem(sql: str, database: str, said: str) -> Problem:
-    """Athena's own words, and what the text alone tells: where the syntax fails, the nearest names."""
-    try:
-        query = within(parse_query(sql), database)
-    except Problem as problem:
-        return Problem(f"Athena: {said}", str(problem))
-    known = {table.name: table.names for table in schema.TABLES}
-    return Problem(f"Athena: {said}", "\n  ".join(unknown_names(query, known)) or None)
 
 
 def _rows(client: Any, query_id: str, limit: int | None, *, has_header: bool) -> tuple[pa.Table, bool]:

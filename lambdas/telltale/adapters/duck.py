@@ -6,6 +6,7 @@ timestamps go along as a guarantee.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -18,14 +19,11 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.io.pyarrow import PyArrowFileIO, schema_to_pyarrow
 from pyiceberg.table import FileScanTask, Table
 from pyiceberg.types import TimestamptzType
-from telltale.adapters.lake import file_access, glue_catalog
-from telltale.adapters.parquet import ARROW, arrow_schema
-from telltale.core import schema
 
-from cli.answer import Answer
-from cli.deployment import Deployment
-from cli.problem import Problem
-from cli.trino import parse_query, tables_read, to_duckdb, unknown_names, within
+from telltale.adapters.answer import Answer, Unanswered, literal
+from telltale.adapters.parquet import ARROW, arrow_schema
+from telltale.adapters.trino import filled, parse_query, tables_read, to_duckdb, unknown_names, within
+from telltale.core import schema
 
 HUGEINT = pa.decimal128(38, 0)  # what DuckDB's sum of integers arrives as; Trino's is a bigint
 # Only the lake's tables are in reach: no file, and no variable of this program, answers for a wrong name.
@@ -37,14 +35,23 @@ CONFINED: dict[str, str | bool | int | float | list[str]] = {
 Relations = Mapping[str, pa.Table | ds.Dataset]
 
 
-def answer(deployment: Deployment, sql: str, limit: int | None) -> Answer:
-    """The answer to a query in Athena's dialect, read through the deployment's Glue catalog."""
-    database = deployment.outputs["GlueDatabase"]
-    catalog = glue_catalog(deployment.client("glue"), file_access(deployment.environment))
-    query = within(parse_query(sql), database)
-    relations = read(catalog, database, tables_read(query))
-    table, more = execute(sql, relations, database=database, limit=limit)
-    return Answer(table, more, "duckdb")
+@dataclass(frozen=True)
+class Duck:
+    """DuckDB on the tables of one database."""
+
+    catalog: Catalog
+    database: str
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        return self.answer(sql, parameters).table
+
+    def answer(self, sql: str, parameters: Sequence[Any] = (), *, limit: int | None = None) -> Answer:
+        """The answer to a query in Athena's dialect."""
+        text = filled(sql, [literal(value) for value in parameters])
+        query = within(parse_query(text), self.database)
+        relations = read(self.catalog, self.database, tables_read(query))
+        table, more = execute(text, relations, database=self.database, limit=limit)
+        return Answer(table, more, "duckdb")
 
 
 def read(catalog: Catalog, database: str, names: Iterable[str]) -> Relations:
@@ -118,7 +125,7 @@ def execute(sql: str, relations: Relations, *, database: str, limit: int | None 
     except duckdb.Error as error:
         lake: dict[str, list[str]] = {table.name: [] for table in schema.TABLES}  # named when a query misses them
         unknown = unknown_names(query, lake | {name: relation.schema.names for name, relation in relations.items()})
-        raise Problem("\n".join(unknown) or f"DuckDB cannot run this: {error}") from error
+        raise Unanswered("\n".join(unknown) or f"DuckDB cannot run this: {error}") from error
 
 
 def _first(relation: Any, limit: int | None) -> tuple[pa.Table, bool]:

@@ -1,58 +1,35 @@
-"""Athena's SQL dialect as text: named queries, where a mistake sits, and the same query for DuckDB."""
+"""Athena's SQL dialect as text: where a mistake sits, which names are meant, and the same query for DuckDB.
+
+For one computer: sqlglot is in no Lambda layer, so a function imports this module only where it runs without one.
+"""
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from sqlglot import exp, parse
+from sqlglot import exp, parse, tokenize
 from sqlglot.errors import OptimizeError, ParseError, TokenError
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from sqlglot.optimizer.scope import Scope, traverse_scope
+from sqlglot.tokenizer_core import TokenType
 
-from cli.deployment import ROOT
-from cli.problem import Problem
+from telltale.adapters.answer import Unanswered
 
-QUERIES = ROOT / "queries"
 NEAR = 0.5  # difflib's similarity from which a name is worth suggesting: a guess
 
 Columns = Mapping[str, Sequence[str]]  # of each table
 
 
-@dataclass(frozen=True)
-class Named:
-    """A query kept in `queries/`: its file's name, first comment line, further comment lines, and text."""
-
-    name: str
-    title: str
-    description: str
-    sql: str
-
-
-def named_queries(folder: Path = QUERIES) -> dict[str, Named]:
-    """The named queries by name, in alphabetical order."""
-    return {path.stem: _read(path) for path in sorted(folder.glob("*.sql"))}
-
-
-def _read(path: Path) -> Named:
-    sql = path.read_text()
-    lines = sql.splitlines()
-    end = next(number for number, line in enumerate(lines) if not line.startswith("--"))
-    title, *description = [line.removeprefix("--").strip() for line in lines[:end]]
-    return Named(path.stem, title, " ".join(description), sql)
-
-
 def parse_query(sql: str) -> exp.Query:
-    """The one query that `sql` holds; Problem with the place of a mistake, or when it is something else."""
+    """The one query that `sql` holds; Unanswered with the place of a mistake, or when it is something else."""
     try:
         statements = [statement for statement in parse(sql, read="trino") if statement is not None]
     except TokenError as error:
-        raise Problem("SQL syntax error: a quotation mark or a comment is never closed") from error
+        raise Unanswered("SQL syntax error: a quotation mark or a comment is never closed") from error
     except ParseError as error:
-        raise Problem(f"SQL syntax error at {_place(sql, error)}") from error
+        raise Unanswered(f"SQL syntax error at {_place(sql, error)}") from error
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         kinds = " and ".join(statement.key.upper() for statement in statements) or "nothing"
-        raise Problem(f"wanted one SELECT, found {kinds}", "the functions write the lake; a query only reads it")
+        raise Unanswered(f"wanted one SELECT, found {kinds}", "the functions write the lake; a query only reads it")
     return normalize_identifiers(statements[0], dialect="trino")
 
 
@@ -63,6 +40,24 @@ def _place(sql: str, error: ParseError) -> str:
     width = max(len(found["highlight"] or ""), 1)
     before = max(last - width, 0)
     return f"line {line}, column {before + 1}\n  {sql.splitlines()[line - 1]}\n  {' ' * before}{'^' * width}"
+
+
+def filled(sql: str, literals: Sequence[str]) -> str:
+    """The text with each `?` replaced by the next literal, in the order of reading."""
+    try:
+        marks = [token for token in tokenize(sql, read="trino") if token.token_type == TokenType.PLACEHOLDER]
+    except TokenError as error:
+        raise Unanswered("SQL syntax error: a quotation mark or a comment is never closed") from error
+    if len(marks) != len(literals):
+        raise Unanswered(f"the query has {len(marks)} parameters (?), and {len(literals)} values were given")
+    return spliced(sql, {(mark.start, mark.end + 1): text for mark, text in zip(marks, literals, strict=True)})
+
+
+def spliced(sql: str, changes: Mapping[tuple[int, int], str]) -> str:
+    """The text with what stands between the given places (first, behind the last) replaced."""
+    for (start, end), text in sorted(changes.items(), reverse=True):
+        sql = sql[:start] + text + sql[end:]
+    return sql
 
 
 def within(query: exp.Query, database: str) -> exp.Query:
@@ -80,7 +75,7 @@ def tables_read(query: exp.Query) -> set[str]:
     try:
         sources = [source for scope in traverse_scope(query) for _, source in scope.selected_sources.values()]
     except OptimizeError as error:
-        raise Problem(f"two tables under one name ({error})", "give each its own alias") from error
+        raise Unanswered(f"two tables under one name ({error})", "give each its own alias") from error
     return {".".join(part.name for part in source.parts) for source in sources if isinstance(source, exp.Table)}
 
 
