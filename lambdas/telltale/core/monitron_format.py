@@ -1,0 +1,390 @@
+"""What the lake knows, as events of Amazon Monitron's Kinesis export, version 2.0; docs/export.md has every field.
+
+The live stream and `telltale export monitron` call these same functions, so an event has the same `eventId` in both.
+
+What came from Monitron itself is given back as it was. `scripts/telltale import monitron` puts the numbers that the
+lake has columns for into them (COLUMNS), further numbers into `readings` (TAGS), and everything else that an event
+said, at the place it stood in the event, into the JSON of the column `origin`. It is laid over what is made
+from the rows; where both say something, the origin is right. So the import may keep as much in it as it likes.
+
+All values are plain: what these functions return is JSON.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from telltale.core.closure import closure_from
+from telltale.core.judgement import AXES, CaseChange, Row, Verdict
+from telltale.core.plant import Position
+
+VERSION = "2.0"
+STANDARD_GRAVITY = 9.80665  # m/s2 in a g: Monitron speaks m/s2, the lake g
+DIGITS = 12  # significant ones that survive the way through g: 1.1 m/s2 comes back as 1.1
+NAMES = UUID("6f0c1b52-7b0e-5c55-9a50-0b9d5b8e4a11")  # of our own eventIds, which are made from what happened
+
+MEASUREMENT, TRANSITION = "measurement", "assetStateTransition"
+CONNECTIONS = {  # what core.presence tells, as Monitron calls it
+    "Sensor Stale": "sensorDisconnected",
+    "Sensor Back": "sensorConnected",
+    "Gateway Disconnected": "gatewayDisconnected",
+    "Gateway Connected": "gatewayConnected",
+}
+EVENT_TYPES = (MEASUREMENT, TRANSITION, *CONNECTIONS.values())
+MODELS = {"temperatureML": "temperature", "vibrationISO": "zone", "vibrationML": "baseline"}  # → our rule
+PERSISTENT = ("UNKNOWN", "HEALTHY", "WARNING", "ALARM")
+POINTWISE = ("UNKNOWN", "INITIALIZING", "HEALTHY", "WARNING", "ALARM")
+ISO_CLASSES = {f"iso10816-1/{roman}": f"CLASS{n}" for n, roman in enumerate(("I", "II", "III", "IV"), start=1)}
+
+Path = tuple[str, ...]
+_WIDE, _BAND, _TOTAL = "band0To6000Hz", "band10To1000Hz", "totalVibration"
+_SUMMARIES = ("absMax", "absMin", "crestFactor", "rms")
+_OUTPUT = "ClassificationOutput"
+
+# Path below `eventPayload` → column of `captures`.
+COLUMNS: Mapping[Path, str] = {
+    ("sensor", "physicalId"): "sensor",
+    ("sensor", "rssi"): "rssi_dbm",
+    ("gateway", "physicalId"): "gateway",
+    ("features", "temperature"): "temperature_c",
+}
+# Path below `eventPayload` → axis and column of `features`; accelerations are divided by STANDARD_GRAVITY.
+AXIS_COLUMNS: Mapping[Path, tuple[str, str]] = {
+    **{("features", "velocity", _BAND, f"{axis}Axis", "rms"): (axis, "velocity_rms_mm_s") for axis in AXES},
+    **{("features", "acceleration", _WIDE, f"{axis}Axis", "rms"): (axis, "rms_g") for axis in AXES},
+}
+# Path below `eventPayload` → tag of `readings`, in Monitron's units (m/s2, mm/s): numbers without a column.
+TAGS: Mapping[Path, str] = {
+    **{
+        ("features", "acceleration", _BAND, f"{axis}Axis", "rms"): f"acceleration_10_1000_rms_{axis}_m_s2"
+        for axis in AXES
+    },
+    **{
+        ("features", kind, _BAND, _TOTAL, what): f"{kind}_10_1000_total_{what}{unit if what != 'crestFactor' else ''}"
+        for kind, unit in (("acceleration", "_m_s2"), ("velocity", "_mm_s"))
+        for what in _SUMMARIES
+    },
+    ("sequenceNo",): "sequence_no",
+}
+_BANDS = ("band_10_50_g", "band_50_100_g", "band_100_200_g", "band_200_500_g", "band_500_1000_g")
+_TO_5_KHZ = (*_BANDS, "band_1000_2000_g", "band_2000_5000_g")
+_BEYOND_6_KHZ = "band_5000_10000_g"  # of records that reach beyond what Monitron's sensor heard
+
+# The order in which Monitron writes keys; what is not named keeps its own, behind them.
+_ORDER = {
+    "": ("timestamp", "eventId", "version", "accountId", "projectName", "projectId", "eventType", "eventPayload"),
+    "eventPayload": (
+        *("siteName", "assetName", "positionName", "gatewayName", "gatewayListURL", "companyName", "geoLocation"),
+        *("address", "serialNumber", "make", "model", "assetPositionURL", "sensor", "gateway", "sequenceNo"),
+        *("features", "models", "assetTransitionType", "assetState", "closureCode", "assetPositionId", "x"),
+    ),
+    "geoLocation": ("latitude", "longitude"),
+    "sensor": ("physicalId", "rssi"),
+    "features": ("acceleration", "velocity", "temperature"),
+    "acceleration": (_WIDE, _BAND),
+    _BAND: (_TOTAL, "xAxis", "yAxis", "zAxis"),
+    _WIDE: ("xAxis", "yAxis", "zAxis"),
+    _TOTAL: _SUMMARIES,
+    "models": tuple(MODELS),
+    **dict.fromkeys(
+        MODELS,
+        (
+            *("isoClass", "mutedThreshold", f"previousPersistent{_OUTPUT}"),
+            *(f"persistent{_OUTPUT}", f"pointwise{_OUTPUT}"),
+        ),
+    ),
+    "assetState": ("newState", "previousState"),
+    "closureCode": ("failureMode", "failureCause", "actionTaken", "resolvedModels"),
+}
+
+
+@dataclass(frozen=True)
+class Account:
+    """What every event says of who sends it."""
+
+    account_id: str
+    project_name: str
+    project_id: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """A position as events call it. `id` is its path, which stays; the names may change."""
+
+    id: str
+    site_name: str
+    asset_name: str
+    position_name: str
+    machine_class: str | None = None
+
+    @classmethod
+    def of(cls, position: Position, site_name: str) -> "Place":
+        own, asset = position.id.rsplit("/", 1)[1], position.asset.rsplit("/", 1)[1]
+        name = position.asset_name or asset
+        return cls(position.id, site_name or position.site, name, position.name or own, position.machine_class)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was said of a row: the verdicts, and of each rule the debounced verdict that stood before it, if known."""
+
+    verdicts: Sequence[Verdict] = ()
+    before: Mapping[str, str] = field(default_factory=dict)
+
+
+def measurement(
+    account: Account,
+    place: Place,
+    row: Row,
+    *,
+    gateway: str | None,
+    judged: Judged,
+    origin: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The event of one message: features of the axes that came with it, and what was said of them.
+
+    origin : of a row that was imported. Then what we would work out, judge or add ourselves is left out.
+    """
+    own = origin is None
+    payload: dict[str, Any] = {
+        **_names(place),
+        "sensor": {"physicalId": row.sensor, **_known(rssi=_whole(row.rssi_dbm))},
+        **_known(gateway={"physicalId": gateway} if gateway else None),
+        "features": _features(row, totals=own),
+        "assetPositionId": place.id,
+        **({"models": _models(place, judged), "x": _beside(place, row, judged)} if own else {}),
+    }
+    for path, tag in TAGS.items():
+        if tag in row.tags:
+            _put(payload, path, _whole(row.tags[tag]) if path == ("sequenceNo",) else row.tags[tag])
+    id_ = f"{MEASUREMENT}|{row.sensor}|{row.capture_id}|{row.part}"
+    return _event(account, MEASUREMENT, id_, row.received_ms, payload, origin)
+
+
+def transition(
+    account: Account,
+    place: Place,
+    change: CaseChange,
+    *,
+    previous: str,
+    received_ms: int,
+    sensor: str | None,
+    origin: Mapping[str, Any] | None = None,
+) -> dict[str, Any] | None:
+    """The event of a change of a case, None where the position's state is the one before.
+
+    previous : the state before; HEALTHY where the change opened the case.   origin : of one that was imported.
+    """
+    if change.state == previous:
+        return None
+    resolved = change.change == "resolved"
+    payload = {
+        **_names(place),
+        **_known(sensor={"physicalId": sensor} if sensor else None),
+        "assetTransitionType": "measurement" if change.change in ("opened", "updated") else "userInput",
+        "assetState": {"newState": change.state, "previousState": previous},
+        **_known(closureCode=_closure(change) if resolved else None),
+        "assetPositionId": place.id,
+    }
+    if origin is None:
+        payload["x"] = _known(
+            sampledAt=moment(change.t_ms),
+            caseId=change.case_id,
+            change=change.change,
+            reason=change.reason or None,
+            fault=change.fault,
+            by=change.by,
+        )
+    return _event(account, TRANSITION, f"{TRANSITION}|{change.case_id}|{change.revision}", received_ms, payload, origin)
+
+
+def sensor_connection(account: Account, kind: str, place: Place, sensor: str, *, heard_ms: int) -> dict[str, Any]:
+    """The event of a sensor that fell silent or is back. kind : of CONNECTIONS.   heard_ms : last or first heard."""
+    payload = {**_names(place), "sensor": {"physicalId": sensor}, "assetPositionId": place.id}
+    return _event(account, CONNECTIONS[kind], f"{kind}|{sensor}|{heard_ms}", heard_ms, payload)
+
+
+def gateway_connection(
+    account: Account, kind: str, gateway: str, *, name: str, site_name: str, heard_ms: int
+) -> dict[str, Any]:
+    """The same of a gateway."""
+    payload = {"siteName": site_name, "gatewayName": name or gateway, "gateway": {"physicalId": gateway}}
+    return _event(account, CONNECTIONS[kind], f"{kind}|{gateway}|{heard_ms}", heard_ms, payload)
+
+
+def ordered(event: Mapping[str, Any], name: str = "") -> dict[str, Any]:
+    """The same with keys in Monitron's order, at every level."""
+    first = _ORDER.get(name, ())
+    keys = [key for key in first if key in event] + [key for key in event if key not in first]
+    return {key: ordered(event[key], key) if isinstance(event[key], Mapping) else event[key] for key in keys}
+
+
+def previous_states(changes: Iterable[CaseChange]) -> Iterable[tuple[CaseChange, str]]:
+    """Changes of cases with the state before each. changes : of each case in the order of its revisions."""
+    shown: dict[str, str] = {}
+    for change in changes:
+        yield change, "HEALTHY" if change.change == "opened" else shown.get(change.case_id, change.state)
+        shown[change.case_id] = change.state
+
+
+def moment(t_ms: int) -> str:
+    """An instant as Monitron writes it: UTC, `yyyy-mm-dd hh:mm:ss.SSS`."""
+    at = datetime.fromtimestamp(t_ms // 1000, UTC)
+    return f"{at:%Y-%m-%d %H:%M:%S}.{t_ms % 1000:03d}"
+
+
+def levels(verdicts: Iterable[Verdict]) -> dict[str, str]:
+    """The debounced verdict by rule, the worst of its channels; of the rules that Monitron has too."""
+    found: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        if verdict.rule in MODELS.values() and verdict.persistent in PERSISTENT:
+            found.setdefault(verdict.rule, []).append(verdict.persistent)
+    return {rule: max(said, key=PERSISTENT.index) for rule, said in found.items()}
+
+
+# --- Parts of a measurement
+
+
+def _features(row: Row, *, totals: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for axis in AXES:
+        values = row.axes.get(axis, {})
+        wide, band = _wide_g(values), _together([values.get(name) for name in _BANDS])
+        _put(found, ("acceleration", _WIDE, f"{axis}Axis", "rms"), _m_s2(wide))
+        _put(found, ("acceleration", _BAND, f"{axis}Axis", "rms"), _m_s2(band))
+        _put(found, ("velocity", _BAND, f"{axis}Axis", "rms"), values.get("velocity_rms_mm_s"))
+    for kind in ("acceleration", "velocity") if totals else ():
+        band_of = found.get(kind, {}).get(_BAND, {})
+        axes = [band_of.get(f"{axis}Axis", {}).get("rms") for axis in AXES]
+        total = _together(axes)
+        _put(found, (kind, _BAND, _TOTAL, "rms"), None if total is None else _rounded(total))
+    _put(found, ("temperature",), row.temperature_c)
+    return ordered(found, "features")
+
+
+def _wide_g(values: Mapping[str, float | None]) -> float | None:
+    """Acceleration up to about 6 kHz: the whole record's, or up to 5 kHz where the record reaches far beyond."""
+    if values.get(_BEYOND_6_KHZ) is not None:
+        together = _together([values.get(name) for name in _TO_5_KHZ])
+        if together is not None:
+            return together
+    return values.get("rms_g")
+
+
+def _together(rms: Sequence[float | None]) -> float | None:
+    """RMS of all of them together; None if one is not known."""
+    known = [one for one in rms if one is not None]
+    return sum(one * one for one in known) ** 0.5 if len(known) == len(rms) else None
+
+
+def _models(place: Place, judged: Judged) -> dict[str, Any]:
+    now = levels(judged.verdicts)
+    return {
+        name: {
+            **(_known(isoClass=ISO_CLASSES.get(place.machine_class or "")) if name == "vibrationISO" else {}),
+            **_known(**{f"previousPersistent{_OUTPUT}": judged.before.get(rule)}),
+            f"persistent{_OUTPUT}": now.get(rule, "UNKNOWN"),
+            f"pointwise{_OUTPUT}": _pointwise(rule, judged.verdicts),
+        }
+        for name, rule in MODELS.items()
+    }
+
+
+def _pointwise(rule: str, verdicts: Iterable[Verdict]) -> str:
+    """The worst of the rule's channels. What is still being learned is INITIALIZING, what was not judged UNKNOWN."""
+    said = [verdict.verdict for verdict in verdicts if verdict.rule == rule]
+    if rule == "baseline":
+        said = ["INITIALIZING" if one == "UNKNOWN" else one for one in said]
+    return max((one for one in said if one in POINTWISE), key=POINTWISE.index, default="UNKNOWN")
+
+
+def _beside(place: Place, row: Row, judged: Judged) -> dict[str, Any]:
+    """What Monitron has no field for."""
+    off = any(verdict.verdict == "MACHINE_OFF" for verdict in judged.verdicts)
+    loud = {f"{one.channel} {one.rule}": one.reason for one in judged.verdicts if one.verdict in ("WARNING", "ALARM")}
+    custom = place.machine_class if place.machine_class not in ISO_CLASSES else None
+    return _known(
+        sampledAt=moment(row.t_ms),
+        captureId=row.capture_id,
+        part=row.part,
+        speedRpm=row.speed_rpm,
+        machineOff=off or None,
+        limitProfile=custom,
+        reasons=loud or None,
+    )
+
+
+def _closure(change: CaseChange) -> dict[str, Any]:
+    codes = closure_from(change.closure)
+    rules = {joined.rsplit(" ", 1)[-1] for joined in change.evidence.get("joined", ())}
+    resolved = [name for name, rule in MODELS.items() if rule in rules]
+    return {
+        "failureMode": codes.failure_mode,
+        "failureCause": codes.failure_cause,
+        "actionTaken": codes.action_taken,
+        "resolvedModels": sorted(resolved, key=("vibrationISO", "vibrationML", "temperatureML").index),
+    }
+
+
+# --- Events
+
+
+def _event(
+    account: Account,
+    kind: str,
+    id_: str,
+    received_ms: int,
+    payload: Mapping[str, Any],
+    origin: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    event = {
+        "timestamp": moment(received_ms),
+        "eventId": str(uuid5(NAMES, id_)),
+        "version": VERSION,
+        "accountId": account.account_id,
+        "projectName": account.project_name,
+        "projectId": account.project_id,
+        "eventType": kind,
+        "eventPayload": payload,
+    }
+    return ordered(_laid_over(event, origin or {}))
+
+
+def _names(place: Place) -> dict[str, str]:
+    return {"siteName": place.site_name, "assetName": place.asset_name, "positionName": place.position_name}
+
+
+def _known(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _put(into: dict[str, Any], path: Path, value: Any) -> None:
+    """Nothing, where there is no value."""
+    if value is None:
+        return
+    for name in path[:-1]:
+        into = into.setdefault(name, {})
+    into[path[-1]] = value
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(below)
+    for name, value in above.items():
+        has_parts = isinstance(value, Mapping) and isinstance(found.get(name), Mapping)
+        found[name] = _laid_over(found[name], value) if has_parts else value
+    return found
+
+
+def _m_s2(value_g: float | None) -> float | None:
+    return None if value_g is None else _rounded(value_g * STANDARD_GRAVITY)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
+
+
+def _whole(value: float | None) -> int | float | None:
+    """A number that is whole without its zero fraction, as Monitron writes rssi and sequenceNo."""
+    return int(value) if value is not None and float(value).is_integer() else value
