@@ -3,8 +3,10 @@
 import difflib
 import errno
 import importlib
+import keyword
 import os
 import sys
+from types import ModuleType
 
 import botocore.exceptions
 
@@ -32,6 +34,7 @@ COMMANDS = {
     "shadow": "a candidate beside the live settings, with a scorecard; then promote or stop it",
     "forecast": "when an indicator reaches a limit, as an interval, or that it cannot be said",
     "query": "SQL on the lake",
+    "import": "bring history in: from Amazon Monitron, Lookout for Equipment, or a historian",
     "explain": "why a case was opened, made again from stored bytes; finds any that was changed",
     "tags": "tags watched as streams: what each has learned and told, and history replayed",
     "cases": "list and explain cases; shelve them, or positions, for a time",
@@ -56,6 +59,7 @@ READS_THE_LAKE = {
     "diagnose",
     "explain",
     "forecast",
+    "import",
     "query",
     "quarantine",
     "reconcile",
@@ -76,7 +80,7 @@ def main() -> int:
         trust()  # before anything imports Arrow
     try:
         arguments = parser_for(chosen).parse_args()
-        return int(importlib.import_module(f"cli.{arguments.command}").run(arguments))
+        return int(module_of(arguments.command).run(arguments))
     except Problem as problem:
         print(f"telltale: {problem}", file=sys.stderr)
         return 1
@@ -108,10 +112,15 @@ def parser_for(chosen: str | None) -> Parser:
     for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary, description=summary)
         if name == chosen:
-            module = importlib.import_module(f"cli.{name}")
+            module = module_of(name)
             subparser.description = module.__doc__
             module.add_arguments(subparser)
     return parser
+
+
+def module_of(command: str) -> ModuleType:
+    """The module of a subcommand; that of a word of Python's own has an underscore after it."""
+    return importlib.import_module(f"cli.{command}_" if keyword.iskeyword(command) else f"cli.{command}")
 
 
 if __name__ == "__main__":
