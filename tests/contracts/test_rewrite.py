@@ -213,12 +213,24 @@ def test_samples_are_the_same_after_a_rewrite(ministack: str, readings: Readings
     assert stored["samples"] == samples.tolist()
 
 
-def test_rows_that_do_not_fit_memory_become_several_files(readings: Readings) -> None:
-    for n in range(4):
-        readings.add(n)
+def test_rows_that_do_not_fit_memory_are_sorted_all_the_same(readings: Readings) -> None:
+    for n in (5, 1, 4, 2):
+        readings.add(n, n + 10)
     files = live_files(readings.iceberg())
 
     rewritten = rewrite_rows(readings.lake, TABLE, files, memory=2 * rewrite.arrow_bytes(files[0]))
+    replace_files(readings.lake, TABLE, [file.uri for file in files], rewritten.uris, why="compaction")
 
-    assert len(rewritten.uris) == 2
-    assert rewritten.rows == 4
+    assert (len(rewritten.uris), rewritten.rows) == (1, 8)
+    assert readings.values() == [1.0, 2.0, 4.0, 5.0, 11.0, 12.0, 14.0, 15.0]
+
+
+def test_large_files_are_cut_to_the_size_wanted(readings: Readings) -> None:
+    readings.add(*range(10))
+    files = live_files(readings.iceberg())
+
+    rewritten = rewrite_rows(readings.lake, TABLE, files, file_bytes=files[0].bytes // 3)
+    replace_files(readings.lake, TABLE, [file.uri for file in files], rewritten.uris, why="compaction")
+
+    assert sorted(file.rows for file in live_files(readings.iceberg())) == [2, 4, 4]
+    assert readings.values() == [float(n) for n in range(10)]

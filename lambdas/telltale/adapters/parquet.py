@@ -84,6 +84,22 @@ def write_rows(table: Table, rows: pa.Table, sink: Any) -> None:
     pq.write_table(ordered, sink, **_layout(table))
 
 
+class Writer:
+    """One Parquet file written to `sink` a part at a time, in the same layout, from rows that come sorted.
+
+    Each part is a row group, or several.
+    """
+
+    def __init__(self, table: Table, sink: Any) -> None:
+        self._table, self._writer = table, pq.ParquetWriter(sink, arrow_schema(table), **_layout(table))
+
+    def write(self, rows: pa.Table) -> None:
+        self._writer.write_table(_declared(self._table, rows))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
 def _body(table: Table, rows: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     write_rows(table, rows, sink)

@@ -26,6 +26,7 @@ from pyiceberg.typedef import EMPTY_DICT
 
 from telltale.adapters import parquet
 from telltale.adapters.lake import Lake
+from telltale.adapters.sorting import sorted_rows
 from telltale.core.schema import Table
 
 WHY = "telltale.why"  # in a snapshot's summary: what replaced files in it
@@ -38,6 +39,7 @@ MANIFESTS = 10  # more small ones than this are merged: a query opens each of th
 MANIFEST_BYTES = 8 << 20  # of a merged one: Iceberg's own default (commit.manifest.target-size-bytes)
 MEMORY = 512 << 20  # of rows in Arrow at a time; sorting and writing take about as much again twice
 FILE_BYTES = 256 << 20  # of a new data file
+PART_BYTES = 64 << 20  # of rows in Arrow that are packed at a time
 EPOCH = date(1970, 1, 1)
 
 Keep = Callable[[pa.Table], pa.Table]  # the rows that stay, of some
@@ -207,21 +209,30 @@ def rewrite_rows(
 ) -> Rewritten:
     """Write the rows of `files`, all of one day, anew: sorted, in few files, without those that `keep` leaves out.
 
-    The new files belong to no table until `replace_files`. At most `memory` bytes of rows are held, as they are in
-    Arrow; more rows than that become several files.
+    The new files belong to no table until `replace_files`. About `memory` bytes of rows are held, as they are in Arrow;
+    of more, parts wait on disk, as sorting.py says.
     """
     [day] = {file.day for file in files}
     iceberg = lake.ensure(table)
-    before = after = 0
-    uris = []
-    for rows in _runs(iceberg, files, memory):
-        before += len(rows)
-        kept = keep(rows)
-        after += len(kept)
-        share = len(kept) / max(1, sum(file.rows for file in files))
-        parts = max(1, round(share * sum(file.bytes for file in files) / file_bytes))
-        uris += [_write(iceberg, table, day, part) for part in _parts(_sorted(table, kept), parts)]
-    return Rewritten(tuple(uris), before, after)
+    kept = _Kept(keep)
+    runs = map(kept.of, _runs(iceberg, files, memory))
+    wanted = max(1, round(sum(file.bytes for file in files) / file_bytes))
+    rows_each = -(-sum(file.rows for file in files) // wanted)
+    uris = _write(iceberg, table, day, sorted_rows(runs, table.sort, memory=memory), rows_each)
+    return Rewritten(tuple(uris), kept.before, kept.after)
+
+
+class _Kept:
+    """Rows that stay, counted with those that do not."""
+
+    def __init__(self, keep: Keep) -> None:
+        self._keep, self.before, self.after = keep, 0, 0
+
+    def of(self, rows: pa.Table) -> pa.Table:
+        kept = self._keep(rows)
+        self.before += len(rows)
+        self.after += len(kept)
+        return kept
 
 
 def _runs(iceberg: IcebergTable, files: Sequence[LiveFile], memory: int) -> Iterator[pa.Table]:
@@ -245,21 +256,28 @@ def _read(iceberg: IcebergTable, files: Sequence[LiveFile]) -> pa.Table:
     return ArrowScan(iceberg.metadata, iceberg.io, iceberg.schema(), AlwaysTrue()).to_table(tasks)
 
 
-def _sorted(table: Table, rows: pa.Table) -> pa.Table:
-    return rows.sort_by([(name, "ascending") for name in table.sort])
+def _write(iceberg: IcebergTable, table: Table, day: str, ordered: Iterable[pa.Table], rows_each: int) -> list[str]:
+    """URIs of files with the rows, `rows_each` in each but the last."""
+    uris: list[str] = []
+    left = _parts(ordered)
+    part = next(left, None)
+    while part is not None:
+        uris.append(f"{iceberg.location()}/data/{day}/{uuid4().hex}.parquet")
+        with iceberg.io.new_output(uris[-1]).create(overwrite=True) as sink:
+            writer, room = parquet.Writer(table, sink), rows_each
+            while part is not None and room > 0:
+                writer.write(part.slice(0, room))
+                rest, room = part.slice(room), room - len(part)
+                part = rest if len(rest) else next(left, None)
+            writer.close()
+    return uris
 
 
-def _parts(rows: pa.Table, parts: int) -> Iterator[pa.Table]:
-    size = -(-len(rows) // parts) if len(rows) else 0
-    for start in range(0, len(rows), size or 1):
-        yield rows.slice(start, size)
-
-
-def _write(iceberg: IcebergTable, table: Table, day: str, rows: pa.Table) -> str:
-    uri = f"{iceberg.location()}/data/{day}/{uuid4().hex}.parquet"
-    with iceberg.io.new_output(uri).create(overwrite=True) as sink:
-        parquet.write_rows(table, rows, sink)
-    return uri
+def _parts(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The rows, some megabytes at a time."""
+    for rows in tables:
+        size = max(1, len(rows) * PART_BYTES // max(1, rows.nbytes))
+        yield from (rows.slice(start, size) for start in range(0, len(rows), size))
 
 
 def arrow_bytes(file: LiveFile) -> int:
