@@ -18,7 +18,7 @@ from telltale.adapters.cases import Cases
 from telltale.adapters.cmms.logbook import Logbook
 from telltale.adapters.cmms.port import CmmsBusy, Forged
 from telltale.adapters.cmms.systems import Systems
-from telltale.adapters.feature_stream import encode_control
+from telltale.adapters.feature_stream import encode_control, encode_order
 from telltale.adapters.kinesis import failures, put_all
 from telltale.adapters.ledger import Ledger
 from telltale.adapters.orders import Worker
@@ -27,6 +27,7 @@ from telltale.adapters.settings import WorkOrdersSettings
 from telltale.adapters.states import States
 from telltale.core.detect import Control, State
 from telltale.core.errors import RetryLater
+from telltale.core.orders import OrderChange
 
 ONE_CASE_MS = 40_000  # three calls to a maintenance system that takes all the time it is given
 # Deliveries of a message whose maintenance system says "later": eight minutes of them (30 s, 60 s, 120 s, 240 s apart).
@@ -111,6 +112,9 @@ def worker() -> Worker:
     def control(position: str, what: Control) -> None:
         put_all(kept("kinesis"), settings.features_stream, [(position, encode_control(position, what))])
 
+    def keep(position: str, change: OrderChange) -> None:
+        put_all(kept("kinesis"), settings.features_stream, [(position, encode_order(position, change))])
+
     def quiet(position: str) -> bool:
         held = States(dynamodb, settings.states_table).get([position]).get(position)
         case = State.unpack(held.core).open_case if held else None
@@ -128,6 +132,7 @@ def worker() -> Worker:
         system=Systems(logbook, kept("secretsmanager"), settings.webhook_secret_arn, now_ms).of,
         quiet=quiet,
         control=control,
+        keep=keep,
         notify=notify,
         now_ms=now_ms,
     )

@@ -19,6 +19,7 @@ from telltale.adapters.orders import Worker
 from telltale.adapters.registry import Registry
 from telltale.adapters.states import States
 from telltale.core.detect import CaseChange, Control
+from telltale.core.orders import OrderChange
 from telltale.core.plant import Assignment, Gateway, Limits, Position, Sensor, Site
 
 START_MS = 1_790_000_000_000
@@ -173,6 +174,7 @@ class Office:
     cases: Cases
     controls: list[tuple[str, Control]] = field(default_factory=list)
     quiet: set[str] = field(default_factory=set)  # positions whose case alerts no more
+    told: list[tuple[str, OrderChange]] = field(default_factory=list)  # of orders, for the lake
     notices: list[str] = field(default_factory=list)
     workers: int = 0
 
@@ -181,7 +183,9 @@ class Office:
         self.cases.put(position, change, changed_at=self.clock.now_ms)
         return change.case_id
 
-    def worker(self, *, dynamodb: Any = None, cmms: Cmms | None = None, control: Any = None) -> Worker:
+    def worker(
+        self, *, dynamodb: Any = None, cmms: Cmms | None = None, control: Any = None, keep: Any = None
+    ) -> Worker:
         self.workers += 1
         client = dynamodb or self.aws.dynamodb
         return Worker(
@@ -191,6 +195,7 @@ class Office:
             system=lambda _: cmms or self.cmms,
             quiet=lambda position: position in self.quiet,
             control=control or (lambda position, what: self.controls.append((position, what))),
+            keep=keep or (lambda position, change: self.told.append((position, change))),
             notify=lambda subject, _: self.notices.append(subject),
             now_ms=self.clock,
         )

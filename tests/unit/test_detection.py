@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from telltale.adapters.detection import Detection
 from telltale.adapters.examiner import Examiner
-from telltale.adapters.feature_stream import Message, decode, encode_control
+from telltale.adapters.feature_stream import Message, OrderTold, decode, encode_control, encode_order, read
 from telltale.adapters.kinesis import by_shard
 from telltale.adapters.pictures import Pictures
 from telltale.adapters.receipts import BatchLog, Receipt
 from telltale.adapters.waveforms import Waveforms
 from telltale.core.detect import Control, Row, State
 from telltale.core.errors import Reason, Rejected
+from telltale.core.orders import OrderChange, OrderSeen
 from telltale.core.plant import Limits, Position
 
 from tests.aws_line import POSITION, START_MS, Aws, Clock, adapters, aws, plant, records
@@ -316,6 +317,48 @@ def test_a_case_that_is_shelved_and_joins_another_says_so_in_the_lake_and_on_the
     assert [one["change"] for one in case.history][-2:] == ["shelved", "grouped"]
     told = {event["kind"]: event for event in line.aws.heard()}
     assert (told["Case Shelved"]["until_ms"], told["Case Grouped"]["parent"]) == (until_ms, "case-b")
+
+
+def ordered(case_id: str, revision: int, status: str, **seen: Any) -> bytes:
+    """The record of a change of an order."""
+    change = "created" if revision == 1 else "status"
+    found = OrderSeen(case_id, "webhook", "WO-1", status, status.lower(), START_MS, "ALARM: Pump 7", "ALARM", **seen)
+    return encode_order(POSITION, OrderChange(revision, change, START_MS + revision, found))
+
+
+def test_a_change_of_a_work_order_is_kept_once_however_often_it_is_told(line: Line) -> None:
+    line.feed(HEALTHY_THEN_BAD)
+    case_id = line.case_id()
+    made, done = ordered(case_id, 1, "OPEN"), ordered(case_id, 2, "DONE", by="mia", closure=CLOSURE)
+
+    line.feed([made, made], first=20)
+    line.feed([made, done], first=22)
+    line.feed([done, made], first=24)
+
+    rows = sorted(line.table("work_orders"), key=lambda row: row["revision"])
+    assert [(row["change"], row["status"], row["ref"], row["failure_mode"]) for row in rows] == [
+        ("created", "OPEN", "WO-1", None),
+        ("status", "DONE", "WO-1", "LUBRICATION"),
+    ]
+    assert (rows[1]["by"], rows[1]["note"], rows[1]["position"], rows[1]["cmms"]) == ("mia", "dry", POSITION, "webhook")
+    assert [(one.stored, one.duplicate) for one in line.receipts[-3:]] == [(1, 1), (1, 1), (0, 2)]
+
+
+def test_an_order_with_a_clock_of_its_own_and_of_a_lost_position_is_kept(line: Line) -> None:
+    line.feed(HEALTHY_THEN_BAD)
+    found = OrderSeen(line.case_id(), "webhook", "WO-1", "OPEN", "new", changed_ms=10**17)
+
+    line.feed([encode_order("plant/gone/pump/de", OrderChange(1, "created", START_MS, found))], first=20)
+
+    [row] = line.table("work_orders")
+    assert (row["position"], row["site"], row["changed_at"]) == ("plant/gone/pump/de", "plant", None)
+
+
+def test_a_change_of_an_order_survives_the_stream() -> None:
+    seen = OrderSeen("case-1", "logbook", "A", "DONE", "DONE", 5, "t", "ALARM", "asset", "mia", CLOSURE, "no")
+    change = OrderChange(3, "status", START_MS, seen)
+
+    assert read(encode_order(POSITION, change)) == OrderTold(POSITION, change)
 
 
 def test_a_label_without_codes_says_undetermined(line: Line) -> None:

@@ -42,6 +42,7 @@ ENVIRONMENT = {
     "LOGBOOK_TABLE": "logbook",
     "PROGRESS_TABLE": "progress",
     "FEATURES_STREAM": "features",
+    "MONITRON_STREAM": "",
     "BUS_NAME": "bus",
 }
 
@@ -133,7 +134,11 @@ class Plant:
         return [record["Data"] for record in self.aws.kinesis.get_records(ShardIterator=iterator)["Records"]]
 
     def labels(self) -> list[dict[str, Any]]:
-        listed = self.aws.s3.list_objects_v2(Bucket="lake", Prefix="data/labels/").get("Contents", [])
+        return self.table("labels")
+
+    def table(self, name: str) -> list[dict[str, Any]]:
+        """The rows of the data files for this table."""
+        listed = self.aws.s3.list_objects_v2(Bucket="lake", Prefix=f"data/{name}/").get("Contents", [])
         bodies = [self.aws.s3.get_object(Bucket="lake", Key=item["Key"])["Body"].read() for item in listed]
         return [row for body in bodies for row in pq.read_table(io.BytesIO(body)).to_pylist()]
 
@@ -173,6 +178,9 @@ def test_a_fault_becomes_one_order_and_its_closure_a_label(works: Plant) -> None
     assert case.order.state == Stage.CLOSED
     [label] = works.labels()
     assert (label["failure_mode"], label["note"], label["by"]) == ("IMBALANCE", "fan blade", "mia")
+    seen = sorted(works.table("work_orders"), key=lambda row: row["revision"])
+    assert [row["status"] for row in seen] == ["OPEN", "IN_PROGRESS", "DONE"]
+    assert (seen[-1]["ref"], seen[-1]["failure_mode"]) == (entry.order.ref, "IMBALANCE")
     kinds = [event["kind"] for event in works.aws.heard() if event["kind"].startswith("Case")]
     assert kinds[0] == "Case Opened"
     assert kinds[-2:] == ["Case Acknowledged", "Case Resolved"]
@@ -202,7 +210,7 @@ def test_two_places_of_a_machine_are_one_order_and_the_one_that_goes_quiet_ends_
     works.rows(works.acts()[2:])
 
     assert len(list(works.logbook.entries())) == 1
-    assert {json.loads(act)["kind"] for act in works.acts()} == {"grouped", "resolved"}
+    assert {json.loads(act)["kind"] for act in works.acts()} == {"grouped", "resolved", "order"}
     assert {label["case_id"]: label["failure_mode"] for label in works.labels()} == {
         case.change.case_id: "IMBALANCE" if case.change.case_id == entry.request.case_id else "TRANSMITTED_FAULT"
         for case in works.cases.all()
@@ -375,7 +383,7 @@ def test_a_signed_hint_is_taken_over_http_and_a_forged_one_refused(works: Plant)
         unsigned = post({}, b'{"ref":"WO-1"}')
 
     assert (good, forged, unsigned) == (202, 401, 401)
-    assert [json.loads(act)["kind"] for act in works.acts()] == ["acknowledged"]
+    assert {json.loads(act)["kind"] for act in works.acts()} == {"order", "acknowledged"}
 
 
 def test_the_clock_finds_a_silent_sensor(works: Plant) -> None:

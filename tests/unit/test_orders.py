@@ -16,6 +16,7 @@ from telltale.adapters.ledger import LEASE_MS, NotYet
 from telltale.adapters.orders import LAST_RETRY_MS, POLL_MS, NoSuchCase, Swept, order_request
 from telltale.core.closure import closure
 from telltale.core.errors import RetryLater
+from telltale.core.orders import OrderChange
 from telltale.core.plant import Position
 
 from tests.aws_line import POSITION, START_MS, Clock, Office, change, office, tables
@@ -186,7 +187,9 @@ class Fragile:
 
 def settle_through(at: Office, fragile: Fragile) -> None:
     control = fragile.over(lambda position, what: at.controls.append((position, what)))
-    at.worker(dynamodb=fragile.over(at.aws.dynamodb), cmms=fragile.over(at.cmms), control=control).settle(CASE)
+    keep = fragile.over(lambda position, change: at.told.append((position, change)))
+    dynamodb, cmms = fragile.over(at.aws.dynamodb), fragile.over(at.cmms)
+    at.worker(dynamodb=dynamodb, cmms=cmms, control=control, keep=keep).settle(CASE)
 
 
 def calls_of(at: Office) -> int:
@@ -212,21 +215,26 @@ def life(at: Office, server: Server, settle: Callable[[], None]) -> None:
     settle()
 
 
+def killed_at_every_call(at: Office) -> None:
+    """Settles in the end, killed before at each call it makes, before and after that took effect."""
+    number = 0
+    while True:
+        number += 1
+        for after in (False, True):
+            try:
+                settle_through(at, fragile := Fragile(number, after=after))
+            except Crash:
+                at.clock.go(s=LEASE_MS / 1000 + 1)
+            else:
+                assert fragile.calls < number
+                return
+
+
 def test_a_crash_at_any_step_leaves_one_order_in_the_end(plant_office: Office, server: Server) -> None:
     """Each settling of a life is killed at every call it makes, before and after it took effect, then repeated."""
 
     def settle() -> None:
-        number = 0
-        while True:
-            number += 1
-            for after in (False, True):
-                try:
-                    settle_through(plant_office, fragile := Fragile(number, after=after))
-                except Crash:
-                    plant_office.clock.go(s=LEASE_MS / 1000 + 1)
-                else:
-                    assert fragile.calls < number
-                    return
+        killed_at_every_call(plant_office)
 
     life(plant_office, server, settle)
 
@@ -238,6 +246,53 @@ def test_a_crash_at_any_step_leaves_one_order_in_the_end(plant_office: Office, s
         ("acknowledged", CASE),
         ("resolved", CASE),
     }
+
+
+def kept(at: Office) -> list[OrderChange]:
+    """What detection makes of what it was told: each change once, by its number."""
+    found: list[OrderChange] = []
+    for _, told in at.told:
+        if told.revision > len(found):
+            found.append(told)
+    return found
+
+
+def test_every_change_of_an_order_is_told_to_the_lake(plant_office: Office, server: Server) -> None:
+    life(plant_office, server, lambda: plant_office.worker().settle(CASE))
+
+    told = [one for _, one in plant_office.told]
+    assert [(one.revision, one.change, one.seen.status, one.seen.severity) for one in told] == [
+        (1, "created", "OPEN", "WARNING"),
+        (2, "updated", "OPEN", "ALARM"),
+        (3, "status", "IN_PROGRESS", "ALARM"),
+        (4, "status", "DONE", "ALARM"),
+    ]
+    assert told[-1].seen.closure["failure_mode"] == "LUBRICATION"
+    assert {one.seen.ref for one in told} == {note(plant_office).ref}  # type: ignore[union-attr]  # it is there
+
+
+def test_a_crash_at_any_step_tells_every_change_and_none_in_two_versions(plant_office: Office, server: Server) -> None:
+    """As below: each settling is killed at every call it makes. What is told twice is the same under its number."""
+
+    def settle() -> None:
+        killed_at_every_call(plant_office)
+
+    life(plant_office, server, settle)
+
+    assert [one.change for one in kept(plant_office)] == ["created", "updated", "status", "status"]
+    by_revision = {one.revision: one for _, one in plant_office.told}
+    assert all(by_revision[one.revision] == one for _, one in plant_office.told)
+
+
+def test_an_order_that_is_refused_and_then_made_is_two_changes(webhook_office: Office, server: Server) -> None:
+    server.fail(status=422, body=b"no such asset")
+    webhook_office.worker().settle(webhook_office.open(change()))
+    webhook_office.worker().settle(webhook_office.open(change(2, "updated", severity="ALARM")))
+
+    changes = [one for _, one in webhook_office.told]
+    assert [(one.change, one.seen.ref) for one in changes] == [("refused", ""), ("created", "WO-1")]
+    assert "no such asset" in changes[0].seen.problem
+    assert changes[1].seen.problem == ""
 
 
 def test_the_crashes_above_reach_into_every_part(plant_office: Office) -> None:

@@ -4,6 +4,8 @@
 maintenance system must be asked how the order stands, and absent when there is nothing left to do. An index on
 it lets a schedule find every case that needs a look, whatever became of its events.
 
+`order_revision` is the last change of the work order that detection has put into the lake.
+
 `until_ms` is there while the case is shelved, `parent` while another case's order names it. `history` has a line for
 each change that was stored: who did what, when, and why.
 """
@@ -111,6 +113,26 @@ class Cases:
         absent = [name for name in ("order_ref", "order_problem", "outbox") if name not in values]
         return self._update(
             case_id, values, remove=absent, condition="#revision = :at", extra={":at": {"N": str(revision)}}
+        )
+
+    def order_revision(self, case_id: str) -> int:
+        """The last change of the case's work order that the lake has; 0 before the first (consistent read)."""
+        answer = self._client.get_item(
+            TableName=self._table,
+            Key={"pk": {"S": case_id}},
+            ConsistentRead=True,
+            ProjectionExpression="order_revision",
+        )
+        return int(answer.get("Item", {}).get("order_revision", {"N": "0"})["N"])
+
+    def kept_order(self, case_id: str, revision: int) -> bool:
+        """The lake has this change of the case's work order; False when it has a later one, or there is no case."""
+        return self._update(
+            case_id,
+            {"order_revision": {"N": str(revision)}},
+            remove=[],
+            condition="attribute_exists(pk) AND (attribute_not_exists(order_revision)"
+            " OR order_revision < :order_revision)",
         )
 
     def ask_again(self, case_id: str) -> None:

@@ -23,7 +23,7 @@ from telltale.adapters.events import (
     tag_told,
 )
 from telltale.adapters.examiner import Examined, Examiner
-from telltale.adapters.feature_stream import Message, decode
+from telltale.adapters.feature_stream import Message, OrderTold, read
 from telltale.adapters.judging import Judging, Shown, glances
 from telltale.adapters.kinesis import Record
 from telltale.adapters.pictures import Pictures
@@ -38,17 +38,20 @@ from telltale.core.detect import CaseChange, Control, Row, State, Verdict
 from telltale.core.errors import Reason, Rejected
 from telltale.core.findings import Diagnosis
 from telltale.core.judgement import SENSOR
+from telltale.core.orders import OrderChange
 from telltale.core.plant import Position
 from telltale.core.sensor import KINDS
 from telltale.core.tag_streams import Alarm
 
 TABLES = (
     *(schema.VERDICTS, schema.TAG_ALARMS, schema.DIAGNOSES, schema.CASES),
-    *(schema.LABELS, schema.ACTS, schema.QUARANTINE),
+    *(schema.WORK_ORDERS, schema.LABELS, schema.ACTS, schema.QUARANTINE),
 )
 # Captures that are looked at in one decision; the records after them are left to the next one. With their pictures they
 # take some seconds, so that a whole plant that shakes at once does not run into the function's timeout for ever.
 MOST_EXAMINED = 20
+
+YEAR_10000_MS = 253_402_300_800_000  # a maintenance system's clock may say anything; from here on no engine reads it
 
 NEW = State.new().pack()
 
@@ -112,6 +115,8 @@ class Detection:
             change = CaseChange(**effect["change"])
             received_ms = effect["received_ms"]
             self._cases.put(effect["position"], change, changed_at=self._now_ms(), received_ms=received_ms)
+        for case_id, revision in receipt.effects.get("orders", {}).items():  # none before orders
+            self._cases.kept_order(case_id, revision)
         self._events.put([Event(**event) for event in receipt.effects["events"]])
         writes: list[Write] = [StateWrite.from_dict(write) for write in receipt.effects["states"]]
         writes += [TagsWrite.from_dict(write) for write in receipt.effects.get("tags", ())]  # none before tags
@@ -188,17 +193,22 @@ class Bench:
         self._rows: dict[str, list[parquet.Row]] = {table.name: [] for table in TABLES}
         self._explanations: dict[str, Explanation] = {}  # of the cases that changed
         self._cases: list[dict[str, Any]] = []
+        self._orders: dict[str, int] = {}  # case → the last change of its order that the lake has
+        self._kept_orders: dict[str, int] = {}  # likewise, of those with a new one
         self._events: list[Event] = []
         self._pictures: list[dict[str, Any]] = []
         self._heard: dict[str, list[Row]] = {}  # at positions whose tags are watched
         self._tags: list[TagsWrite] = []
 
-    def judge(self, record: Record, message: Message | Rejected, judging: Judging, place: int) -> None:
+    def judge(self, record: Record, message: Message | OrderTold | Rejected, judging: Judging, place: int) -> None:
         """One record: judged, or set aside with its bytes. place : of the message, in the judging."""
         try:
             if isinstance(message, Rejected):
                 raise message
-            outcome = self._judge(message, record.arrival_ms, judging, place)
+            if isinstance(message, OrderTold):
+                outcome = self._keep_order(message.position, message.change)
+            else:
+                outcome = self._judge(message, record.arrival_ms, judging, place)
         except Rejected as rejected:
             self._set_aside(record, message, rejected)
             outcome = "quarantined"
@@ -225,6 +235,7 @@ class Bench:
             files=[file for table in TABLES for file in parquet.files(table, self._rows[table.name])],
             effects={
                 "cases": self._cases,
+                "orders": self._kept_orders,
                 "events": [event.as_dict() for event in self._events],
                 "states": [write.as_dict() for write in writes],
                 "pictures": self._pictures,
@@ -232,6 +243,17 @@ class Bench:
                 "trends": [write.as_dict() for write in trends],
             },
         )
+
+    def _keep_order(self, position: str, change: OrderChange) -> str:
+        """A change of a work order: kept once, however often it is told, and of a position that left the plant too."""
+        case_id = change.seen.case_id
+        if case_id not in self._orders:
+            self._orders[case_id] = self._stored.order_revision(case_id)
+        if change.revision <= self._orders[case_id]:
+            return "duplicate"
+        self._orders[case_id] = self._kept_orders[case_id] = change.revision
+        self._rows[schema.WORK_ORDERS.name].append(_order_row(position, change))
+        return "stored"
 
     def _judge(self, message: Message, heard_ms: int, judging: Judging, place: int) -> str:
         position = self._positions.get(message.position)
@@ -330,7 +352,7 @@ class Bench:
             if change.change == "resolved":
                 self._rows[schema.LABELS.name].append(_label_row(position, change))
 
-    def _set_aside(self, record: Record, message: Message | Rejected, rejected: Rejected) -> None:
+    def _set_aside(self, record: Record, message: Message | OrderTold | Rejected, rejected: Rejected) -> None:
         item = message.item if isinstance(message, Message) else None
         sensor = item.sensor if isinstance(item, Row) else None
         gateway = message.gateway if isinstance(message, Message) else None
@@ -356,9 +378,9 @@ class Bench:
         )
 
 
-def _decoded(data: bytes) -> Message | Rejected:
+def _decoded(data: bytes) -> Message | OrderTold | Rejected:
     try:
-        return decode(data)
+        return read(data)
     except Rejected as rejected:
         return rejected
 
@@ -510,6 +532,16 @@ def _case_row(position: Position, change: CaseChange) -> parquet.Row:
     times |= {"heard_at": change.heard_ms, "after": change.after_ms}
     evidence = json.dumps(change.evidence, separators=(",", ":"))
     return {**plain, **codes, **times, "evidence": evidence, "position": position.id, "site": position.site}
+
+
+def _order_row(position: str, change: OrderChange) -> parquet.Row:
+    seen = change.seen
+    said = {name: value or None for name, value in vars(seen).items() if name in schema.WORK_ORDERS.names}
+    codes = {name: code for name, code in seen.closure.items() if name in schema.WORK_ORDERS.names}
+    when = {"revision": change.revision, "change": change.change, "t": change.t_ms}
+    known_ms = seen.changed_ms if seen.changed_ms is not None and 0 < seen.changed_ms < YEAR_10000_MS else None
+    where = {"position": position, "site": position.split("/")[0]}
+    return {**where, **said, **codes, **when, "changed_at": known_ms}
 
 
 def _label_row(position: Position, change: CaseChange) -> parquet.Row:

@@ -1,5 +1,5 @@
-"""What travels on the stream `features`: rows to judge, what models of assets say, and what people did to cases, in one
-order a position.
+"""What travels on the stream `features`: rows to judge, what models of assets say, what people did to cases, and what
+became of their work orders, in one order a position.
 """
 
 import json
@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
-from telltale.core import model_scores, relearn
+from telltale.core import model_scores, orders, relearn
 from telltale.core.cases import ACTS
 from telltale.core.detect import Control, Row
 from telltale.core.errors import Reason, Rejected
 from telltale.core.judgement import MODEL, ModelScore
+from telltale.core.orders import OrderChange, OrderSeen
 
 VERSION = 1
 NUMBER = (int, float)
@@ -32,14 +33,35 @@ class Message:
     digests: Mapping[str, str] | None = None
 
 
+@dataclass(frozen=True)
+class OrderTold:
+    """One record that is only kept: what became of the work order of a case at a position."""
+
+    position: str
+    change: OrderChange
+
+
 def encode_control(position: str, control: Control) -> bytes:
     """The record that tells detection what a person did; its partition key is the position."""
     acted = {name: value for name, value in asdict(control).items() if value is not None}
     return json.dumps({"v": VERSION, "position": position, **acted}).encode()
 
 
+def encode_order(position: str, change: OrderChange) -> bytes:
+    """The record that has detection keep what became of a work order; its partition key is the position."""
+    return json.dumps({"v": VERSION, "kind": orders.KIND, "position": position, **orders.as_document(change)}).encode()
+
+
 def decode(data: bytes) -> Message:
-    """The record as a Message. Raises Rejected, for bytes that are not one can never be judged."""
+    """A record that is to be judged. Raises Rejected for any other."""
+    record = read(data)
+    if isinstance(record, OrderTold):
+        raise Rejected(Reason.BAD_FIELD, f"kind is {orders.KIND!r}, wanted what can be judged")
+    return record
+
+
+def read(data: bytes) -> Message | OrderTold:
+    """The record. Raises Rejected, for bytes that are none can never be judged, nor kept."""
     try:
         document = json.loads(data, parse_constant=_not_finite)
     except ValueError as error:
@@ -54,7 +76,9 @@ def decode(data: bytes) -> Message:
         return Message(position, _model_row(document))
     if kind in (*ACTS, relearn.KIND):
         return Message(position, _control(kind, document))
-    wanted = ("features", MODEL, *ACTS, relearn.KIND)
+    if kind == orders.KIND:
+        return OrderTold(position, _order(document))
+    wanted = ("features", MODEL, *ACTS, relearn.KIND, orders.KIND)
     raise Rejected(Reason.BAD_FIELD, f"kind is {kind!r}, wanted {', '.join(wanted)}")
 
 
@@ -114,6 +138,23 @@ def _control(kind: str, document: Mapping[str, Any]) -> Control:
         parent=_optional(document, "parent", str),
         why=_optional(document, "why", str),
     )
+
+
+def _order(document: Mapping[str, Any]) -> OrderChange:
+    closure = _optional(document, "closure", dict) or {}
+    texts = ("ref", "status", "raw_status", "title", "severity", "asset", "problem")
+    seen = OrderSeen(
+        case_id=_field(document, "case_id", str),
+        cmms=_field(document, "cmms", str),
+        changed_ms=_optional(document, "changed_ms", int),
+        by=_optional(document, "by", str),
+        closure={name: _field(closure, name, str) for name in closure},
+        **{name: _optional(document, name, str) or "" for name in texts},
+    )
+    change = _field(document, "change", str)
+    if change not in orders.CHANGES:
+        raise Rejected(Reason.BAD_FIELD, f"change is {change!r}, wanted one of {', '.join(orders.CHANGES)}")
+    return OrderChange(_field(document, "revision", int), change, _field(document, "t_ms", int), seen)
 
 
 def _field(document: Mapping[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:

@@ -47,6 +47,7 @@ class Entry:
     revision : of the case, when it was last looked at.   shown : fingerprint of what the order says.
     attempts : failures in a row.   not_before_ms : no attempt before then.   look_again_ms : when to ask the
     maintenance system how the order stands, if nobody tells.   parent : the case whose order names this one.
+    told : the order's last change, as JSON, for the lake.   untold : 1 until it is known to be on the stream.
     """
 
     stage: Stage = Stage.PENDING
@@ -58,6 +59,8 @@ class Entry:
     look_again_ms: int = 0
     problem: str = ""
     parent: str = ""
+    told: str = ""
+    untold: int = 0
 
 
 @dataclass(frozen=True)

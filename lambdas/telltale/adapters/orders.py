@@ -4,10 +4,11 @@ Level-triggered: a message only names a case. The worker takes the case's lease 
 order as they are now, does what is missing, and writes down each step once it is done:
 
     no order known → look for it → wait while the case is shelved, or another case's order names it (adapters/groups.py)
-    → else create it → let it show the case's severity and reason, and its children → tell detection what the technician
-    did → once the case is over, see the order closed and close the entry
+    → else create it → let it show the case's severity and reason, and its children → have the lake keep what changed of
+    it → tell detection what the technician did → once the case is over, see the order closed and close the entry
 
-A worker may die between any two steps; the next one starts from the top and finds the order that was made.
+A worker may die between any two steps; the next one starts from the top and finds the order that was made. A change of
+the order is written down before it is told, so that it is told again as it was, under its number, and kept once.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from telltale.core.detect import Control
 from telltale.core.errors import CmmsRefused, RetryLater, TelltaleError
 from telltale.core.explain import check_next, diagnosis_sentence, evidence_lines, fault_words, forecast_sentence
 from telltale.core.grouping import closure_of_child, time_to_clear_ms, why_together
+from telltale.core.orders import OrderChange, OrderSeen, as_document, from_document, next_change
 from telltale.core.persistence import LEVELS
 from telltale.core.plant import Position, Site
 
@@ -39,6 +41,8 @@ PUSHED_POLL_MS = 60 * 60_000  # likewise one that pushes, for messages get lost
 GRACE_MS = 60_000  # how long a change may wait for its own message before the sweep takes it
 TITLE = 100  # characters; enough for a name and a reason on a phone
 MOST_NAMED = 50  # children that an order lists one by one
+UNKNOWN = "unknown"  # the maintenance system of a site that is not in the registry
+CLOSURE = ("failure_mode", "failure_cause", "action_taken", "note")  # what the lake keeps of one
 WATCHED = (Stage.OPEN, Stage.SHELVED, Stage.CHILD)  # where something may change that the case does not tell
 
 
@@ -59,7 +63,8 @@ class Worker:
 
     system : the maintenance system of a site; raises CmmsRefused when its settings name none.
     quiet : whether none of the rules behind a position's open case alerts any more.
-    control : puts what was done to a case on the features stream.   notify : tells a person (subject, text).
+    control : puts what was done to a case on the features stream.   keep : puts what became of an order there, for the
+    lake.   notify : tells a person (subject, text).
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class Worker:
         system: Callable[[Site], Cmms],
         quiet: Callable[[str], bool],
         control: Callable[[str, Control], None],
+        keep: Callable[[str, OrderChange], None],
         notify: Callable[[str, str], None],
         now_ms: Callable[[], int],
     ) -> None:
@@ -80,6 +86,7 @@ class Worker:
         self._system = system
         self._quiet = quiet
         self._control = control
+        self._keep = keep
         self._groups = Groups(cases, ledger, now_ms)
         self._notify = notify
         self._now_ms = now_ms
@@ -156,17 +163,18 @@ class Worker:
     def _agree(self, job: "_Job") -> None:
         """Does what is missing."""
         case = job.case
+        self._tell_lake(job)
         refused_before = job.entry.stage is Stage.REFUSED and job.entry.revision >= case.change.revision
         if job.entry.stage is Stage.CLOSED or refused_before:
             return
         site = self._registry.sites([case.site]).get(case.site)
         if site is None:
             raise CmmsRefused(f"site {case.site} is not in the registry, so no maintenance system is known")
-        system = self._system(site)
+        system = job.system = self._system(site)
         order = None if job.entry.parent else self._known(job, system)
         if case.change.change == "resolved":
-            if order is not None and not order.status.final:
-                self._close(job, system)
+            if order is not None:
+                self._note(job, order if order.status.final else self._close(job, system, order))
             job.write(stage=Stage.CLOSED)
             return
         position = self._position(case)
@@ -180,6 +188,7 @@ class Worker:
         if shelved_ms is None:
             order = self._made(job, system, position, order)
         if order is not None:
+            self._note(job, order)
             self._tell_detection(case, order)
         job.write(look_again_ms=min(look_again_ms, shelved_ms or look_again_ms))
 
@@ -206,6 +215,7 @@ class Worker:
         job.write(stage=Stage.PENDING)  # raises if the lease was lost, since then another may have made it
         order = system.create(request)
         job.write(stage=Stage.OPEN, ref=order.ref, problem="", shown=fingerprint(request))
+        job.shows = request
         return order
 
     def _shelved_until(self, case: Case) -> int | None:
@@ -281,6 +291,7 @@ class Worker:
         """
         wanted = fingerprint(request)
         if order.status.final or job.entry.shown == wanted:
+            job.shows = request if job.entry.shown == wanted and not job.entry.problem else None
             return order
         try:
             order = system.update(order.ref, request)
@@ -291,7 +302,32 @@ class Worker:
             job.write(shown=wanted, problem=str(refusal))
             return order
         job.write(shown=wanted, problem="")
+        job.shows = request
         return order
+
+    def _note(self, job: "_Job", order: Order | None) -> None:
+        """Has the lake keep how the order is now, if that is another than it was told. None: there is none."""
+        before = job.told
+        now = OrderSeen(job.case.change.case_id, job.system.name if job.system else UNKNOWN)
+        if before is not None:
+            now = replace(before.seen, cmms=now.cmms)
+        if job.shows is not None:
+            now = replace(now, title=job.shows.title, severity=job.shows.severity, asset=job.shows.asset)
+        if order is not None:
+            said = order.closure or {}
+            closure = {name: str(said[name]) for name in CLOSURE if said.get(name)}
+            now = replace(now, ref=order.ref, status=str(order.status), raw_status=order.raw_status)
+            now = replace(now, changed_ms=order.changed_ms, by=order.by, closure=closure)
+        change = next_change(before, replace(now, problem=job.entry.problem), t_ms=self._now_ms())
+        if change is not None:
+            job.write(told=json.dumps(as_document(change)), untold=1)
+            self._tell_lake(job)
+
+    def _tell_lake(self, job: "_Job") -> None:
+        """Puts the change that was written down last on the stream, unless it is known to be there."""
+        if job.told is not None and job.entry.untold:
+            self._keep(job.case.position, job.told)
+            job.write(untold=0)
 
     def _tell_detection(self, case: Case, order: Order) -> None:
         """What the technician did goes on the stream that detection reads; it drops what it knows already."""
@@ -305,20 +341,22 @@ class Worker:
             return
         self._control(case.position, control)
 
-    def _close(self, job: "_Job", system: Cmms) -> None:
-        """The case is over though nobody closed the order: close it with the case's own closure codes."""
+    def _close(self, job: "_Job", system: Cmms, order: Order) -> Order:
+        """The case is over though nobody closed the order: closed with the case's own closure codes."""
         change = job.case.change
         try:
-            system.set_status(
+            return system.set_status(
                 job.entry.ref, Status.DONE, by=change.by or TELLTALE, closure=closure_from(change.closure)
             )
         except CmmsRefused as refusal:
             self._told(job.case, refusal)
             job.write(problem=str(refusal))
+            return order
 
     def _refused(self, job: "_Job", refusal: CmmsRefused) -> None:
         self._told(job.case, refusal)
         job.write(stage=Stage.REFUSED, problem=str(refusal))
+        self._note(job, None)
 
     def _told(self, case: Case, refusal: CmmsRefused) -> None:
         self._notify(
@@ -330,12 +368,23 @@ class Worker:
 
 
 class _Job:
-    """One case in hand: the case as read under the lease, and its entry as last written."""
+    """One case in hand: the case as read under the lease, and its entry as last written.
+
+    system : the maintenance system, once it is known.   shows : what the order is known to show.
+    """
+
+    system: Cmms | None = None
+    shows: OrderRequest | None = None
 
     def __init__(self, ledger: Ledger, case: Case, entry: Entry) -> None:
         self._ledger = ledger
         self.case = case
         self.entry = entry
+
+    @property
+    def told(self) -> OrderChange | None:
+        """The last change of the order that the lake was told, or is about to be."""
+        return from_document(json.loads(self.entry.told)) if self.entry.told else None
 
     def write(self, *, release: bool = False, **changes: str | int) -> Entry:
         changed = replace(self.entry, **changes)  # type: ignore[arg-type]  # Entry's own fields, by name

@@ -565,6 +565,35 @@ CASES = Table(
     sort=("position", "t"),
 )
 
+WORK_ORDERS = Table(
+    "work_orders",
+    "one row per change of a work order; the latest revision is the order as it was last seen",
+    (
+        _id("case_id", "the case that the order was made for"),
+        Column("revision", "int", "counts up with each change of this order", required=True),
+        _id("change", "created, status, updated (title, severity or asset) or refused"),
+        POSITION,
+        SITE,
+        Column("t", "timestamp", "when Telltale saw the change", required=True),
+        Column("changed_at", "timestamp", "when the status last changed, as the maintenance system says"),
+        _id("cmms", "the maintenance system: logbook or webhook"),
+        Column("ref", "string", "the order in that system; null where it refused to make one"),
+        Column("status", "string", "OPEN, IN_PROGRESS, ON_HOLD, DONE or CANCELLED; null likewise"),
+        Column("raw_status", "string", "what the system itself says"),
+        Column("severity", "string", "WARNING or ALARM: what the order shows, the worst of its cases"),
+        Column("title", "string", "the title that the order shows"),
+        Column("asset", "string", "the asset's key in the maintenance system, else its path"),
+        Column("by", "string", "who changed the status, where the system says"),
+        Column("failure_mode", "string", "closure code as the system gave it: what was found"),
+        Column("failure_cause", "string", "closure code as the system gave it: why it happened"),
+        Column("action_taken", "string", "closure code as the system gave it: what was done"),
+        Column("note", "string", "the technician's own words"),
+        Column("problem", "string", "why the system refused what it was asked for; null if it did not"),
+    ),
+    day="t",
+    sort=("position", "t"),
+)
+
 LABELS = Table(
     "labels",
     "one row per resolved case: what the technician found; the truth that detection is measured by",
@@ -639,6 +668,112 @@ BATCHES = Table(
 )
 
 
+def _count(name: str, meaning: str) -> Column:
+    return Column(name, "long", meaning, required=True)
+
+
+AGGREGATED_DAY = Column("t", "timestamp", "the day: its first instant, 00:00 UTC", required=True)
+OFF = _count("machine_off", "of the judged ones, captures with the machine off")
+RUNNING_SHARE = Column("running_share", "double", "share of the judged captures in which the machine was not off")
+NOT_ASSESSABLE = _count(
+    "not_assessable", "of the judged ones, captures of a running machine of which no rule could say anything yet"
+)
+SENSOR_FAULTS = _count("sensor_faults", "captures with a sensor fault on some axis")
+WARNINGS = _count("warnings", "captures after which the worst debounced verdict was WARNING")
+ALARMS = _count("alarms", "captures after which the worst debounced verdict was ALARM")
+CASES_OPENED = _count("cases_opened", "cases that opened")
+CASES_RESOLVED = _count("cases_resolved", "cases that were resolved")
+FALSE_ALARMS = _count("false_alarms", "cases that were closed with NO_ISSUE")
+AGGREGATED_READINGS = _count("readings", "values of historian tags")
+SAMPLE_BYTES = Column("sample_bytes", "long", "waveforms as the sensors sent them, 2 a sample", "bytes", required=True)
+
+POSITION_DAILY = Table(
+    "position_daily",
+    "one row per position and day on which anything was heard of it or a case of it changed; telltale.aggregates",
+    (
+        AGGREGATED_DAY,
+        POSITION,
+        SITE,
+        Column("sensor", "string", "the sensor of the last capture"),
+        _count("captures", "captures, each once, however many messages brought it"),
+        Column("last_capture_at", "timestamp", "when the last of them was sampled"),
+        Column("interval_s", "double", "the day's usual time between two captures: the median", "s"),
+        Column("expected", "long", "captures that fit into the day, or into what is over of it, at that interval"),
+        Column("missing_share", "double", "share of those that is missing; null with fewer than two captures"),
+        _count("judged", "captures that were judged"),
+        OFF,
+        RUNNING_SHARE,
+        NOT_ASSESSABLE,
+        SENSOR_FAULTS,
+        Column(
+            "velocity_mean_mm_s",
+            "double",
+            "mean over the captures of the running machine of the velocity RMS on the worst axis with a sound sensor",
+            "mm/s",
+        ),
+        Column("velocity_max_mm_s", "double", "the largest of these", "mm/s"),
+        Column("velocity_axis", "string", "the axis that had it"),
+        Column("temperature_mean_c", "double", "mean surface temperature", "°C"),
+        Column("temperature_max_c", "double", "the highest", "°C"),
+        Column("worst", "string", "the worst debounced verdict of the machine: ALARM, WARNING, HEALTHY or UNKNOWN"),
+        Column("score_max", "double", "the largest deviation as a share of its limit; 1 is on the limit"),
+        WARNINGS,
+        ALARMS,
+        *(_count(f"zone_{zone.lower()}", f"captures whose worst axis was in ISO zone {zone}") for zone in "ABCD"),
+        *(
+            Column(
+                f"zone_{zone.lower()}_min",
+                "double",
+                f"time in ISO zone {zone}: a capture stands until the next, at most for the usual interval",
+                "min",
+            )
+            for zone in "ABCD"
+        ),
+        CASES_OPENED,
+        CASES_RESOLVED,
+        FALSE_ALARMS,
+        AGGREGATED_READINGS,
+        SAMPLE_BYTES,
+    ),
+    day="t",
+    sort=("position", "t"),
+)
+
+SITE_DAILY = Table(
+    "site_daily",
+    "one row per site and day on which anything was heard of it; telltale.aggregates",
+    (
+        AGGREGATED_DAY,
+        _id("site", "the site; (unknown) for rejected records of a gateway that sent nothing else that day"),
+        _count("positions_heard", "positions with a capture or a reading"),
+        _count("positions_warning", "positions whose worst debounced verdict was WARNING"),
+        _count("positions_alarm", "positions whose worst debounced verdict was ALARM"),
+        _count("captures", "captures of all positions"),
+        Column("expected", "long", "captures that fit into the day at the usual interval of each position"),
+        Column("missing_share", "double", "share of those that is missing"),
+        _count("judged", "captures that were judged"),
+        OFF,
+        RUNNING_SHARE,
+        NOT_ASSESSABLE,
+        SENSOR_FAULTS,
+        Column("velocity_max_mm_s", "double", "the largest velocity RMS of a running machine", "mm/s"),
+        Column("temperature_max_c", "double", "the highest surface temperature", "°C"),
+        WARNINGS,
+        ALARMS,
+        CASES_OPENED,
+        CASES_RESOLVED,
+        FALSE_ALARMS,
+        _count("orders_created", "work orders that were made"),
+        _count("orders_done", "work orders that the technician was done with"),
+        _count("rejected", "records that were quarantined, by the site of their gateway"),
+        AGGREGATED_READINGS,
+        SAMPLE_BYTES,
+    ),
+    day="t",
+    sort=("site", "t"),
+)
+
+
 def _features_table() -> Table:
     return Table(
         "features",
@@ -672,8 +807,11 @@ TABLES: tuple[Table, ...] = (
     SCORES,
     DIAGNOSES,
     CASES,
+    WORK_ORDERS,
     LABELS,
     ACTS,
     QUARANTINE,
     BATCHES,
+    POSITION_DAILY,
+    SITE_DAILY,
 )
