@@ -633,7 +633,7 @@ QUARANTINE = Table(
     "quarantine",
     "one row per record that could not be stored, with its original bytes",
     (
-        _id("quarantine_id", "the stream record: shard and sequence number"),
+        _id("quarantine_id", "the stream record: shard and sequence number; import/… of what was imported"),
         Column("received_at", "timestamp", "when AWS IoT Core, or else the stream, received it", required=True),
         _id("reason", "one of core.errors.Reason"),
         _id("detail", "what was found and what was wanted"),
@@ -650,9 +650,9 @@ BATCHES = Table(
     "batches",
     "one row per processed stretch of a stream shard: records in = stored + duplicate + quarantined",
     (
-        _id("batch_id", "stream/shard/first sequence number"),
+        _id("batch_id", "stream/shard/first sequence number; import/digest/number of what was imported"),
         Column("t", "timestamp", "when it was processed", required=True),
-        _id("function", "extract_features, detect_anomalies or score_assets"),
+        _id("function", "extract_features, detect_anomalies or score_assets; import, of what was imported"),
         _id("stream", "name of the stream; models, of score_assets"),
         _id("shard", "shard of the stream; the asset, of score_assets"),
         _id("first", "first sequence number"),
@@ -795,6 +795,70 @@ def _features_table() -> Table:
     )
 
 
+def _monitron_model(name: str, words: str) -> tuple[Column, ...]:
+    """The three outputs of one of Monitron's models."""
+    return (
+        Column(f"{name}_previous", "string", f"{words}: the debounced output before"),
+        Column(f"{name}_persistent", "string", f"{words}: the debounced output"),
+        Column(f"{name}_pointwise", "string", f"{words}: of this measurement alone"),
+    )
+
+
+def _monitron_total(name: str, words: str, unit: str) -> tuple[Column, ...]:
+    """Monitron's summary of all three axes together, 10-1000 Hz."""
+    return (
+        Column(f"{name}_abs_max_{unit.replace('/', '_')}", "double", f"{words}, 10-1000 Hz: largest value", unit),
+        Column(f"{name}_abs_min_{unit.replace('/', '_')}", "double", f"{words}, 10-1000 Hz: smallest value", unit),
+        Column(f"{name}_crest", "double", f"{words}, 10-1000 Hz: crest factor; null above 50, which no signal has"),
+        Column(f"{name}_rms_{unit.replace('/', '_')}", "double", f"{words}, 10-1000 Hz: RMS", unit),
+    )
+
+
+def _monitron_axes(name: str, words: str, unit: str) -> tuple[Column, ...]:
+    return tuple(
+        Column(f"{name}_{axis}_{unit.replace('/', '_')}", "double", f"{words}, axis {axis}: RMS", unit)
+        for axis in ("x", "y", "z")
+    )
+
+
+MONITRON_EVENTS = Table(
+    "monitron_events",
+    "one row per event of Amazon Monitron that was imported, whole: what it said comes back out of `telltale export`",
+    (
+        _id("event_id", "Monitron's eventId; made of sensor and time where it had none"),
+        _id("event_type", "eventType; measurement or assetStateTransition for exports of version 1, which has none"),
+        _id("position", "path of the measuring point; of events of gateways the site alone"),
+        SITE,
+        Column("t", "timestamp", "when Monitron received it, which is not when it was sampled", required=True),
+        Column("sensor", "string", "physicalId of the sensor"),
+        Column("gateway", "string", "physicalId of the gateway"),
+        Column("rssi_dbm", "double", "radio signal strength", "dBm"),
+        Column("sequence_no", "long", "sequenceNo"),
+        Column("temperature_c", "double", "surface temperature", "°C"),
+        *_monitron_axes("acceleration_wide", "acceleration, 0-6000 Hz", "m/s2"),
+        *_monitron_axes("acceleration", "acceleration, 10-1000 Hz", "m/s2"),
+        *_monitron_total("acceleration_total", "acceleration of all axes", "m/s2"),
+        *_monitron_axes("velocity", "velocity, 10-1000 Hz", "mm/s"),
+        *_monitron_total("velocity_total", "velocity of all axes", "mm/s"),
+        Column("iso_class", "string", "CLASS1 to CLASS4: the machine class vibrationISO judged by"),
+        Column("iso_muted", "string", "the threshold that was muted: WARNING or ALARM"),
+        *_monitron_model("iso", "vibrationISO"),
+        *_monitron_model("ml", "vibrationML"),
+        *_monitron_model("temperature", "temperatureML"),
+        Column("transition", "string", "what changed the state: measurement or userInput"),
+        Column("new_state", "string", "state of the position after it"),
+        Column("previous_state", "string", "state before it"),
+        Column("failure_mode", "string", "closure code as it was given"),
+        Column("failure_cause", "string", "closure code as it was given"),
+        Column("action_taken", "string", "closure code as it was given"),
+        Column("resolved_models", "string", "JSON: the models whose alarm was resolved"),
+        Column("context", "string", "JSON: names, numbers and addresses of project, site, asset, position and gateway"),
+        Column("extra", "string", "JSON: fields that Monitron's documents do not have, at their place in the event"),
+    ),
+    day="t",
+    sort=("position", "t"),
+)
+
 FEATURES_TABLE = _features_table()
 
 TABLES: tuple[Table, ...] = (
@@ -812,6 +876,7 @@ TABLES: tuple[Table, ...] = (
     ACTS,
     QUARANTINE,
     BATCHES,
+    MONITRON_EVENTS,
     POSITION_DAILY,
     SITE_DAILY,
 )
