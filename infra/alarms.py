@@ -89,6 +89,21 @@ class Alarms(Construct):
                 says="Messages did not reach the stream; they are in the lake bucket below rule-errors/.",
             )
 
+    def on_undelivered_events(self) -> None:
+        for service in ("detect_anomalies", "stale_sensors"):
+            undelivered = cloudwatch.Metric(
+                namespace="Telltale",
+                metric_name="MonitronEventsUndelivered",  # which they count
+                dimensions_map={"service": service},
+                statistic="Sum",
+                period=PERIOD,
+            )
+            self._alarm(
+                f"Untold-{service}",
+                undelivered,
+                says="The stream in Monitron's format lacks events; `telltale export monitron` makes them again.",
+            )
+
     def _alarm(self, id_: str, metric: cloudwatch.IMetric, *, says: str, above: float = 0, periods: int = 1) -> None:
         alarm = cloudwatch.Alarm(
             self,

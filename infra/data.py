@@ -23,6 +23,9 @@ class Data(Stack):
         self.tables = Tables(self, "Tables", settings=settings, key=key)
         self.captures = self._stream("Captures", settings=settings, key=key)
         self.features = self._stream("Features", settings=settings, key=key)
+        # Whoever reads it is no part of this app. As many shards and the same keys as `features`, whose records are
+        # larger: what is judged fits.
+        self.monitron = self._stream("Monitron", settings=settings, key=key) if settings.monitron_stream else None
         self.messages = Messages(self, "Messages", settings=settings, key=key)
         # Signs what the webhook sends. Encrypted with AWS's key for secrets in every stage: a grant on a customer key
         # would name the reader's role in the key's policy, and that role is in the stack after this one.
@@ -45,7 +48,9 @@ class Data(Stack):
         )
 
     def _outputs(self) -> dict[str, str]:
+        opted = {"MonitronStream": self.monitron.stream_name} if self.monitron else {}
         return {
+            **opted,
             "CapturesStream": self.captures.stream_name,
             "FeaturesStream": self.features.stream_name,
             "LakeBucket": self.lake.bucket.bucket_name,

@@ -75,6 +75,10 @@ class Line(Stack):
         data.webhook_secret.grant_read(orders)
         messages.notices.grant_publish(orders)
 
+        if data.monitron:
+            data.monitron.grant_write(detect)
+            data.monitron.grant_write(stale)
+
         # Watch
         alarms = Alarms(self, "Alarms", topic=messages.notices if settings.alarm_email else None)
         alarms.on_lag(extract, detect)
@@ -83,6 +87,8 @@ class Line(Stack):
         alarms.on_dead_letters(messages.dead_letters)
         alarms.on_waiting_orders()
         alarms.on_undelivered(ingest.rules)
+        if data.monitron:
+            alarms.on_undelivered_events()
 
         outputs = {
             "CommitFunction": commit.function_name,
@@ -136,6 +142,7 @@ def _environment(data: Data) -> dict[str, str]:
         "PROGRESS_TABLE": data.tables.progress.table_name,
         "CAPTURES_STREAM": data.captures.stream_name,
         "FEATURES_STREAM": data.features.stream_name,
+        "MONITRON_STREAM": data.monitron.stream_name if data.monitron else "",
         "BUS_NAME": data.messages.bus.event_bus_name,
         "TOPIC_ARN": data.messages.notices.topic_arn,
         "WEBHOOK_SECRET_ARN": data.webhook_secret.secret_arn,

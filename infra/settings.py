@@ -41,6 +41,7 @@ class Settings:
     archive_days: int  # raw waveforms move to Glacier Instant Retrieval
     errors_days: int  # what could not be delivered is kept this long for a redrive
     iot_logging: bool  # IoT Core has one logging setting an account and region: false leaves it to its owner
+    monitron_stream: bool  # a Kinesis stream of events in Amazon Monitron's format, for consumers of its export
     hints_url: bool  # an address where maintenance systems tell of changes; open to all, believes only what is signed
     alarm_email: str  # told when the line is in trouble; "" for nobody
 

@@ -15,6 +15,7 @@ from telltale.adapters.detection import Detection
 from telltale.adapters.events import Events
 from telltale.adapters.examiner import Examiner
 from telltale.adapters.kinesis import by_shard, failures, stream_name
+from telltale.adapters.monitron_stream import MonitronStream, account_of
 from telltale.adapters.pictures import Pictures
 from telltale.adapters.receipts import BatchLog, Receipt
 from telltale.adapters.registry import Cached, Registry
@@ -82,7 +83,23 @@ def detection() -> Detection:
         examiner=Examiner(waveforms),
         pictures=Pictures(client("s3"), settings.lake_bucket, waveforms),
         now_ms=now_ms,
+        monitron=_monitron(settings),
     )
+
+
+def _monitron(settings: DetectSettings) -> MonitronStream | None:
+    """The stream in Monitron's format, where the stage has one."""
+    if not settings.monitron_stream:
+        return None
+    account = account_of(settings.topic_arn)
+    return MonitronStream(
+        client("kinesis", config=IMPATIENT), settings.monitron_stream, account, undelivered=_undelivered
+    )
+
+
+def _undelivered(count: int, code: str, error: str) -> None:
+    metrics.add_metric("MonitronEventsUndelivered", MetricUnit.Count, count)
+    log.error("the Monitron stream did not take %d events", count, extra={"errorCode": code, "errorMessage": error})
 
 
 def now_ms() -> int:

@@ -11,6 +11,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from telltale.adapters.aws import client
 from telltale.adapters.events import Events
+from telltale.adapters.monitron_stream import MonitronStream, account_of
 from telltale.adapters.presence import PresenceTable, watch
 from telltale.adapters.registry import Registry
 from telltale.adapters.settings import StaleSettings
@@ -33,15 +34,29 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
 
 
 def look() -> list[News]:
-    registry, table, events = parts()
-    return watch(registry, table, events, now_ms=lambda: time.time_ns() // 1_000_000)
+    registry, table, events, monitron = parts()
+    return watch(registry, table, events, now_ms=lambda: time.time_ns() // 1_000_000, monitron=monitron)
 
 
 @cache
-def parts() -> tuple[Registry, PresenceTable, Events]:
+def parts() -> tuple[Registry, PresenceTable, Events, MonitronStream | None]:
     settings, dynamodb = StaleSettings.from_env(os.environ), client("dynamodb")
     return (
         Registry(dynamodb, settings.registry_table),
         PresenceTable(dynamodb, settings.states_table),
         Events(client("events"), settings.bus_name),
+        _monitron(settings),
     )
+
+
+def _monitron(settings: StaleSettings) -> MonitronStream | None:
+    """The stream in Monitron's format, where the stage has one."""
+    if not settings.monitron_stream:
+        return None
+    account = account_of(settings.topic_arn)
+    return MonitronStream(client("kinesis"), settings.monitron_stream, account, undelivered=_undelivered)
+
+
+def _undelivered(count: int, code: str, error: str) -> None:
+    metrics.add_metric("MonitronEventsUndelivered", MetricUnit.Count, count)
+    log.error("the Monitron stream did not take %d events", count, extra={"errorCode": code, "errorMessage": error})

@@ -242,3 +242,10 @@ def _rule(made: Aws, name: str, pattern: dict[str, Any], queue: str) -> None:
 def _arn(made: Aws, url: str) -> str:
     answer = made.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     return str(answer["Attributes"]["QueueArn"])
+
+
+def stream_records(made: Aws, name: str) -> list[bytes]:
+    """What is on a stream of one shard."""
+    [shard] = made.kinesis.list_shards(StreamName=name)["Shards"]
+    found = made.kinesis.get_shard_iterator(StreamName=name, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")
+    return [record["Data"] for record in made.kinesis.get_records(ShardIterator=found["ShardIterator"])["Records"]]

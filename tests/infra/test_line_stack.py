@@ -235,6 +235,34 @@ def test_where_the_stage_asks_for_it_hints_reach_work_orders_and_nothing_else_is
     }
 
 
+def test_where_the_stage_asks_for_it_events_go_on_a_stream_of_their_own_too() -> None:
+    app = cdk.App(context={"layers": "unbuilt"})
+    settings = Settings.of("plant", {"plant": stages_context()["stages"]["production"] | {"monitron_stream": True}})
+    kept = Data(app, "Data", settings=settings)
+
+    line, data = (Template.from_stack(stack) for stack in (Line(app, "Line", settings=settings, data=kept), kept))
+
+    [name] = data.find_outputs("MonitronStream").values()
+    stream = data.find_resources("AWS::Kinesis::Stream")[name["Value"]["Ref"]]["Properties"]
+    writers = [
+        policy["Properties"]["Roles"][0]["Ref"]
+        for policy in line.find_resources("AWS::IAM::Policy").values()
+        if name["Value"]["Ref"] in str(policy["Properties"]["PolicyDocument"])
+    ]
+    assert (stream["ShardCount"], stream["StreamEncryption"]["EncryptionType"]) == (settings.shards, "KMS")
+    assert sorted(role[:13] for role in writers) == ["DetectAnomali", "StaleSensorsR"]
+    assert len([id_ for id_ in line.find_resources("AWS::CloudWatch::Alarm") if "Untold" in id_]) == 2
+
+
+def test_no_stage_has_that_stream_unasked(stage: Assembly) -> None:
+    told = [
+        function.properties["Environment"]["Variables"]["MONITRON_STREAM"] for function in functions(stage).values()
+    ]
+
+    assert set(told) == {""}
+    assert "MonitronStream" not in stage.outputs()
+
+
 # --- The clock
 
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from telltale.adapters.detection import Detection
 from telltale.adapters.examiner import Examiner
 from telltale.adapters.feature_stream import Message, OrderTold, decode, encode_control, encode_order, read
 from telltale.adapters.kinesis import by_shard
+from telltale.adapters.monitron_stream import MonitronStream, account_of
 from telltale.adapters.pictures import Pictures
 from telltale.adapters.receipts import BatchLog, Receipt
 from telltale.adapters.waveforms import Waveforms
@@ -21,7 +23,7 @@ from telltale.core.errors import Reason, Rejected
 from telltale.core.orders import OrderChange, OrderSeen
 from telltale.core.plant import Limits, Position
 
-from tests.aws_line import POSITION, START_MS, Aws, Clock, adapters, aws, plant, records
+from tests.aws_line import POSITION, START_MS, Aws, Clock, adapters, aws, plant, records, stream_records
 
 HOUR = 3_600_000
 CLOSURE = {"failure_mode": "LUBRICATION", "failure_cause": "WEAR", "action_taken": "LUBRICATE", "note": "dry"}
@@ -54,7 +56,7 @@ HEALTHY_THEN_BAD = [row(n, 1.0) for n in range(5)] + [row(n, 9.0) for n in range
 class Line:
     """Detection on moto, fed with Lambda events."""
 
-    def __init__(self, made: Aws) -> None:
+    def __init__(self, made: Aws, monitron: MonitronStream | None = None) -> None:
         self.aws = made
         states, cases, events, registry = adapters(made)
         for item in plant():
@@ -70,6 +72,7 @@ class Line:
             examiner=Examiner(waveforms),
             pictures=Pictures(made.s3, "lake", waveforms),
             now_ms=self.clock,
+            monitron=monitron,
         )
         self.receipts: list[Receipt] = []
 
@@ -399,6 +402,49 @@ def test_a_crash_while_it_is_made_known_is_made_good_by_the_next_invocation(
     ids = [event["id"] for event in line.aws.heard() if event["kind"] == "Case Opened"]
     assert len(ids) >= 1
     assert len(set(ids)) == 1
+
+
+class Dead:
+    """A stream that takes nothing."""
+
+    def put_records(self, **call: Any) -> dict[str, Any]:
+        raise ClientError({"Error": {"Code": "KMSDisabledException", "Message": "no"}}, "PutRecords")
+
+
+def monitron(client: Any, lost: list[str]) -> MonitronStream:
+    account = account_of("arn:aws:sns:us-east-1:111122223333:notices")
+    return MonitronStream(client, "monitron", account, undelivered=lambda count, code, error: lost.append(code))
+
+
+def test_a_stage_with_monitrons_stream_is_told_each_row_and_each_state_once() -> None:
+    with aws() as made:
+        made.kinesis.create_stream(StreamName="monitron", ShardCount=1)
+        line = Line(made, monitron(made.kinesis, []))
+        line.feed(HEALTHY_THEN_BAD)
+        line.feed(HEALTHY_THEN_BAD, first=len(HEALTHY_THEN_BAD) + 1)
+        line.feed([encode_control(POSITION, Control("resolved", line.case_id(), START_MS, "mia", CLOSURE))], first=99)
+        told = [json.loads(body) for body in stream_records(made, "monitron")]
+
+    kinds = [event["eventType"] for event in told]
+    states = [
+        event["eventPayload"]["assetState"]["newState"]
+        for event in told
+        if event["eventType"] == "assetStateTransition"
+    ]
+    assert kinds.count("measurement") == len(HEALTHY_THEN_BAD)
+    assert states in (["WARNING", "ALARM", "HEALTHY"], ["ALARM", "HEALTHY"])
+    assert told[-1]["eventPayload"]["closureCode"]["actionTaken"] == "LUBRICATE"
+    assert len({event["eventId"] for event in told}) == len(told)
+
+
+def test_a_stream_that_takes_nothing_delays_no_case() -> None:
+    lost: list[str] = []
+    with aws() as made:
+        line = Line(made, monitron(Dead(), lost))
+        line.feed(HEALTHY_THEN_BAD)
+
+        assert line.case_id()
+    assert set(lost) == {"KMS_DISABLED"}
 
 
 values = st.lists(st.tuples(st.floats(0, 20), st.booleans()), min_size=1, max_size=25)

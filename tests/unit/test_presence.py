@@ -1,5 +1,6 @@
 """Silence is told once, of the one who is silent, and taken back once."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -7,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from telltale.adapters.events import Events
+from telltale.adapters.monitron_stream import MonitronStream, account_of
 from telltale.adapters.presence import Heard, PresenceTable, ears_of, watch
 from telltale.adapters.registry import Registry
 from telltale.adapters.states import States, StateWrite
 from telltale.core.plant import Assignment, Plant, Position, Sensor
 from telltale.core.presence import Ear, News, Presence, sweep
 
-from tests.aws_line import POSITION, START_MS, Aws, Clock, aws, plant
+from tests.aws_line import POSITION, START_MS, Aws, Clock, aws, plant, stream_records
 
 HOUR = 3_600_000
 MINUTE = 60_000
@@ -176,6 +178,26 @@ def test_news_told_twice_after_a_crash_has_the_same_id(clock: Clock) -> None:
 
     assert len(ids) == 2
     assert len(set(ids)) == 1
+
+
+def test_where_there_is_a_stream_in_monitrons_format_it_is_told_too(clock: Clock) -> None:
+    with aws() as made:
+        made.kinesis.create_stream(StreamName="monitron", ShardCount=1)
+        registry = Registry(made.dynamodb, "registry")
+        for item in plant():
+            registry.put(item)
+        hears(made, START_MS)
+        clock.go(s=4 * 3600)
+        account = account_of("arn:aws:sns:us-east-1:111122223333:notices")
+        stream = MonitronStream(made.kinesis, "monitron", account, undelivered=lambda *what: pytest.fail(str(what)))
+
+        table, events = PresenceTable(made.dynamodb, "states"), Events(made.events, "bus")
+        watch(registry, table, events, now_ms=clock, monitron=stream)
+        told = [json.loads(body) for body in stream_records(made, "monitron")]
+
+    assert [(one["eventType"], one["eventPayload"]["gateway"]) for one in told] == [
+        ("gatewayDisconnected", {"physicalId": "g-1"})
+    ]
 
 
 def test_what_was_told_is_remembered_as_it_was(clock: Clock) -> None:

@@ -26,6 +26,7 @@ from telltale.adapters.examiner import Examined, Examiner
 from telltale.adapters.feature_stream import Message, OrderTold, read
 from telltale.adapters.judging import Judging, Shown, glances
 from telltale.adapters.kinesis import Record
+from telltale.adapters.monitron_stream import MonitronStream, Retelling
 from telltale.adapters.pictures import Pictures
 from telltale.adapters.receipts import Decision, Receipt
 from telltale.adapters.registry import Cached, Registry
@@ -72,6 +73,7 @@ class Detection:
         examiner: Examiner,
         pictures: Pictures,
         now_ms: Callable[[], int],
+        monitron: MonitronStream | None = None,
     ) -> None:
         self._states = states
         self._cases = cases
@@ -80,6 +82,7 @@ class Detection:
         self._examiner = examiner
         self._pictures = pictures
         self._now_ms = now_ms
+        self._monitron = monitron
 
     def decide(self, batch_id: str, records: Sequence[Record]) -> Decision:
         """What becomes of the records. Reads only."""
@@ -93,7 +96,10 @@ class Detection:
         tags = self._states.tags([name for name, position in positions.items() if position.streams])
         trends = Trends(self._states)
         trends.read({one.position for _, one in decoded if isinstance(one, Message) and _grows(one, positions, known)})
-        bench = Bench(positions, known, examiner=self._examiner, cases=self._cases, trends=trends)
+        retelling = None
+        if self._monitron is not None:
+            retelling = Retelling(self._monitron.account, positions, cores, self._registry)
+        bench = Bench(positions, known, examiner=self._examiner, cases=self._cases, trends=trends, retelling=retelling)
         said = [message if isinstance(message, Message) else None for _, message in decoded]
         judging = Judging(said, positions, cores, by_hand=_is_due)
         taken = 0
@@ -110,7 +116,10 @@ class Detection:
         return bench.decision(writes, trends.writes(batch_id))
 
     def carry_out(self, receipt: Receipt) -> None:
-        """Cases, then events, then states, then pictures; each may be done again, and then changes nothing."""
+        """Cases, then events, then states, then pictures; each may be done again, and then changes nothing.
+
+        The stream in Monitron's format comes last: its consumers drop what they have seen by its id.
+        """
         for effect in receipt.effects["cases"]:
             change = CaseChange(**effect["change"])
             received_ms = effect["received_ms"]
@@ -124,6 +133,8 @@ class Detection:
         self._states.put(writes, judged_at=self._now_ms())
         for picture in receipt.effects.get("pictures", ()):  # none in what a version before pictures decided
             self._pictures.draw(picture)
+        if self._monitron is not None and (retold := receipt.effects.get("monitron")):
+            self._monitron.put(retold)
 
 
 @dataclass(frozen=True)
@@ -181,8 +192,10 @@ class Bench:
         examiner: Examiner,
         cases: Cases,
         trends: Trends,
+        retelling: Retelling | None = None,
     ) -> None:
         self.examined = 0
+        self._retelling = retelling
         self._trends = trends
         self._positions = positions
         self._examiner = examiner
@@ -241,6 +254,7 @@ class Bench:
                 "pictures": self._pictures,
                 "tags": [write.as_dict() for write in self._tags],
                 "trends": [write.as_dict() for write in trends],
+                **({"monitron": self._retelling.events} if self._retelling else {}),
             },
         )
 
@@ -293,9 +307,31 @@ class Bench:
                 self._trends.begin_anew(position.id)
         self._known[position.id] = known
         self._keep_changes(position, changes, message.item)
+        if self._retelling is not None:
+            self._retell(message, verdicts, changes, heard_ms, previous=made.before.state, sensor=known.sensor)
         if made.after.state != made.before.state:
             self._events.append(_state_changed(position, made.before, made.after, message.item.t_ms))
         return "stored" if verdicts or changes or taken_up or _carries_nothing(message) else "duplicate"
+
+    def _retell(
+        self,
+        message: Message,
+        verdicts: Sequence[Verdict],
+        changes: Sequence[CaseChange],
+        heard_ms: int,
+        *,
+        previous: str,
+        sensor: str | None,
+    ) -> None:
+        """The same in Monitron's format. previous, sensor : of the position."""
+        item, retelling = message.item, self._retelling
+        if retelling is None:
+            return
+        received_ms = heard_ms
+        if isinstance(item, Row):
+            retelling.row(message.position, item, message.gateway, verdicts)
+            received_ms = item.received_ms
+        retelling.changes(message.position, changes, previous=previous, received_ms=received_ms, sensor=sensor)
 
     def _keep_verdicts(self, row: Row, position: Position, verdicts: Sequence[Verdict]) -> None:
         ids = {"capture_id": row.capture_id, "position": position.id, "site": position.site, "t": row.t_ms}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from telltale.adapters.events import Event, Events, gateway_presence, sensor_presence
+from telltale.adapters.monitron_stream import MonitronStream, connections
 from telltale.adapters.registry import Registry
 from telltale.core.plant import Plant, Sensor
 from telltale.core.presence import Ear, News, Presence, sweep
@@ -66,7 +67,14 @@ class PresenceTable:
         return (item for page in pages for item in page["Items"])
 
 
-def watch(registry: Registry, table: PresenceTable, events: Events, *, now_ms: Callable[[], int]) -> list[News]:
+def watch(
+    registry: Registry,
+    table: PresenceTable,
+    events: Events,
+    *,
+    now_ms: Callable[[], int],
+    monitron: MonitronStream | None = None,
+) -> list[News]:
     """One look at who is silent: tells, then remembers. A crash between tells the same again, under the same ids."""
     plant = registry.plant()
     now = now_ms()
@@ -74,6 +82,8 @@ def watch(registry: Registry, table: PresenceTable, events: Events, *, now_ms: C
     ears = list(ears_of(plant, positions, now))
     after, news = sweep(ears, told, now_ms=now)
     events.put([_event(one, ears, plant) for one in news])
+    if monitron is not None:
+        monitron.put(connections(monitron.account, news, plant, {ear.sensor: ear.position for ear in ears}))
     table.remember(told, after)
     return news
 

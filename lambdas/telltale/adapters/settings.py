@@ -39,6 +39,8 @@ class DetectSettings(_FromEnvironment):
     cases_table: str
     progress_table: str
     bus_name: str
+    topic_arn: str  # that it is in this account and region, which events in Monitron's format name
+    monitron_stream: str  # "" where the stage has none
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class StaleSettings(_FromEnvironment):
     registry_table: str
     states_table: str
     bus_name: str
+    topic_arn: str  # as of DetectSettings
+    monitron_stream: str
 
 
 @dataclass(frozen=True)
