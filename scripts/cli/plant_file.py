@@ -33,6 +33,7 @@ from telltale.core.plant import (
     Sensor,
     Site,
 )
+from telltale.core.retention import CLASSES, FOREVER, LEAST_DAYS
 from telltale.core.settings import Settings
 from telltale.core.streams import LEAST_PROBATION
 from telltale.core.tag_streams import EVERY_TAG, INDICATORS, PROBATION_ROWS
@@ -47,10 +48,11 @@ ID_WANTED = "1 to 64 letters, digits or _ . : -"
 THING_WANTED = "1 to 64 letters, digits or _ : - (it is the name of an IoT thing)"
 
 SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+LONG_SECONDS = {"d": 86400.0, "w": 7 * 86400.0, "y": 365 * 86400.0}  # that data is kept
 DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)")
 
-PLANT_KEYS = ("sites",)
-SITE_KEYS = ("name", "time_zone", "cmms", "areas", "gateways")
+PLANT_KEYS = ("sites", "retention")
+SITE_KEYS = ("name", "time_zone", "cmms", "retention", "areas", "gateways")
 AREA_KEYS = ("assets",)
 GATEWAY_KEYS = ("name",)
 SENSOR_KEYS = ("id", "from", "to")
@@ -328,9 +330,10 @@ class _Reader:
     # ---- the plant, from the top -----------------------------------------------------------------
 
     def plant(self, root: yaml.Node | None) -> Plant:
-        given = self.keys(root, PLANT_KEYS, "the key sites")
+        given = self.keys(root, PLANT_KEYS, "the keys sites and retention")
+        kept = self.retention(given.get("retention"))
         for _, site, node in self.ids(given.get("sites"), "a site"):
-            self.site(site, node)
+            self.site(site, node, kept)
         if not self.sites and not self.problems:
             self.problems.append(Problem(self.file, 1, 1, "found no sites, wanted at least one under the key sites"))
         return Plant(
@@ -341,7 +344,8 @@ class _Reader:
             assets=self.assets,
         )
 
-    def site(self, site: str, node: yaml.Node) -> None:
+    def site(self, site: str, node: yaml.Node, kept: Mapping[str, int | None]) -> None:
+        """kept : how long data is kept at sites that do not say otherwise."""
         given = self.keys(node, SITE_KEYS, "a site's keys")
         cmms, cmms_settings = self.cmms(given.get("cmms"))
         zone_name, zone = self.time_zone(given.get("time_zone"))
@@ -351,6 +355,11 @@ class _Reader:
             time_zone=zone_name,
             cmms=cmms,
             cmms_settings=cmms_settings,
+            retention={
+                name: days
+                for name, days in {**kept, **self.retention(given.get("retention"))}.items()
+                if days is not None
+            },
         )
         self.site_gateways(site, given.get("gateways"))
         for _, area, area_node in self.ids(given.get("areas"), "an area"):
@@ -409,6 +418,28 @@ class _Reader:
         if "pushes" in given:
             settings["pushes"] = self.choice(given["pushes"], ("true", "false"), "true or false") == "true"
         return settings
+
+    def retention(self, node: yaml.Node | None) -> dict[str, int | None]:
+        """Class of data → days that it is kept; None: for good."""
+        given = self.keys(node, CLASSES, "classes of data")
+        read = {name: self.days_kept(value) for name, value in given.items()}
+        return {name: days or None for name, days in read.items() if days is not None}
+
+    def days_kept(self, node: yaml.Node) -> int | None:
+        """Whole days; 0 for ever."""
+        found = self.text(node)
+        if found is None:
+            return None
+        if found.strip().lower() == FOREVER:
+            return 0
+        match = DURATION.fullmatch(found.strip())
+        days = float(match[1]) * LONG_SECONDS[match[2]] / SECONDS["d"] if match and match[2] in LONG_SECONDS else 0.0
+        if days >= LEAST_DAYS and not days % 1:
+            return int(days)
+        self.problem(
+            node, f'found "{found}", wanted {FOREVER} or whole days, {LEAST_DAYS} at least, such as 90d, 26w or 2y'
+        )
+        return None
 
     def asset(self, path: str, node: yaml.Node, zone: tzinfo) -> None:
         given = self.keys(node, ASSET_KEYS, "an asset's keys")

@@ -225,13 +225,17 @@ class Gateway:
 
 @dataclass(frozen=True)
 class Site:
-    """A site, with the maintenance system its orders go to (adapter name and that adapter's settings)."""
+    """A site, with the maintenance system its orders go to (adapter name and that adapter's settings).
+
+    retention : class of data (core.retention) → whole days that its rows are kept; for good, if it is not named.
+    """
 
     id: str
     name: str = ""
     time_zone: str = "UTC"
     cmms: str = "logbook"
     cmms_settings: Mapping[str, Any] = field(default_factory=dict)
+    retention: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
