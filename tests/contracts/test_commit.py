@@ -1,5 +1,6 @@
 """Committed exactly once: whatever is killed in between, whoever else commits, each batch's rows are there once."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +15,7 @@ from telltale.adapters.commit import LEASE_MS, PLAN, Busy, Committer
 from telltale.adapters.lake import Lake, glue_catalog
 from telltale.adapters.receipts import COMMITTED, PENDING, DataFile, Receipt
 from telltale.core import schema
+from telltale.core.errors import RetryLater
 from telltale.core.schema import Table
 
 from tests.contracts.conftest import client
@@ -146,6 +148,33 @@ def test_a_commit_goes_on_after_the_memory_of_the_last_one_was_lost(place: Place
     place.commit()
 
     assert place.values() == [1.0, 2.0]
+
+
+def test_a_plan_that_an_earlier_version_left_unfinished_is_carried_out(place: Place) -> None:
+    receipt = place.publish(1)
+    plan = {"number": 1, "receipts": [receipt.batch_id], "files": {"readings": [receipt.files[0].key]}, "done": False}
+    place.s3.put_object(Bucket=place.bucket, Key=PLAN, Body=json.dumps(plan).encode())
+
+    place.commit()
+
+    assert (place.values(), place.keys(PENDING)) == ([1.0], [])
+
+
+def test_receipts_that_cannot_be_cleared_away_stop_the_commit_and_the_next_one_clears_them(place: Place) -> None:
+    place.publish(1)
+    refused = {"Errors": [{"Key": "k", "Code": "SlowDown", "Message": "Please reduce your request rate."}]}
+    committer = place.committer()
+    real, place.s3.delete_objects = place.s3.delete_objects, lambda **_: refused
+
+    try:
+        with pytest.raises(RetryLater):
+            committer.run(until_ms=NOW + LONG_MS, spare_ms=1000)
+    finally:
+        place.s3.delete_objects = real
+    place.commit()
+
+    assert (place.values(), place.keys(PENDING)) == ([1.0], [])
+    assert len(place.rows("batches")) == 1
 
 
 def test_a_receipt_published_again_after_its_commit_is_cleared_away(place: Place) -> None:

@@ -169,6 +169,34 @@ def test_a_table_gains_the_columns_that_the_schema_gained(
     }
 
 
+def test_a_scan_of_one_position_opens_only_files_that_can_have_it_however_alike_the_paths(
+    ministack: str, catalog: Catalog, database: str, bucket: str, lake: Lake
+) -> None:
+    position = "riverside/pump-hall/pump-1/pump-{}board"
+    rows = [reading(n, position=position.format(side)) for n, side in enumerate(["in", "out"])]
+    files = [uri for row in rows for uri in upload(ministack, bucket, schema.READINGS, [row])]
+    lake.add(schema.READINGS, files, number=1)
+
+    scan = catalog.load_table((database, "readings")).scan(row_filter=f"position = '{position.format('out')}'")
+
+    [task] = scan.plan_files()
+    assert task.file.file_path == files[1]
+    assert len(task.file.lower_bounds) == len({*schema.READINGS.sort, schema.READINGS.day})
+
+
+def test_a_file_is_known_by_the_size_that_came_with_it(
+    ministack: str, catalog: Catalog, database: str, bucket: str, lake: Lake
+) -> None:
+    [uri] = upload(ministack, bucket, schema.READINGS, [reading(1)])
+    size = client("s3", ministack).head_object(Bucket=bucket, Key=uri.removeprefix(f"s3://{bucket}/"))["ContentLength"]
+
+    lake.add(schema.READINGS, {uri: size}, number=1)
+    lake.add(schema.READINGS, upload(ministack, bucket, schema.READINGS, [reading(1)]), number=2)
+
+    tasks = catalog.load_table((database, "readings")).scan().plan_files()
+    assert [task.file.file_size_in_bytes for task in tasks] == [size, size]
+
+
 def test_a_scan_of_one_day_opens_only_that_day(
     ministack: str, catalog: Catalog, database: str, bucket: str, lake: Lake
 ) -> None:

@@ -28,9 +28,10 @@ from telltale.adapters import parquet
 from telltale.adapters.lake import Lake
 from telltale.adapters.receipts import COMMITTED, PENDING, Receipt
 from telltale.core import schema
+from telltale.core.errors import RetryLater
 
 PLAN = "commits/plan.json"
-RECEIPTS_A_PLAN = 1000  # one listing; about 3,000 files, whose footers are read in the minute that a commit has
+RECEIPTS_A_PLAN = 1000  # one listing, and one deletion; about 3,000 files, whose footers are read in seconds
 LEASE_MS = 60_000  # longer than adding the files of one table takes; nothing depends on it
 AT_ONCE = 16  # calls to S3, each nearly all waiting
 TABLES = {table.name: table for table in schema.TABLES}
@@ -42,11 +43,11 @@ class Busy(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """One commit: the batch ids of its receipts, and the keys of their files by table."""
+    """One commit: the batch ids of its receipts, and by table the keys of their files with their sizes in bytes."""
 
     number: int
     receipts: tuple[str, ...]
-    files: Mapping[str, tuple[str, ...]]
+    files: Mapping[str, Mapping[str, int | None]]
     done: bool = False
 
 
@@ -101,10 +102,11 @@ class Committer:
             if made is None:
                 return None
             plan, tag = made, self._write_plan(made, replacing=tag)
-        for name, keys in plan.files.items():
+        for name, sizes in plan.files.items():
             self._hold_lease()
-            self._lake.add(TABLES[name], [f"s3://{self._bucket}/{key}" for key in keys], number=plan.number)
-        self._each(self._move, plan.receipts)
+            uris = {f"s3://{self._bucket}/{key}": size for key, size in sizes.items()}
+            self._lake.add(TABLES[name], uris, number=plan.number)
+        self._move(plan.receipts)
         self._write_plan(Plan(plan.number, plan.receipts, plan.files, done=True), replacing=tag)
         return Committed(plan.number, len(plan.receipts), sum(map(len, plan.files.values())))
 
@@ -116,29 +118,29 @@ class Committer:
             return None
         # Greater than any before, even if the object that remembers the last one was lost.
         number = max(after + 1, self._now_ms())
-        files: dict[str, list[str]] = defaultdict(list)
+        files: dict[str, dict[str, int | None]] = defaultdict(dict)
         for receipt in receipts:
             for file in receipt.files:
-                files[file.table].append(file.key)
-        files[schema.BATCHES.name] += self._write_batches(receipts, number)
-        return Plan(number, tuple(receipt.batch_id for receipt in receipts), {n: tuple(k) for n, k in files.items()})
+                files[file.table][file.key] = file.size
+        files[schema.BATCHES.name] |= self._write_batches(receipts, number)
+        return Plan(number, tuple(receipt.batch_id for receipt in receipts), dict(files))
 
     def _pending(self) -> list[Receipt]:
         """Receipts that wait. One that a late invocation published again after its commit is cleared away."""
         found = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=PENDING, MaxKeys=RECEIPTS_A_PLAN)
         batch_ids = [_batch_id(item["Key"]) for item in found.get("Contents", [])]
         committed = list(compress(batch_ids, self._each(self._is_committed, batch_ids)))
-        self._each(self._move, committed)
+        self._move(committed)
         return self._each(self._read_receipt, [batch_id for batch_id in batch_ids if batch_id not in committed])
 
-    def _write_batches(self, receipts: Sequence[Receipt], number: int) -> list[str]:
-        """Keys of the files with the receipts' own rows, in the table `batches`."""
-        keys = []
+    def _write_batches(self, receipts: Sequence[Receipt], number: int) -> dict[str, int]:
+        """The files with the receipts' own rows, in the table `batches`: keys and sizes."""
+        sizes = {}
         for file in parquet.files(schema.BATCHES, map(_batch_row, receipts)):
             key = f"lake/{file.table}/data/{number}-{hashlib.sha256(file.body).hexdigest()[:16]}.parquet"
             self._s3.put_object(Bucket=self._bucket, Key=key, Body=file.body)
-            keys.append(key)
-        return keys
+            sizes[key] = len(file.body)
+        return sizes
 
     def _read_plan(self) -> tuple[Plan | None, str | None]:
         """The last plan and its entity tag, None when there never was one."""
@@ -147,7 +149,8 @@ class Committer:
         except self._s3.exceptions.NoSuchKey:
             return None, None
         document = json.loads(answer["Body"].read())
-        files = {name: tuple(keys) for name, keys in document["files"].items()}
+        # Plans of before sizes were noted are lists of keys.
+        files = {n: f if isinstance(f, dict) else dict.fromkeys(f) for n, f in document["files"].items()}
         return Plan(document["number"], tuple(document["receipts"]), files, document["done"]), answer["ETag"]
 
     def _write_plan(self, plan: Plan, *, replacing: str | None) -> str:
@@ -176,16 +179,22 @@ class Committer:
             raise
         return True
 
-    def _move(self, batch_id: str) -> None:
-        """From pending to committed; nothing to do if it was moved before."""
-        pending = f"{PENDING}{batch_id}.json"
-        source = {"Bucket": self._bucket, "Key": pending}
+    def _move(self, batch_ids: Sequence[str]) -> None:
+        """From pending to committed; nothing to do for those that were moved before."""
+        self._each(self._copy, batch_ids)
+        if batch_ids:
+            pending = [{"Key": f"{PENDING}{batch_id}.json"} for batch_id in batch_ids]
+            answer = self._s3.delete_objects(Bucket=self._bucket, Delete={"Objects": pending, "Quiet": True})
+            if answer.get("Errors"):
+                raise RetryLater(f"{len(answer['Errors'])} receipts are still in {PENDING}: {answer['Errors'][0]}")
+
+    def _copy(self, batch_id: str) -> None:
+        source = {"Bucket": self._bucket, "Key": f"{PENDING}{batch_id}.json"}
         try:
             self._s3.copy_object(Bucket=self._bucket, Key=f"{COMMITTED}{batch_id}.json", CopySource=source)
         except ClientError as error:
             if not _is_missing(error):
                 raise
-        self._s3.delete_object(Bucket=self._bucket, Key=pending)
 
     def _each(self, action: Callable[[str], Any], batch_ids: Iterable[str]) -> list[Any]:
         with ThreadPoolExecutor(AT_ONCE) as threads:
