@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from telltale.adapters.answer import Answer, Engine, Unanswered
 from telltale.adapters.athena import Athena, AthenaSaid
 from telltale.adapters.duck import Duck
 from telltale.adapters.lake import file_access, glue_catalog
-from telltale.adapters.trino import parse_query, unknown_names, within
+from telltale.adapters.trino import as_of, parse_query, unknown_names, within
 from telltale.core import schema
 
 from cli.deployment import Deployment
@@ -17,8 +18,17 @@ from cli.problem import Problem
 ENGINE = "TELLTALE_QUERY_ENGINE"  # in a deployment's environment; the local one sets it to "duckdb"
 
 
-def run(deployment: Deployment, sql: str, *, engine: str | None = None, limit: int | None = None) -> Answer:
+def run(
+    deployment: Deployment,
+    sql: str,
+    *,
+    engine: str | None = None,
+    limit: int | None = None,
+    at: datetime | None = None,
+) -> Answer:
     """The answer to one SELECT, from the deployment's own engine unless another is named; at most `limit` rows.
+
+    `at` asks it of an earlier time: of the tables as they were, when the clock showed that.
 
     Raises Problem for a query that cannot run, with the place of a syntax error, or with the names nearest to
     one that is not there.
@@ -28,7 +38,7 @@ def run(deployment: Deployment, sql: str, *, engine: str | None = None, limit: i
         raise Problem(f"no query engine named {engine}: there are {', '.join(ENGINES)}")
     started = time.monotonic()
     try:
-        answer = ENGINES[engine](deployment).answer(sql, limit=limit)
+        answer = ENGINES[engine](deployment).answer(sql if at is None else as_of(sql, at), limit=limit)
     except AthenaSaid as said:
         raise Problem(str(said), _advice(sql, deployment.outputs["GlueDatabase"])) from said
     except Unanswered as refusal:

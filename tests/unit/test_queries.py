@@ -28,6 +28,7 @@ def seeded(name: str, rows: Sequence[Row]) -> pa.Table:
     stand_ins: Row = {
         "string": "-",
         "int": 0,
+        "long": 0,
         "double": 0.0,
         "boolean": False,
         "timestamp": NOW,

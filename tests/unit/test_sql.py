@@ -24,13 +24,13 @@ from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.manifest import DataFile, DataFileContent
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
-from pyiceberg.table import FileScanTask, Table
+from pyiceberg.table import DataScan, FileScanTask, Table
 from pyiceberg.transforms import DayTransform
-from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
+from pyiceberg.types import DoubleType, FloatType, IntegerType, LongType, NestedField, StringType, TimestamptzType
 from telltale.adapters import parquet
 from telltale.adapters.answer import Answer, Unanswered, literal
 from telltale.adapters.athena import Athena
-from telltale.adapters.duck import Duck, execute, needs_iceberg
+from telltale.adapters.duck import Duck, earlier_names, execute, planned_bytes
 from telltale.adapters.lake import Lake, glue_catalog
 from telltale.adapters.trino import parse_query, tables_read, unknown_names, within
 from telltale.core import schema
@@ -66,7 +66,7 @@ def day(number: int) -> datetime:
     return datetime(2026, 11, number, 8, tzinfo=UTC)
 
 
-def add_file(table: Table, path: Path, rows: list[tuple[datetime, str, int]]) -> Path:
+def add_file(table: Table, path: Path, rows: list[tuple[datetime, str, int]], **layout: Any) -> Path:
     """Add a Parquet file to the table as the committer does: without rewriting it."""
     types = pa.schema(
         [
@@ -76,7 +76,7 @@ def add_file(table: Table, path: Path, rows: list[tuple[datetime, str, int]]) ->
         ]
     )
     columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), types, strict=True)]
-    pq.write_table(pa.table(columns, schema=types), path)
+    pq.write_table(pa.table(columns, schema=types), path, **layout)
     table.add_files([f"file://{path}"])
     return path
 
@@ -136,12 +136,14 @@ def test_a_row_deleted_with_its_file_is_gone(captures: Table) -> None:
     assert ask("SELECT count(*) AS n FROM captures") == [{"n": 4}]
 
 
-def test_a_file_with_rows_marked_as_deleted_is_left_to_iceberg(captures: Table) -> None:
-    [task, *rest] = captures.scan().plan_files()
+def test_a_file_with_rows_marked_as_deleted_is_left_to_iceberg(captures: Table, monkeypatch: Any) -> None:
     marks = DataFile.from_args(content=DataFileContent.POSITION_DELETES, file_path="marks.parquet")
+    tasks = [FileScanTask(task.file, delete_files={marks}) for task in captures.scan().plan_files()]
+    left = pa.table({"n": [7]})
+    monkeypatch.setattr(DataScan, "plan_files", lambda _: tasks)
+    monkeypatch.setattr(DataScan, "to_arrow", lambda _: left)
 
-    assert not needs_iceberg(captures, [task, *rest])
-    assert needs_iceberg(captures, [FileScanTask(task.file, delete_files={marks}), *rest])
+    assert ask("SELECT n FROM captures") == [{"n": 7}]
 
 
 def test_a_renamed_column_keeps_its_values(captures: Table) -> None:
@@ -149,6 +151,38 @@ def test_a_renamed_column_keeps_its_values(captures: Table) -> None:
         update.rename_column("n", "counted")
 
     assert ask("SELECT sum(counted) AS n FROM captures") == [{"n": 357}]
+    assert ask("SELECT * FROM captures WHERE counted = 18") == [{"t": day(18), "position": "p/1", "counted": 18}]
+    with pytest.raises(Problem, match="no column named n: there are t, position, counted"):
+        ask("SELECT n FROM captures")
+
+
+def test_columns_that_changed_names_with_each_other_are_left_to_iceberg(captures: Table) -> None:
+    with captures.update_schema() as update:
+        update.rename_column("n", "old_n")
+    with captures.update_schema() as update:
+        update.add_column("n", LongType())
+
+    assert earlier_names(captures, captures.schema()) is None
+    iceberg = captures.scan().to_arrow().sort_by([("t", "ascending"), ("position", "ascending")])
+    assert ask("SELECT * FROM captures ORDER BY t, position") == iceberg.to_pylist()
+
+
+def test_a_widened_column_keeps_its_values_and_may_be_asked_by(aws: None, tmp_path: Path) -> None:
+    catalog = GlueCatalog("lake", client=boto3.client("glue"))
+    catalog.create_namespace("telltale")
+    columns = Schema(NestedField(1, "n", IntegerType()), NestedField(2, "x", FloatType()))
+    table = catalog.create_table("telltale.widened", columns, location=f"file://{tmp_path}/widened")
+    pq.write_table(
+        pa.table({"n": pa.array([1, 2], pa.int32()), "x": pa.array([0.5, 1.5], pa.float32())}), tmp_path / "1"
+    )
+    table.add_files([f"file://{tmp_path}/1"])
+    with table.update_schema() as update:
+        update.update_column("n", LongType())
+        update.update_column("x", DoubleType())
+    pq.write_table(pa.table({"n": [2**40], "x": [2.5]}), tmp_path / "2")
+    table.add_files([f"file://{tmp_path}/2"])
+
+    assert ask("SELECT sum(n) AS n, sum(x) AS x FROM widened WHERE n >= 2 AND x > 1") == [{"n": 2**40 + 2, "x": 4.0}]
 
 
 def test_a_column_added_later_is_null_in_the_files_before_it(captures: Table) -> None:
@@ -156,6 +190,134 @@ def test_a_column_added_later_is_null_in_the_files_before_it(captures: Table) ->
         update.add_column("later", LongType())
 
     assert ask("SELECT count(*) AS n, count(later) AS later FROM captures") == [{"n": 6, "later": 0}]
+
+
+# As it was
+
+
+def before_the_last(table: Table) -> datetime:
+    """A time at which the table had two of its three files."""
+    return datetime.fromtimestamp(sorted(s.timestamp_ms for s in table.snapshots())[-1] / 1000 - 0.001, UTC)
+
+
+def test_a_table_is_read_as_it_was_at_a_time_or_in_a_snapshot(captures: Table) -> None:
+    first, second, _ = sorted(captures.snapshots(), key=lambda snapshot: snapshot.timestamp_ms)
+    at = f"from_unixtime({second.timestamp_ms} / 1000e0)"
+
+    [counts] = ask(f"""
+        SELECT (SELECT count(*) FROM captures) AS now,
+               (SELECT count(*) FROM captures FOR TIMESTAMP AS OF {at}) AS before,
+               (SELECT count(c.n) FROM captures FOR VERSION AS OF {first.snapshot_id} AS c) AS first,
+               (SELECT count(captures.n) FROM telltale.captures FOR VERSION AS OF {first.snapshot_id}) AS again
+    """)
+
+    assert counts == {"now": 6, "before": 4, "first": 2, "again": 2}
+
+
+def test_asked_of_a_time_every_table_and_the_clock_are_those_of_then(captures: Table) -> None:
+    at = before_the_last(captures)
+    text = """WITH c AS (SELECT * FROM captures) -- from captures
+              SELECT count(*) AS n, max(current_timestamp) AS clock, max(now()) AS again, max(current_date) AS day,
+                     max('current_timestamp') AS word FROM c JOIN Telltale.captures d ON d.n = c.n AND d.t = c.t"""
+
+    [row] = ask(text, at=at)
+
+    assert row == {"n": 4, "clock": at, "again": at, "day": at.date(), "word": "current_timestamp"}
+
+
+def test_athena_is_asked_of_a_time_in_its_own_words() -> None:
+    client = FakeAthena("SUCCEEDED", rows=1)
+
+    with_client(client, 'SELECT 1 FROM "captures" c, telltale.cases, "captures$files"', at=day(20))
+
+    then = "FOR TIMESTAMP AS OF TIMESTAMP '2026-11-20 08:00:00.000000 UTC'"
+    assert client.sql == f'SELECT 1 FROM "captures" {then} c, telltale.cases {then}, "captures$files"'
+
+
+def test_before_its_first_rows_a_table_was_empty(captures: Table) -> None:
+    assert ask("SELECT count(*) AS n FROM captures", at=datetime(2020, 1, 1, tzinfo=UTC)) == [{"n": 0}]
+
+
+def test_a_time_that_is_no_longer_kept_is_refused_with_the_oldest_that_is(captures: Table) -> None:
+    oldest, *_ = sorted(captures.snapshots(), key=lambda snapshot: snapshot.timestamp_ms)
+    captures.maintenance.expire_snapshots().by_id(oldest.snapshot_id).commit()
+
+    with pytest.raises(Problem, match="captures as it was at 2020-01-01 00:00:00 is no longer kept"):
+        ask("SELECT 1 FROM captures", at=datetime(2020, 1, 1, tzinfo=UTC))
+
+
+def test_a_snapshot_that_is_not_there_is_named(captures: Table) -> None:
+    with pytest.raises(Problem, match="captures has no snapshot 7"):
+        ask("SELECT 1 FROM captures FOR VERSION AS OF 7")
+
+
+# What Iceberg knows
+
+
+def test_iceberg_tells_of_files_snapshots_and_days_in_athenas_columns(captures: Table, tmp_path: Path) -> None:
+    sizes = {number: (tmp_path / f"{number}.parquet").stat().st_size for number in (18, 19, 20)}
+
+    files = ask('SELECT file_path, record_count, file_size_in_bytes, lower_bounds[2] AS low FROM "captures$files"')
+    days = ask('SELECT partition.t_day AS day, file_count, total_size FROM "telltale"."captures$partitions" ORDER BY 1')
+    made = ask("""SELECT summary['added-records'] AS rows, operation, parent_id IS NULL AS first
+                  FROM "captures$snapshots" ORDER BY committed_at""")
+    ages = ask('SELECT count(*) AS n FROM "captures$history" WHERE is_current_ancestor')
+    [row] = ask('SELECT sum(added_rows_count + existing_rows_count) AS n FROM "captures$manifests"')
+
+    assert {(f["file_path"][-10:-8], f["record_count"], f["file_size_in_bytes"], f["low"]) for f in files} == {
+        (str(number), 2, size, "p/1") for number, size in sizes.items()
+    }
+    assert days == [{"day": day(n).date(), "file_count": 1, "total_size": size} for n, size in sizes.items()]
+    assert made == [{"rows": "2", "operation": "append", "first": first} for first in (True, False, False)]
+    assert (ages, row) == ([{"n": 3}], {"n": 6})
+
+
+@pytest.mark.parametrize("about", ["files", "snapshots", "partitions", "history", "manifests"])
+def test_a_table_that_is_not_there_yet_has_nothing_to_tell(captures: Table, about: str) -> None:
+    assert ask(f'SELECT * FROM "cases${about}"') == []
+
+
+def test_a_wrong_word_about_a_table_gets_the_right_one(captures: Table) -> None:
+    with pytest.raises(Problem, match=r"no table named captures\$file: did you mean captures\$files"):
+        ask('SELECT * FROM "captures$file"')
+
+
+# What a query reads
+
+
+def chunks(path: Path, *columns: str) -> int:
+    footer = pq.read_metadata(path)
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    found = [group.column(n) for group in groups for n in range(group.num_columns)]
+    return sum(chunk.total_compressed_size for chunk in found if chunk.path_in_schema.split(".")[0] in columns)
+
+
+def test_the_bytes_of_a_plan_are_those_of_its_days_and_columns(captures: Table, tmp_path: Path) -> None:
+    answer = sql.run(deployed("duckdb"), "SELECT n FROM captures WHERE t >= TIMESTAMP '2026-11-20 00:00:00 UTC'")
+
+    assert answer.scanned_bytes == chunks(tmp_path / "20.parquet", "t", "n")
+
+
+def test_a_position_reads_the_files_and_row_groups_that_may_hold_it(captures: Table, tmp_path: Path) -> None:
+    rows = [(day(21), f"riverside/pump-hall/pump-{n // 10:03}", n) for n in range(1000)]
+    add_file(captures, tmp_path / "21.parquet", rows, row_group_size=100)
+    catalog = GlueCatalog("lake", client=boto3.client("glue"))
+
+    def share(position: str) -> float:
+        text = f"SELECT sum(n) FROM captures WHERE position = '{position}'"
+        return planned_bytes(catalog, text, database="telltale") / chunks(tmp_path / "21.parquet", "position", "n")
+
+    assert share("riverside/pump-hall/pump-042") == pytest.approx(0.1, abs=0.03)
+    assert share("riverside/valve-hall") == 0
+    assert share("a") == 0
+
+
+def test_only_what_is_left_of_the_clock_is_read(captures: Table) -> None:
+    catalog = GlueCatalog("lake", client=boto3.client("glue"))
+    text = "SELECT n FROM captures WHERE t >= current_timestamp - interval '1' day"
+
+    assert planned_bytes(catalog, text.replace("1' day", "9999' day"), database="telltale") > 0
+    assert planned_bytes(catalog, text.replace("- interval", "+ interval"), database="telltale") == 0
 
 
 def test_a_table_of_the_schema_without_data_is_empty(captures: Table) -> None:
@@ -397,7 +559,7 @@ class FakeAthena:
         self.stopped: list[str] = []
 
     def start_query_execution(self, **request: Any) -> dict[str, str]:
-        self.parameters = request.get("ExecutionParameters")
+        self.parameters, self.sql = request.get("ExecutionParameters"), request["QueryString"]
         return {"QueryExecutionId": "q-1"}
 
     def stop_query_execution(self, *, QueryExecutionId: str) -> None:  # noqa: N803 the name in Athena's API
@@ -421,12 +583,12 @@ class FakeAthena:
             yield {"ResultSet": {"Rows": rows, "ResultSetMetadata": {"ColumnInfo": [{"Name": "n", "Type": "integer"}]}}}
 
 
-def with_client(client: FakeAthena, text: str = "SELECT 1", limit: int | None = None) -> Answer:
+def with_client(client: FakeAthena, text: str = "SELECT 1", **options: Any) -> Answer:
     class Reached(Deployment):
         def client(self, service: str) -> Any:
             return client
 
-    return sql.run(Reached(outputs=OUTPUTS, environment={}), text, limit=limit)
+    return sql.run(Reached(outputs=OUTPUTS, environment={}), text, **options)
 
 
 def test_all_pages_are_read_and_the_scanned_bytes_reported() -> None:

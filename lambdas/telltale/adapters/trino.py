@@ -5,6 +5,7 @@ For one computer: sqlglot is in no Lambda layer, so a function imports this modu
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from sqlglot import exp, parse, tokenize
 from sqlglot.errors import OptimizeError, ParseError, TokenError
@@ -12,7 +13,7 @@ from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from sqlglot.optimizer.scope import Scope, traverse_scope
 from sqlglot.tokenizer_core import TokenType
 
-from telltale.adapters.answer import Unanswered
+from telltale.adapters.answer import Unanswered, literal
 
 NEAR = 0.5  # difflib's similarity from which a name is worth suggesting: a guess
 
@@ -70,13 +71,41 @@ def within(query: exp.Query, database: str) -> exp.Query:
     return plain
 
 
-def tables_read(query: exp.Query) -> set[str]:
-    """Names of the tables the query reads, without those it makes itself (WITH)."""
+def tables_of(query: exp.Query) -> list[exp.Table]:
+    """Where the query names tables, each as often as it does; without those it makes itself (WITH)."""
     try:
         sources = [source for scope in traverse_scope(query) for _, source in scope.selected_sources.values()]
     except OptimizeError as error:
         raise Unanswered(f"two tables under one name ({error})", "give each its own alias") from error
-    return {".".join(part.name for part in source.parts) for source in sources if isinstance(source, exp.Table)}
+    return [source for source in sources if isinstance(source, exp.Table)]
+
+
+def tables_read(query: exp.Query) -> set[str]:
+    """Names of the tables the query reads, without those it makes itself (WITH)."""
+    return {".".join(part.name for part in table.parts) for table in tables_of(query)}
+
+
+def as_of(sql: str, at: datetime) -> str:
+    """The text as it would have been asked then: with every table as it was, and with the clock at that time.
+
+    A table that has a time of its own keeps it; what Iceberg says about tables ("captures$files") is as of now.
+    """
+    moment = literal(at)
+    tables = [table for table in tables_of(parse_query(sql)) if not table.args.get("version") and "$" not in table.name]
+    ends = {(table.this.meta["end"] + 1, table.this.meta["end"] + 1) for table in tables}
+    return spliced(sql, dict.fromkeys(ends, f" FOR TIMESTAMP AS OF {moment}") | _clock(sql, moment, literal(at.date())))
+
+
+def _clock(sql: str, moment: str, day: str) -> dict[tuple[int, int], str]:
+    """What to put in the place of each look at the clock."""
+    tokens, kinds = tokenize(sql, read="trino"), TokenType
+    changes = {}
+    for token, *after in zip(tokens, tokens[1:] + tokens[-1:], tokens[2:] + tokens[-1:] * 2, strict=True):
+        if token.token_type in (kinds.CURRENT_TIMESTAMP, kinds.CURRENT_DATE):
+            changes[token.start, token.end + 1] = moment if token.token_type == kinds.CURRENT_TIMESTAMP else day
+        elif token.text.lower() == "now" and [mark.token_type for mark in after] == [kinds.L_PAREN, kinds.R_PAREN]:
+            changes[token.start, after[1].end + 1] = moment
+    return changes
 
 
 def unknown_names(query: exp.Query, columns: Columns) -> list[str]:
