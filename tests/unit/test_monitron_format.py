@@ -1,21 +1,12 @@
-"""Events as Monitron's consumers read them: field for field, from our own rows and from rows that were imported."""
+"""Events as Monitron's consumers read them: field for field, from our own rows."""
 
-import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from telltale.core import monitron_format
 from telltale.core.detect import CaseChange, Row, Verdict
-from telltale.core.monitron_format import (
-    AXIS_COLUMNS,
-    CONNECTIONS,
-    STANDARD_GRAVITY,
-    TAGS,
-    Account,
-    Judged,
-    Place,
-)
+from telltale.core.monitron_format import CONNECTIONS, Account, Judged, Place
 from telltale.core.plant import Position
 
 ACCOUNT = Account("111122223333", "plant-a", "p-0001")
@@ -82,27 +73,6 @@ def verdict(rule: str, said: str, persistent: str = "HEALTHY", channel: str = "x
 def measured(row: Row = ROW, *verdicts: Verdict, before: dict[str, str] | None = None) -> dict[str, Any]:
     judged = Judged(verdicts, before or {})
     return monitron_format.measurement(ACCOUNT, PLACE, row, gateway="gw-1", judged=judged)
-
-
-def taken_apart(event: dict[str, Any]) -> tuple[Row, dict[str, Any]]:
-    """The event as an import keeps it: numbers in a row, all the rest in the origin."""
-    origin = json.loads(json.dumps(event))
-    payload = origin["eventPayload"]
-
-    def take(path: tuple[str, ...]) -> Any:
-        at = payload
-        for name in path[:-1]:
-            at = at[name]
-        return at.pop(path[-1])
-
-    axes: dict[str, dict[str, float | None]] = {axis: {} for axis in "xyz"}
-    for path, (axis, column) in AXIS_COLUMNS.items():
-        axes[axis][column] = take(path) / (STANDARD_GRAVITY if path[1] == "acceleration" else 1)
-    tags = {tag: float(take(path)) for path, tag in TAGS.items()}
-    row = replace(
-        ROW, axes=axes, tags=tags, temperature_c=take(("features", "temperature")), rssi_dbm=take(("sensor", "rssi"))
-    )
-    return row, origin
 
 
 def test_the_envelope_has_monitrons_keys_in_monitrons_order() -> None:
@@ -177,14 +147,6 @@ def test_a_class_that_monitron_did_not_have_stands_beside() -> None:
     assert "isoClass" not in event["eventPayload"]["models"]["vibrationISO"]
     assert event["eventPayload"]["x"]["limitProfile"] == "iso20816-3/1-rigid"
     assert "gateway" not in event["eventPayload"]
-
-
-def test_what_was_imported_comes_back_as_it_was() -> None:
-    row, origin = taken_apart(MEASURED)
-
-    event = monitron_format.measurement(ACCOUNT, PLACE, row, gateway="112233445566", judged=Judged(), origin=origin)
-
-    assert json.dumps(event) == json.dumps(MEASURED)  # to the order of its keys
 
 
 def test_the_same_message_has_the_same_id_and_another_another() -> None:

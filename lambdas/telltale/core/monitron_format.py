@@ -2,10 +2,7 @@
 
 The live stream and `telltale export monitron` call these same functions, so an event has the same `eventId` in both.
 
-What came from Monitron itself is given back as it was. `scripts/telltale import monitron` puts the numbers that the
-lake has columns for into them (COLUMNS), further numbers into `readings` (TAGS), and everything else that an event
-said, at the place it stood in the event, into the JSON of the column `origin`. It is laid over what is made
-from the rows; where both say something, the origin is right. So the import may keep as much in it as it likes.
+What came from Monitron itself is not made anew: core.monitron_rows gives it back as it was.
 
 All values are plain: what these functions return is JSON.
 """
@@ -22,7 +19,7 @@ from telltale.core.plant import Position
 
 VERSION = "2.0"
 STANDARD_GRAVITY = 9.80665  # m/s2 in a g: Monitron speaks m/s2, the lake g
-DIGITS = 12  # significant ones that survive the way through g: 1.1 m/s2 comes back as 1.1
+DIGITS = 12  # significant ones: a product of 1.1 is not told as 1.1000000000000003
 NAMES = UUID("6f0c1b52-7b0e-5c55-9a50-0b9d5b8e4a11")  # of our own eventIds, which are made from what happened
 
 MEASUREMENT, TRANSITION = "measurement", "assetStateTransition"
@@ -43,31 +40,6 @@ _WIDE, _BAND, _TOTAL = "band0To6000Hz", "band10To1000Hz", "totalVibration"
 _SUMMARIES = ("absMax", "absMin", "crestFactor", "rms")
 _OUTPUT = "ClassificationOutput"
 
-# Path below `eventPayload` → column of `captures`.
-COLUMNS: Mapping[Path, str] = {
-    ("sensor", "physicalId"): "sensor",
-    ("sensor", "rssi"): "rssi_dbm",
-    ("gateway", "physicalId"): "gateway",
-    ("features", "temperature"): "temperature_c",
-}
-# Path below `eventPayload` → axis and column of `features`; accelerations are divided by STANDARD_GRAVITY.
-AXIS_COLUMNS: Mapping[Path, tuple[str, str]] = {
-    **{("features", "velocity", _BAND, f"{axis}Axis", "rms"): (axis, "velocity_rms_mm_s") for axis in AXES},
-    **{("features", "acceleration", _WIDE, f"{axis}Axis", "rms"): (axis, "rms_g") for axis in AXES},
-}
-# Path below `eventPayload` → tag of `readings`, in Monitron's units (m/s2, mm/s): numbers without a column.
-TAGS: Mapping[Path, str] = {
-    **{
-        ("features", "acceleration", _BAND, f"{axis}Axis", "rms"): f"acceleration_10_1000_rms_{axis}_m_s2"
-        for axis in AXES
-    },
-    **{
-        ("features", kind, _BAND, _TOTAL, what): f"{kind}_10_1000_total_{what}{unit if what != 'crestFactor' else ''}"
-        for kind, unit in (("acceleration", "_m_s2"), ("velocity", "_mm_s"))
-        for what in _SUMMARIES
-    },
-    ("sequenceNo",): "sequence_no",
-}
 _BANDS = ("band_10_50_g", "band_50_100_g", "band_100_200_g", "band_200_500_g", "band_500_1000_g")
 _TO_5_KHZ = (*_BANDS, "band_1000_2000_g", "band_2000_5000_g")
 _BEYOND_6_KHZ = "band_5000_10000_g"  # of records that reach beyond what Monitron's sensor heard
@@ -141,26 +113,19 @@ def measurement(
     *,
     gateway: str | None,
     judged: Judged,
-    origin: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The event of one message: features of the axes that came with it, and what was said of them.
-
-    origin : of a row that was imported. Then what we would work out, judge or add ourselves is left out.
-    """
-    own = origin is None
+    """The event of one message: features of the axes that came with it, and what was said of them."""
     payload: dict[str, Any] = {
         **_names(place),
         "sensor": {"physicalId": row.sensor, **_known(rssi=_whole(row.rssi_dbm))},
         **_known(gateway={"physicalId": gateway} if gateway else None),
-        "features": _features(row, totals=own),
+        "features": _features(row),
+        "models": _models(place, judged),
         "assetPositionId": place.id,
-        **({"models": _models(place, judged), "x": _beside(place, row, judged)} if own else {}),
+        "x": _beside(place, row, judged),
     }
-    for path, tag in TAGS.items():
-        if tag in row.tags:
-            _put(payload, path, _whole(row.tags[tag]) if path == ("sequenceNo",) else row.tags[tag])
     id_ = f"{MEASUREMENT}|{row.sensor}|{row.capture_id}|{row.part}"
-    return _event(account, MEASUREMENT, id_, row.received_ms, payload, origin)
+    return _event(account, MEASUREMENT, id_, row.received_ms, payload)
 
 
 def transition(
@@ -171,11 +136,10 @@ def transition(
     previous: str,
     received_ms: int,
     sensor: str | None,
-    origin: Mapping[str, Any] | None = None,
 ) -> dict[str, Any] | None:
     """The event of a change of a case, None where the position's state is the one before.
 
-    previous : the state before; HEALTHY where the change opened the case.   origin : of one that was imported.
+    previous : the state before; HEALTHY where the change opened the case.
     """
     if change.state == previous:
         return None
@@ -187,17 +151,16 @@ def transition(
         "assetState": {"newState": change.state, "previousState": previous},
         **_known(closureCode=_closure(change) if resolved else None),
         "assetPositionId": place.id,
-    }
-    if origin is None:
-        payload["x"] = _known(
+        "x": _known(
             sampledAt=moment(change.t_ms),
             caseId=change.case_id,
             change=change.change,
             reason=change.reason or None,
             fault=change.fault,
             by=change.by,
-        )
-    return _event(account, TRANSITION, f"{TRANSITION}|{change.case_id}|{change.revision}", received_ms, payload, origin)
+        ),
+    }
+    return _event(account, TRANSITION, f"{TRANSITION}|{change.case_id}|{change.revision}", received_ms, payload)
 
 
 def sensor_connection(account: Account, kind: str, place: Place, sensor: str, *, heard_ms: int) -> dict[str, Any]:
@@ -247,7 +210,7 @@ def levels(verdicts: Iterable[Verdict]) -> dict[str, str]:
 # --- Parts of a measurement
 
 
-def _features(row: Row, *, totals: bool) -> dict[str, Any]:
+def _features(row: Row) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for axis in AXES:
         values = row.axes.get(axis, {})
@@ -255,7 +218,7 @@ def _features(row: Row, *, totals: bool) -> dict[str, Any]:
         _put(found, ("acceleration", _WIDE, f"{axis}Axis", "rms"), _m_s2(wide))
         _put(found, ("acceleration", _BAND, f"{axis}Axis", "rms"), _m_s2(band))
         _put(found, ("velocity", _BAND, f"{axis}Axis", "rms"), values.get("velocity_rms_mm_s"))
-    for kind in ("acceleration", "velocity") if totals else ():
+    for kind in ("acceleration", "velocity"):
         band_of = found.get(kind, {}).get(_BAND, {})
         axes = [band_of.get(f"{axis}Axis", {}).get("rms") for axis in AXES]
         total = _together(axes)
@@ -331,25 +294,19 @@ def _closure(change: CaseChange) -> dict[str, Any]:
 # --- Events
 
 
-def _event(
-    account: Account,
-    kind: str,
-    id_: str,
-    received_ms: int,
-    payload: Mapping[str, Any],
-    origin: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    event = {
-        "timestamp": moment(received_ms),
-        "eventId": str(uuid5(NAMES, id_)),
-        "version": VERSION,
-        "accountId": account.account_id,
-        "projectName": account.project_name,
-        "projectId": account.project_id,
-        "eventType": kind,
-        "eventPayload": payload,
-    }
-    return ordered(_laid_over(event, origin or {}))
+def _event(account: Account, kind: str, id_: str, received_ms: int, payload: Mapping[str, Any]) -> dict[str, Any]:
+    return ordered(
+        {
+            "timestamp": moment(received_ms),
+            "eventId": str(uuid5(NAMES, id_)),
+            "version": VERSION,
+            "accountId": account.account_id,
+            "projectName": account.project_name,
+            "projectId": account.project_id,
+            "eventType": kind,
+            "eventPayload": payload,
+        }
+    )
 
 
 def _names(place: Place) -> dict[str, str]:
@@ -369,14 +326,6 @@ def _put(into: dict[str, Any], path: Path, value: Any) -> None:
     into[path[-1]] = value
 
 
-def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    found = dict(below)
-    for name, value in above.items():
-        has_parts = isinstance(value, Mapping) and isinstance(found.get(name), Mapping)
-        found[name] = _laid_over(found[name], value) if has_parts else value
-    return found
-
-
 def _m_s2(value_g: float | None) -> float | None:
     return None if value_g is None else _rounded(value_g * STANDARD_GRAVITY)
 
@@ -386,5 +335,5 @@ def _rounded(value: float) -> float:
 
 
 def _whole(value: float | None) -> int | float | None:
-    """A number that is whole without its zero fraction, as Monitron writes rssi and sequenceNo."""
+    """A number that is whole without its zero fraction, as Monitron writes rssi."""
     return int(value) if value is not None and float(value).is_integer() else value
