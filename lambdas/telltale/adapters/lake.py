@@ -20,6 +20,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table import TableProperties
 from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.name_mapping import MappedField
 from pyiceberg.table.sorting import SortField, SortOrder
 from pyiceberg.transforms import DayTransform, IdentityTransform
 from pyiceberg.types import (
@@ -45,6 +46,11 @@ PROPERTIES: Mapping[str, str] = {
     "write.parquet.compression-codec": "zstd",
     "commit.manifest-merge.enabled": "true",  # else each commit leaves a manifest that every query opens
     "commit.retry.num-retries": "0",  # a retry has to look at COMMIT again first: `add` does
+}
+# Those that a table made by an earlier version is given too.
+LASTING: Mapping[str, str] = {
+    # Versions of the metadata that it lists, beside the current one. Maintenance deletes those that it lists no more.
+    "write.metadata.previous-versions-max": "20",
 }
 AT_ONCE = 16  # footers, each nearly all waiting
 METRICS = "write.metadata.metrics"
@@ -80,18 +86,21 @@ class Lake:
     def __init__(self, catalog: Catalog, *, database: str, location: str) -> None:
         self._catalog, self._database, self._location = catalog, database, location
 
-    def ensure(self, table: Table) -> IcebergTable:
-        """The table as it is now: made if there is none, with the columns added that the schema has gained."""
+    def find(self, table: Table) -> IcebergTable | None:
+        """The table as it is; None if there is none yet."""
         try:
-            iceberg = self._catalog.load_table((self._database, table.name))
+            return self._catalog.load_table((self._database, table.name))
         except NoSuchTableError:
-            iceberg = self._create(table)
-        have = {field.name for field in iceberg.schema().fields}
-        gained = [column for column in table.columns if column.name not in have]
-        if gained:
-            with iceberg.update_schema() as update:
-                for column in gained:
-                    update.add_column(column.name, _type(column, 0), _doc(column), column.required)
+            return None
+
+    def load(self, table: Table) -> IcebergTable:
+        """The table as it is; raises NoSuchTableError."""
+        return self._catalog.load_table((self._database, table.name))
+
+    def ensure(self, table: Table) -> IcebergTable:
+        """The table as it is now: made if there is none, its columns added, renamed and widened as in the schema."""
+        iceberg = self.find(table) or self._create(table)
+        _evolve(iceberg, table)
         return iceberg
 
     def add(self, table: Table, files: Mapping[str, int | None] | Sequence[str], *, number: int) -> bool:
@@ -113,7 +122,7 @@ class Lake:
         if int(iceberg.properties.get(COMMIT, "0")) >= number:
             return False
         mark = {COMMIT: str(number)}
-        properties = {**mark, **metrics(table)}
+        properties = {**mark, **metrics(table), **LASTING}
         if iceberg.name_mapping() is None:  # files without Iceberg's column numbers are read by it
             properties[TableProperties.DEFAULT_NAME_MAPPING] = iceberg.schema().name_mapping.model_dump_json()
         with iceberg.transaction() as transaction:
@@ -135,7 +144,7 @@ class Lake:
                 location=f"{self._location}/{table.name}",
                 partition_spec=partitions,
                 sort_order=SortOrder(*order),
-                properties={**PROPERTIES, **metrics(table), "comment": table.meaning},
+                properties={**PROPERTIES, **LASTING, **metrics(table), "comment": table.meaning},
             )
         except TableAlreadyExistsError:
             return self._catalog.load_table((self._database, table.name))
@@ -151,10 +160,54 @@ def metrics(table: Table) -> dict[str, str]:
     return {f"{METRICS}.default": "none"} | {f"{METRICS}.column.{name}": "full" for name in kept}
 
 
+def _evolve(iceberg: IcebergTable, table: Table) -> None:
+    """Add, rename and widen columns until the table has those of the schema. Numbers and files stay as they are."""
+    have = {field.name: field for field in iceberg.schema().fields}
+    renamed = {
+        name: column.name for column in table.columns if column.name not in have for name in column.was if name in have
+    }
+    gained = [column for column in table.columns if column.name not in {*have, *renamed.values()}]
+    found = {renamed.get(name, name): field for name, field in have.items()}
+    widened = [column for column in table.columns if _is_wider(column, found.get(column.name))]
+    if not (renamed or gained or widened):
+        return
+    with iceberg.transaction() as transaction:
+        if transaction.table_metadata.name_mapping() is None:  # the old names have to stay known
+            mapping = iceberg.schema().name_mapping.model_dump_json()
+            transaction.set_properties({TableProperties.DEFAULT_NAME_MAPPING: mapping})
+        with transaction.update_schema() as update:
+            for name, to in renamed.items():
+                update.rename_column(name, to)
+            for column in widened:
+                update.update_column(found[column.name].name, field_type=_type(column, 0))
+            for column in gained:
+                update.add_column(column.name, _type(column, 0), _doc(column), column.required)
+
+
+def _is_wider(column: Column, field: NestedField | None) -> bool:
+    """Whether the schema has made the column wider than the table's."""
+    return field is not None and (field.field_type, column.type) in {(IntegerType(), "long"), (FloatType(), "double")}
+
+
+def _ids(metadata: TableMetadata) -> dict[str, int]:
+    """Numbers of columns by their path in a Parquet file, under any name that they ever had."""
+    ids = parquet_path_to_id_mapping(metadata.schema())
+    mapping = metadata.name_mapping()
+    for field in mapping.root if mapping else ():
+        paths = [path for path, number in ids.items() if number in _numbers(field)]
+        for name in field.names:
+            ids |= {".".join([name, *path.split(".")[1:]]): ids[path] for path in paths}
+    return ids
+
+
+def _numbers(field: MappedField) -> set[int | None]:
+    return {field.field_id}.union(*map(_numbers, field.fields))
+
+
 def data_files(metadata: TableMetadata, io: Any, sizes: Mapping[str, int | None]) -> list[DataFile]:
     """What Iceberg wants to know of Parquet files, from their footers: one request each where the size is known."""
     schema, spec = metadata.schema(), metadata.spec()
-    plan, ids = compute_statistics_plan(schema, metadata.properties), parquet_path_to_id_mapping(schema)
+    plan, ids = compute_statistics_plan(schema, metadata.properties), _ids(metadata)
     parquet = ds.ParquetFileFormat()
 
     def read(uri: str) -> DataFile:

@@ -24,6 +24,7 @@ class Column:
     formula: str | None = None  # for features: how it is computed
     band: str | None = None  # for features: of which frequencies
     source: str | None = None  # for features: the standard or text the formula is from
+    was: tuple[str, ...] = ()  # earlier names, for good: files written under them are read as this column
 
 
 @dataclass(frozen=True)
