@@ -1,8 +1,7 @@
 -- Trend of one position with its limits
 -- Every judged value of the last thirty days beside the limit it was compared with, oldest first.
--- Shows the position with the highest score of the last seven days; to see another, put it into `chosen`.
+-- Shows the position with the highest score of the last seven days unless one is chosen.
 WITH chosen AS (
-    -- SELECT 'site/area/asset/position' AS position
     SELECT max_by(position, score) AS position
     FROM verdicts
     WHERE t >= current_timestamp - interval '7' day
@@ -22,6 +21,8 @@ SELECT
     v.persistent,
     v.capture_id
 FROM verdicts AS v
-JOIN chosen ON v.position = chosen.position
-WHERE v.t >= current_timestamp - interval '30' day AND v.value IS NOT NULL
+WHERE
+    v.position = (SELECT position FROM chosen)
+    AND v.t >= current_timestamp - interval '30' /* days */ day
+    AND v.value IS NOT NULL
 ORDER BY v.t, v.channel, v.rule

@@ -1,11 +1,10 @@
 -- Waveform of one capture, ready for a spectrum
 -- One row per sample: seconds from the start, value in its unit. Shows the latest capture of the last day
--- that has a waveform; to see another, put its id into `chosen` and its day into both time filters.
+-- that has a waveform unless one is chosen; an older one needs the days to look back as well.
 WITH chosen AS (
-    -- SELECT 'sensor@1790000000000' AS capture_id
     SELECT max_by(capture_id, t) AS capture_id
     FROM waveforms
-    WHERE t >= current_timestamp - interval '1' day
+    WHERE t >= current_timestamp - interval '1' /* days */ day
 )
 SELECT
     w.position,
@@ -17,7 +16,6 @@ SELECT
     w.unit,
     w.fs_hz
 FROM waveforms AS w
-JOIN chosen ON w.capture_id = chosen.capture_id
 CROSS JOIN UNNEST(w.samples) WITH ORDINALITY AS s (sample, n)
-WHERE w.t >= current_timestamp - interval '1' day
+WHERE w.capture_id = (SELECT capture_id FROM chosen) AND w.t >= current_timestamp - interval '1' /* days */ day
 ORDER BY w.axis, s.n

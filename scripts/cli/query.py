@@ -1,7 +1,8 @@
 """SQL on the lake, in Athena's dialect: a query, the name of a kept one, or - to read it from the input.
 
 telltale query --list
-telltale query worst_positions
+telltale query worst_positions --at 2026-11-01
+telltale query trend position=riverside/pump-hall/pump-1/motor-drive-end days=90
 telltale query "SELECT position, max(t) FROM captures GROUP BY position" --format csv
 """
 
@@ -11,9 +12,10 @@ import csv
 import difflib
 import json
 import math
+import re
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
@@ -26,8 +28,10 @@ from rich.table import Table
 from rich.text import Text
 from telltale.adapters.answer import Answer
 from telltale.adapters.receipts import PENDING
+from telltale.adapters.trino import as_of
 
 from cli import sql
+from cli.choices import choices, choose, pairs
 from cli.deployment import current
 from cli.problem import Problem
 from cli.queries import named_queries
@@ -35,11 +39,20 @@ from cli.tables import objects_below
 
 FORMATS = ("table", "csv", "json", "parquet")
 WIDEST = 10_000  # characters of a line in a file
+# aws.amazon.com/athena/pricing, us-east-1, read on 2026-11-21 in a copy without a date; other regions differ. That a TB
+# is 1e12 bytes is a guess: with 2^40 it would be 9 % less.
+USD_PER_TB = 5.0
+LEAST_MB = 10
+AGE = re.compile(r"(\d{1,4})([mhd])")
+UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 SHOWN = 100  # rows of a table for the eye; files and pipes get all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("query", nargs="?", metavar="SQL|NAME|-", help="what to run")
+    parser.add_argument("choices", nargs="*", metavar="NAME=VALUE", help="what to choose in it; --list tells")
+    parser.add_argument("--at", metavar="TIME", help="as the lake was then: 2026-11-01, 2026-11-01T14:30Z, or 6h (ago)")
+    parser.add_argument("--show", action="store_true", help="print the SQL that would run, for Athena or a dashboard")
     parser.add_argument("--list", action="store_true", help="show the named queries")
     parser.add_argument("--format", choices=FORMATS, help="default: what --out ends in, else table")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of to the terminal")
@@ -52,9 +65,13 @@ def run(args: argparse.Namespace) -> int:
         return 0
     form = _format(args)
     limit = SHOWN if args.limit is None and form == "table" and args.out is None else args.limit
-    text = text_of(args.query, sys.stdin)
+    text = choose(text_of(args.query, sys.stdin), pairs(args.choices))
+    at = None if args.at is None else moment_of(args.at, datetime.now(UTC))
+    if args.show:
+        print(text.strip() if at is None else as_of(text, at).strip())
+        return 0
     deployment = current()
-    answer = sql.run(deployment, text, limit=limit)
+    answer = sql.run(deployment, text, limit=limit, at=at)
     _deliver(answer, form, args.out)
     print(summary(answer), file=sys.stderr)
     if not answer.table.num_rows and (waiting := len(objects_below(deployment, PENDING))):
@@ -68,7 +85,23 @@ def list_queries(console: Console) -> None:
         console.print(f"[bold]{query.name}[/bold]  {query.title}")
         if query.description:
             console.print(query.description, style="dim", markup=False)
+        named = [name if default is None else f"{name}={default}" for name, default in choices(query.sql).items()]
+        if named:
+            console.print(f"choose: {', '.join(named)}", markup=False, highlight=False)
         console.print()
+
+
+def moment_of(text: str, now: datetime) -> datetime:
+    """A time before now, UTC unless it says otherwise; Problem for anything else."""
+    age = AGE.fullmatch(text)
+    try:
+        at = now - timedelta(**{UNITS[age[2]]: int(age[1])}) if age else datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Problem(f"found --at {text}, wanted a time such as 2026-11-01T14:30Z, or an age such as 6h") from error
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    if at > now:
+        raise Problem(f"--at {text} is in the future")
+    return at.astimezone(UTC)
 
 
 def _format(args: argparse.Namespace) -> str:
@@ -196,8 +229,20 @@ def _plain(value: Any) -> Any:
 
 
 def summary(answer: Answer) -> str:
-    """Rows, seconds and scanned bytes in one line."""
+    """Rows, seconds, scanned bytes and what they cost in one line."""
     rows = f"{answer.table.num_rows:,} rows" if answer.table.num_rows != 1 else "1 row"
     rows = f"the first {rows}, there are more (--limit)" if answer.more else rows
-    scanned = "" if answer.scanned_bytes is None else f", {answer.scanned_bytes / 1e6:,.1f} MB scanned"
-    return f"{rows} from {answer.engine} in {answer.seconds:.1f} s{scanned}"
+    return f"{rows} from {answer.engine} in {answer.seconds:.1f} s{_scanned(answer)}"
+
+
+def _scanned(answer: Answer) -> str:
+    if answer.scanned_bytes is None:
+        return ""
+    size = f"{answer.scanned_bytes / 1e6:,.1f} MB"
+    cost = f"{price_usd(answer.scanned_bytes):.5f} USD"
+    return f", {size} scanned, {cost}" if answer.engine == "athena" else f", {size} read; Athena would bill {cost}"
+
+
+def price_usd(scanned_bytes: int) -> float:
+    """What Athena bills for a query: whole megabytes, ten at least."""
+    return max(math.ceil(scanned_bytes / 1e6), LEAST_MB) * USD_PER_TB / 1e6

@@ -4,6 +4,7 @@ import argparse
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cli import query, sql
+from cli.choices import choices, choose, pairs
 from cli.deployment import Deployment, NotDeployed
 from cli.problem import Problem
 from cli.queries import QUERIES
@@ -123,7 +125,7 @@ def lake(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
     """A deployment whose every query answers TABLE; the limits that were asked for."""
     limits: list[int | None] = []
 
-    def run(deployment: Deployment, text: str, *, limit: int | None) -> Answer:
+    def run(deployment: Deployment, text: str, *, limit: int | None, at: datetime | None) -> Answer:
         limits.append(limit)
         return ANSWER
 
@@ -226,4 +228,90 @@ def test_the_list_shows_every_named_query_with_its_title() -> None:
 def test_the_summary_tells_when_there_are_more_rows_and_what_was_scanned() -> None:
     cut = Answer(TABLE, more=True, engine="athena", seconds=2.0, scanned_bytes=1_500_000)
 
-    assert query.summary(cut) == "the first 2 rows, there are more (--limit) from athena in 2.0 s, 1.5 MB scanned"
+    assert query.summary(cut) == (
+        "the first 2 rows, there are more (--limit) from athena in 2.0 s, 1.5 MB scanned, 0.00005 USD"
+    )
+    local = replace(cut, engine="duckdb", more=False, scanned_bytes=2_345_600_000)
+    assert query.summary(local) == "2 rows from duckdb in 2.0 s, 2,345.6 MB read; Athena would bill 0.01173 USD"
+
+
+@pytest.mark.parametrize(
+    ("scanned", "usd"), [(0, 0.00005), (10_000_000, 0.00005), (10_000_001, 0.000055), (10**12, 5.0)]
+)
+def test_the_price_is_of_whole_megabytes_and_ten_at_least(scanned: int, usd: float) -> None:
+    assert query.price_usd(scanned) == pytest.approx(usd)
+
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
+        ("2026-11-01T14:30Z", datetime(2026, 11, 1, 14, 30, tzinfo=UTC)),
+        ("2026-11-01 14:30+02:00", datetime(2026, 11, 1, 12, 30, tzinfo=UTC)),
+        ("90m", datetime(2026, 11, 20, 10, 30, tzinfo=UTC)),
+        ("7d", datetime(2026, 11, 13, 12, tzinfo=UTC)),
+    ],
+)
+def test_a_time_is_given_as_such_or_as_an_age(text: str, at: datetime) -> None:
+    assert query.moment_of(text, NOW) == at
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "7", "2026-11-21"])
+def test_no_time_and_no_past_are_refused(text: str) -> None:
+    with pytest.raises(Problem, match=text):
+        query.moment_of(text, NOW)
+
+
+def test_show_prints_the_sql_that_would_run(capsys: pytest.CaptureFixture[str]) -> None:
+    query_text = "SELECT t FROM captures WHERE position = (SELECT position FROM chosen)"
+
+    assert telltale_query(query_text, "position=p/1", "--at", "2026-11-01", "--show") == 0
+
+    then = "FOR TIMESTAMP AS OF TIMESTAMP '2026-11-01 00:00:00.000000 UTC'"
+    assert capsys.readouterr().out == f"SELECT t FROM captures {then} WHERE position = 'p/1'\n"
+
+
+# Choices
+
+CHOICES = """
+WITH chosen AS (SELECT max(position) AS position FROM verdicts)
+SELECT * FROM verdicts -- days
+WHERE position = (SELECT position FROM chosen) AND t >= current_timestamp - interval '30' /* days */ day
+  AND score > 1.5 /* score */ AND axis = 'x' /* axis */ AND rule = 'zone' /* the rule */
+"""
+
+
+def test_a_query_names_what_may_be_chosen() -> None:
+    assert choices(CHOICES) == {"position": None, "days": "30", "score": "1.5", "axis": "x"}
+
+
+def test_what_is_chosen_stands_in_the_text_as_a_literal() -> None:
+    text = choose(CHOICES, {"position": "it's", "days": "7", "score": "2", "axis": "y"})
+
+    assert "WHERE position = 'it''s' AND" in text
+    assert "interval '7' /* days */ day" in text
+    assert "score > 2 /* score */ AND axis = 'y' /* axis */" in text
+    assert text.splitlines()[:3] == CHOICES.splitlines()[:3]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"day": "7"}, "did you mean days"),
+        ({"quux": "7"}, "there are position, days, score, axis"),
+        ({"days": "seven"}, "days=seven, wanted a whole number such as 30"),
+        ({"days": "1.5"}, "whole number"),
+        ({"score": "1' OR 1"}, "wanted a number such as 1.5"),
+    ],
+)
+def test_a_wrong_choice_is_told_what_there_is(given: dict[str, str], message: str) -> None:
+    with pytest.raises(Problem, match=message):
+        choose(CHOICES, given)
+
+
+def test_a_word_without_a_value_is_no_choice() -> None:
+    with pytest.raises(Problem, match='found "p/1" after the query'):
+        pairs(["p/1"])
