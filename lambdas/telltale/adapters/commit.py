@@ -4,7 +4,7 @@
     │  plan: which receipts, which files, under which number; one object, replaced only by who read the last one
     ▼
   commits/plan.json       from here on only this plan can be carried out, by whoever comes
-    │  for each table: add its files, unless the table has this number already (Lake.add)
+    │  for each table: add its files, unless the table has this number already (Lake.add); mark the days they are of
     ▼
   receipts/committed/…    then the plan is marked done, and the next one can be made
 
@@ -25,6 +25,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from telltale.adapters import parquet
+from telltale.adapters.aggregates import days_of
+from telltale.adapters.changed_days import ChangedDays
 from telltale.adapters.lake import Lake
 from telltale.adapters.receipts import COMMITTED, PENDING, Receipt
 from telltale.core import schema
@@ -77,6 +79,7 @@ class Committer:
         self._s3, self._dynamodb, self._lake = s3, dynamodb, lake
         self._bucket, self._table = bucket, table
         self._owner, self._now_ms = owner, now_ms
+        self._changed = ChangedDays(dynamodb, table, now_ms=now_ms)
 
     def run(self, *, until_ms: int, spare_ms: int) -> list[Committed]:
         """Commit what is pending, beginning no further commit in the last `spare_ms` before `until_ms`.
@@ -106,6 +109,7 @@ class Committer:
             self._hold_lease()
             uris = {f"s3://{self._bucket}/{key}": size for key, size in sizes.items()}
             self._lake.add(TABLES[name], uris, number=plan.number)
+        self._changed.mark(days_of(plan.files), plan.number)  # after the rows are there: who reads the mark sees them
         self._move(plan.receipts)
         self._write_plan(Plan(plan.number, plan.receipts, plan.files, done=True), replacing=tag)
         return Committed(plan.number, len(plan.receipts), sum(map(len, plan.files.values())))
