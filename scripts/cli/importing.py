@@ -393,7 +393,7 @@ class Importer:
             self.summary.earlier += was.counts["records"]
         read = 0
         for chunk in self._source.chunks(given, before.keys()):
-            if chunk.number not in before:
+            if chunk.number not in before and (chunk.records or chunk.lost):  # else it only says how far it is
                 self._store(given.digest, given.name, chunk)
             self._advance(max(0, chunk.done - read))
             read = max(read, chunk.done)
