@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -122,7 +122,9 @@ class Source(Protocol):
 
     kind: str  # of what: monitron, lookout, historian; the `stream` of its receipts
     noun: str  # what its items are called, in the plural
-    known: Sequence[Known]
+
+    @property
+    def known(self) -> Sequence[Known]: ...
 
     def inputs(self) -> Sequence[Input]:
         """What there is to read, in the order to read it."""
@@ -131,7 +133,10 @@ class Source(Protocol):
         """The chunks of an input, numbered from 0. Those in `done` are stored: they may be left out."""
 
     def finish(self, lake: "Stored") -> Iterator[tuple[str, Chunk]]:
-        """Chunks made of all that was read, each with a digest of what it was made of; none for most sources."""
+        """Chunks made of all that was read, each with a digest of what it was made of; none for most sources.
+
+        What is in them was counted where it came from: they bring rows and no records.
+        """
 
     def notes(self) -> Iterable[str]:
         """What else the user should know at the end, a line each."""
@@ -381,7 +386,7 @@ class Importer:
         for digest, chunk in self._source.finish(self._lake):
             batch_id = _batch_id(digest, chunk.number)
             if batch_id not in self._lake.done({digest}):
-                self._store(digest, f"made of all {self._source.noun}", chunk)
+                self._store(digest, f"made of all {self._source.noun}", chunk, counted=False)
         self.summary.seconds = time.monotonic() - began
         return self.summary
 
@@ -401,8 +406,10 @@ class Importer:
         self.summary.inputs += 1
         self.summary.bytes_read += given.size
 
-    def _store(self, digest: str, name: str, chunk: Chunk) -> None:
+    def _store(self, digest: str, name: str, chunk: Chunk, *, counted: bool = True) -> None:
         made = self._written(digest, chunk)
+        if not counted:
+            made = replace(made, counts=dict.fromkeys(COUNTS, 0))
         self._count(made.counts, chunk.lost)
         self._look_at(made, chunk)
         if self._writes:
