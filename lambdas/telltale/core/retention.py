@@ -64,7 +64,7 @@ def cutoffs(table: str, rules: Rules, *, now_ms: int) -> Cutoffs:
 def first_days(kind: str | None, rules: Rules, *, now_ms: int) -> Cutoffs:
     """Likewise of a class of data; None for the books."""
     today = now_ms // DAY_MS
-    days = {site: said[kind] for site, said in rules.items() if kind in said}
+    days = {site: said[kind] for site, said in rules.items() if kind is not None and kind in said}
     all_say_so = bool(rules) and len(days) == len(rules)
     return Cutoffs(
         {site: today - kept for site, kept in days.items()}, today - max(days.values()) if all_say_so else None
@@ -73,4 +73,9 @@ def first_days(kind: str | None, rules: Rules, *, now_ms: int) -> Cutoffs:
 
 def held(positions: Collection[str], assets: Collection[str], position: str) -> bool:
     """Whether a row of this position may be evidence of an open case: of the position, or of its asset's model."""
-    return position in positions or position.rsplit("/", 1)[0] in assets
+    return position in positions or asset_of(position) in assets
+
+
+def asset_of(position: str) -> str:
+    """Path of the position's asset."""
+    return position.rsplit("/", 1)[0]
