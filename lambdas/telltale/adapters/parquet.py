@@ -5,11 +5,13 @@ lists of int are arrays of shape (n,).
 """
 
 import contextlib
+import io
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from telltale.adapters import packed
 from telltale.adapters.receipts import NewFile
 from telltale.core.schema import Column, Table, Type
 
@@ -38,6 +41,10 @@ ARROW: Mapping[Type, pa.DataType] = {
 # Neighbouring samples and sorted times differ little. Every engine reads this encoding; byte stream split, which
 # packs int16 in int32 as well, Athena does not.
 DELTA: Mapping[Type, str] = {"timestamp": "", "list<int>": ".list.element"}
+# Of 1,000 positions in a day's file, sorted, a row group of so many rows has a third: the trend of one reads that much,
+# and footers are still small beside it (docs/lake-figures.md has the measurement).
+ROW_GROUP_ROWS = 8192
+ROW_GROUP_SAMPLES = 2_000_000  # 3 MB as they are packed: what one capture costs to read
 DAY_MS = 86_400_000
 ZSTD_LEVEL = 1  # packed differences hardly shrink further, at any level: files of level 3 are as large, and cost twice
 
@@ -80,24 +87,99 @@ def write_rows(table: Table, rows: pa.Table, sink: Any) -> None:
 
     Columns that are left out are null, others are cast; ValueError if one is not declared, or a required one is null.
     """
-    ordered = _declared(table, rows).sort_by([(name, "ascending") for name in table.sort])
-    pq.write_table(ordered, sink, **_layout(table))
+    writer = Writer(table, sink)
+    writer.write(_declared(table, rows).sort_by([(name, "ascending") for name in table.sort]))
+    writer.close()
 
 
 class Writer:
-    """One Parquet file written to `sink` a part at a time, in the same layout, from rows that come sorted.
+    """One Parquet file written to `sink` (a path or an open file) a part at a time, from rows that come sorted.
 
-    Each part is a row group, or several.
+    Parts may be of any length: row groups are as long as the layout has them.
     """
 
     def __init__(self, table: Table, sink: Any) -> None:
-        self._table, self._writer = table, pq.ParquetWriter(sink, arrow_schema(table), **_layout(table))
+        self._table, self._waiting = table, arrow_schema(table).empty_table()
+        self._packed = next((i for i, c in enumerate(table.columns) if c.type == "list<int>" and c.required), None)
+        self._opened = pa.OSFile(str(sink), "wb") if isinstance(sink, str | Path) else None
+        to = self._opened or sink
+        self._sink = None if self._packed is None else _Sink(to)  # in front of it only where it has something to do
+        self._writer = pq.ParquetWriter(self._sink or to, self._waiting.schema, **_layout(table))
+        self._groups = 0
+        self._chunks: dict[int, packed.Chunk] = {}
 
     def write(self, rows: pa.Table) -> None:
-        self._writer.write_table(_declared(self._table, rows))
+        self._waiting = pa.concat_tables([self._waiting, _declared(self._table, rows)])
+        while (count := self._full()) is not None:
+            self._group(self._waiting.slice(0, count))
+            self._waiting = self._waiting.slice(count)
 
     def close(self) -> None:
+        if len(self._waiting):
+            self._group(self._waiting)
+        if self._sink is not None:
+            self._sink.hold()
         self._writer.close()
+        if self._sink is not None:
+            self._sink.release(self._patched)
+        if self._opened is not None:
+            self._opened.close()
+
+    def _full(self) -> int | None:
+        """Rows of the next row group, if there are enough of them."""
+        rows = self._waiting
+        if self._packed is None:
+            return ROW_GROUP_ROWS if len(rows) >= ROW_GROUP_ROWS else None
+        ends = np.cumsum(pc.list_value_length(rows.column(self._packed)).to_numpy(), dtype=np.int64)
+        count = min(int(np.searchsorted(ends, ROW_GROUP_SAMPLES)) + 1, ROW_GROUP_ROWS)
+        return count if count <= len(rows) else None
+
+    def _group(self, rows: pa.Table) -> None:
+        """One row group. Samples that pack well come after its other columns, and the footer is told so."""
+        place, sink = self._packed, self._sink
+        chunk = packed.pack(pa.concat_arrays(rows.column(place).chunks)) if place is not None else None
+        if place is None or sink is None or chunk is None:
+            self._writer.write_table(rows, row_group_size=len(rows))
+        else:
+            field = rows.schema.field(place)
+            ends = pa.array(np.zeros(len(rows) + 1, np.int32))
+            empty = pa.ListArray.from_arrays(ends, pa.array([], pa.int32()), type=field.type)
+            self._writer.write_table(rows.set_column(place, field, empty), row_group_size=len(rows))
+            sink.write(chunk.body)
+            self._chunks[self._groups] = chunk
+        self._groups += 1
+
+    def _patched(self, end: bytes) -> bytes:
+        """The end of the file: footer, its length and the magic."""
+        if self._packed is None or not self._chunks:
+            return end
+        size = int.from_bytes(end[-8:-4], "little")
+        footer = packed.patched(end[-8 - size : -8], self._packed, self._chunks)
+        return end[: -8 - size] + footer + len(footer).to_bytes(4, "little") + end[-4:]
+
+
+class _Sink(io.RawIOBase):
+    """Passes on what is written, and keeps the end of it back until it was seen."""
+
+    def __init__(self, sink: Any) -> None:
+        self._to, self._held = sink, bytearray()
+        self._holds = False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if self._holds:
+            self._held += data
+        else:
+            self._to.write(data)
+        return memoryview(data).nbytes
+
+    def hold(self) -> None:
+        self._holds = True
+
+    def release(self, change: Callable[[bytes], bytes]) -> None:
+        self._to.write(change(bytes(self._held)))
 
 
 def _body(table: Table, rows: pa.Table) -> bytes:
