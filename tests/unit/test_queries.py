@@ -1,12 +1,16 @@
 """Every named query is Athena's dialect, uses only what the schema has, and gives the right answer on DuckDB."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from cli.choices import choices, choose
 from cli.queries import named_queries
+from telltale.adapters.about import ABOUT, FILES
 from telltale.adapters.duck import execute
 from telltale.adapters.parquet import arrow_schema
 from telltale.adapters.trino import parse_query, tables_read, unknown_names
@@ -17,6 +21,7 @@ MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 TABLES = {table.name: table for table in schema.TABLES}
 COLUMNS = {table.name: table.names for table in schema.TABLES}
+ABOUT_TABLES = {f"{name}${kind}": of(None) for name in TABLES for kind, of in ABOUT.items()}
 QUERIES = named_queries()
 
 Row = dict[str, Any]
@@ -40,10 +45,14 @@ def seeded(name: str, rows: Sequence[Row]) -> pa.Table:
     return pa.Table.from_pylist([fill | row for row in rows], arrow_schema(TABLES[name]))
 
 
-def ask(query: str, **tables: Sequence[Row]) -> list[Row]:
+def ask(
+    query: str, given: Mapping[str, str] = {}, about: Mapping[str, pa.Table] = {}, **tables: Sequence[Row]
+) -> list[Row]:
     """The rows that a named query finds in these tables when it is twelve o'clock."""
-    sql = QUERIES[query].sql.replace("current_timestamp", f"from_iso8601_timestamp('{NOW.isoformat()}')")
-    relations = {name: seeded(name, tables.get(name, [])) for name in TABLES}
+    sql = choose(QUERIES[query].sql, given).replace("current_timestamp", f"from_iso8601_timestamp('{NOW.isoformat()}')")
+    rows = {name: seeded(name, tables.get(name, [])) for name in tables_read(parse_query(sql)) & set(TABLES)}
+    relations = rows | ({**ABOUT_TABLES, **about} if about or not rows else {})
+    assert not set(tables) - set(rows)
     return execute(sql, relations, database="telltale")[0].to_pylist()
 
 
@@ -56,7 +65,7 @@ def test_a_named_query_reads_only_tables_and_columns_of_the_schema(name: str) ->
     query = parse_query(QUERIES[name].sql)
 
     assert tables_read(query)
-    assert unknown_names(query, COLUMNS) == []
+    assert unknown_names(query, COLUMNS | {name: table.schema.names for name, table in ABOUT_TABLES.items()}) == []
 
 
 @pytest.mark.parametrize("name", QUERIES)
@@ -71,6 +80,19 @@ def test_a_named_query_says_what_it_is_for(name: str) -> None:
 @pytest.mark.parametrize("name", QUERIES)
 def test_a_named_query_runs_on_a_lake_without_data(name: str) -> None:
     assert ask(name) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "choice"), [(name, choice) for name in QUERIES for choice in choices(QUERIES[name].sql)]
+)
+def test_a_choice_of_a_named_query_can_be_made(name: str, choice: str) -> None:
+    default = choices(QUERIES[name].sql)[choice]
+
+    assert ask(name, {choice: "17" if default else "some/thing"}) == []
+
+
+def test_there_is_a_query_for_what_engineers_ask() -> None:
+    assert len(QUERIES) >= 18
 
 
 @pytest.mark.parametrize("name", QUERIES)
@@ -344,3 +366,331 @@ def test_the_waveform_of_the_latest_capture_comes_in_its_unit_and_in_order() -> 
         ("new", "x", 2, 0.5, 0.5, "g"),
         ("new", "y", 0, 0.0, 1.5, "g"),
     ]
+
+
+def test_the_trend_shows_the_position_that_is_chosen_as_far_back_as_asked() -> None:
+    verdicts = [
+        verdict("p/1", 40 * DAY, value=1.0, limit=4.5, score=0.22),
+        verdict("p/1", 3 * HOUR, value=1.1, limit=4.5, score=0.24),
+        verdict("p/2", 2 * HOUR, value=5.0, limit=4.5, score=1.11),
+    ]
+
+    rows = ask("trend", {"position": "p/1", "days": "60"}, verdicts=verdicts)
+
+    assert picked(rows, "t", "value") == [(NOW - 40 * DAY, 1.0), (NOW - 3 * HOUR, 1.1)]
+
+
+def of_day(position: str, ago: int, velocity: float | None) -> Row:
+    return {"position": position, "t": MIDNIGHT - ago * DAY, "velocity_mean_mm_s": velocity, "velocity_axis": "y"}
+
+
+def test_a_step_shows_on_its_first_day_alone_and_noise_and_a_new_position_do_not() -> None:
+    position_daily = [
+        *(of_day("p/up", ago, 2.0 if ago > 5 else 3.0) for ago in range(20)),
+        *(of_day("p/down", ago, 4.0 if ago > 2 else 1.0) for ago in range(9)),
+        *(of_day("p/noise", ago, 2.0 + 0.2 * (ago % 2)) for ago in range(20)),
+        *(of_day("p/new", ago, 1.0 + 5 * (ago == 0)) for ago in range(3)),
+        *(of_day("p/off", ago, None) for ago in range(20)),
+    ]
+
+    rows = ask("steps", position_daily=position_daily)
+
+    assert picked(rows, "position", "day", "before_mm_s", "since_mm_s", "percent", "axis") == [
+        ("p/down", date(2026, 11, 18), 4.0, 1.0, -75.0, "y"),
+        ("p/up", date(2026, 11, 15), 2.0, 3.0, 50.0, "y"),
+    ]
+
+
+def test_a_sine_shows_on_its_line_with_its_amplitude_and_gravity_does_not() -> None:
+    n, fs = 64, 128.0
+    counts = [round(1000 + 500 * math.sin(2 * math.pi * 20 * k / fs)) for k in range(n)]
+    wave = {"capture_id": "c", "position": "p/1", "unit": "g", "fs_hz": fs, "scale": 0.01, "t": NOW - HOUR}
+    waveforms = [wave | {"axis": "x", "samples": counts}, wave | {"axis": "y", "samples": [7] * n}]
+
+    rows = ask("spectrum", {"from_hz": "10", "to_hz": "30"}, waveforms=waveforms)
+
+    lines = {(row["axis"], row["hz"]): row["amplitude"] for row in rows}
+    assert sorted(hz for axis, hz in lines if axis == "x") == [10 + 2 * k for k in range(11)]
+    assert lines["x", 20] == pytest.approx(5.0, abs=0.01)
+    assert (lines["x", 18], lines["x", 22]) == (pytest.approx(2.5, abs=0.01), pytest.approx(2.5, abs=0.01))  # Hann
+    assert lines["x", 28] == pytest.approx(0, abs=0.01)
+    assert max(amplitude for (axis, _), amplitude in lines.items() if axis == "y") == pytest.approx(0, abs=1e-9)
+
+
+def test_the_spectrum_of_a_long_record_is_that_of_the_fft() -> None:
+    fs, x = 6400.0, np.random.default_rng(7).integers(-3000, 3000, 2048)
+    wave = {"capture_id": "c", "position": "p/1", "unit": "g", "axis": "x", "scale": 0.001, "t": NOW - HOUR}
+    window = 1 - np.cos(2 * np.pi * np.arange(len(x)) / len(x))
+    expected = 2 * np.abs(np.fft.rfft(window * (x - x.mean()) * 0.001)) / len(x)
+
+    rows = ask("spectrum", waveforms=[wave | {"fs_hz": fs, "samples": x.tolist()}])
+
+    assert [row["hz"] for row in rows] == [pytest.approx(k * fs / len(x)) for k in range(len(rows))]
+    np.testing.assert_allclose([row["amplitude"] for row in rows], expected[: len(rows)], atol=1e-9)
+
+
+def test_alarms_are_counted_by_the_last_fault_named_and_by_asset() -> None:
+    def opened(case_id: str, ago: int, position: str, **fields: Any) -> Row:
+        return case(case_id, 1, "opened", opened_at=NOW - ago * DAY, position=position) | fields
+
+    cases = [
+        opened("a", 3, "s/h/pump/de", fault="IMBALANCE"),
+        case("a", 2, "updated", opened_at=NOW - 3 * DAY, position="s/h/pump/de", fault="BEARING", severity="ALARM"),
+        case("a", 3, "resolved", opened_at=NOW - 3 * DAY, position="s/h/pump/de"),
+        opened("b", 2, "s/h/pump/nde", fault="BEARING"),
+        opened("c", 1, "s/h/fan/de"),
+        opened("d", 91, "s/h/fan/de"),
+    ]
+
+    rows = ask("alarms_by_fault", cases=cases)
+
+    assert picked(rows, "fault", "asset", "cases", "alarms", "still_open", "last_opened") == [
+        ("BEARING", "s/h/pump", 2, 1, 1, NOW - 2 * DAY),
+        (None, "s/h/fan", 1, 0, 1, NOW - DAY),
+    ]
+
+
+def label(case_id: str, mode: str, ago: int, open_days: float, **fields: Any) -> Row:
+    t = NOW - ago * DAY
+    return {
+        "case_id": case_id,
+        "failure_mode": mode,
+        "t": t,
+        "opened_at": t - open_days * DAY,
+        "site": "s",
+        "position": f"s/{case_id}",
+    } | fields
+
+
+def test_the_false_alarm_rate_is_that_of_closure_codes_by_the_rule_that_opened() -> None:
+    cases = [
+        case("a", 1, "opened", rule="zone"),
+        case("a", 2, "updated", rule="baseline"),
+        case("b", 1, "opened", rule="baseline"),
+        case("c", 1, "opened", rule="zone"),
+    ]
+    labels = [
+        label("a", "NO_ISSUE", 1, 2),
+        label("b", "MISALIGNMENT", 1, 2),
+        label("c", "ELECTRICAL", 1, 2),
+        label("imported", "NO_ISSUE", 300, 2),
+        label("old", "NO_ISSUE", 366, 2),
+    ]
+
+    rows = ask("false_alarms", cases=cases, labels=labels)
+
+    assert picked(rows, "site", "rule", "resolved", "false_alarms", "false_percent") == [
+        ("s", None, 1, 1, 100.0),
+        ("s", "zone", 2, 1, 50.0),
+        ("s", "baseline", 1, 0, 0.0),
+    ]
+
+
+def test_lead_times_are_taken_from_the_opening_and_leave_false_alarms_out() -> None:
+    start = NOW - 20 * DAY
+
+    def change(case_id: str, revision: int, what: str, days: float, severity: str = "WARNING") -> Row:
+        return case(case_id, revision, what, opened_at=start, t=start + days * DAY, severity=severity)
+
+    cases = [
+        change("a", 1, "opened", 0),
+        change("a", 2, "acknowledged", 0.5),
+        change("a", 3, "updated", 6, "ALARM"),
+        change("a", 4, "resolved", 10, "ALARM"),
+        change("b", 1, "opened", 0, "ALARM"),
+        change("b", 2, "resolved", 2, "ALARM"),
+    ]
+    labels = [
+        label("a", "BEARING", 10, 10),
+        label("b", "BEARING", 18, 2),
+        label("false", "NO_ISSUE", 1, 1),
+    ]
+
+    [row] = ask("lead_times", cases=cases, labels=labels)
+
+    assert (row["failure_mode"], row["cases"], row["acknowledged_p50_h"], row["warned_before_alarm"]) == (
+        "BEARING",
+        2,
+        12.0,
+        1,
+    )
+    assert (row["repair_min_days"], row["repair_max_days"]) == (2.0, 10.0)
+
+
+def test_a_sensors_cost_is_its_share_of_the_metered_units() -> None:
+    captures = [
+        *captures_at("big", [NOW - HOUR], position="p/1"),  # two messages
+        *captures_at("small", [NOW - HOUR], position="p/2"),
+        *captures_at("gone", [NOW - 31 * DAY]),
+    ]
+    waveforms = [{"sensor": "big", "t": NOW - HOUR, "samples": [0] * 2560 * 6}]  # 30,720 bytes: 6 units
+
+    rows = ask("cost_by_sensor", {"bill_usd": "100"}, captures=captures, waveforms=waveforms)
+
+    assert picked(rows, "sensor", "captures", "messages", "sample_mb", "units", "percent", "usd") == [
+        ("big", 1, 2, 0.031, 8, 80.0, 80.0),
+        ("small", 1, 2, 0.0, 2, 20.0, 20.0),
+    ]
+
+
+def test_files_are_counted_for_every_table_from_what_iceberg_keeps() -> None:
+    def file(records: int, size: int, content: int = 0) -> Row:
+        return {"content": content, "file_path": "f", "record_count": records, "file_size_in_bytes": size}
+
+    about = {
+        "features$files": pa.Table.from_pylist([file(10, 9_000_000), file(5, 6_000_000)], FILES),
+        "cases$files": pa.Table.from_pylist([file(2, 1000), file(1, 999, content=1)], FILES),
+    }
+
+    rows = ask("files_by_table", about=about)
+
+    names = ("table_name", "files", "records", "mb", "largest_mb", "below_8_mb", "bytes_a_record")
+    assert picked(rows, *names) == [("features", 2, 15, 15.0, 9.0, 1, 1e6), ("cases", 1, 2, 0.001, 0.001, 1, 500.0)]
+    assert tables_read(parse_query(QUERIES["files_by_table"].sql)) == {f"{name}$files" for name in TABLES}
+
+
+def test_oee_inputs_are_hours_of_an_assets_best_heard_position() -> None:
+    yesterday = MIDNIGHT - DAY
+
+    def judged(position: str, hour: int, off: bool = False, **fields: Any) -> Row:
+        row = verdict(position, timedelta(0), t=yesterday + hour * HOUR, capture_id=f"{hour}") | fields
+        return row | ({"verdict": "MACHINE_OFF", "persistent": "UNKNOWN"} if off else {})
+
+    verdicts = [
+        *(judged("s/h/pump/de", hour, off=10 <= hour < 14) for hour in range(20)),  # then silent: 19 stands an hour
+        judged("s/h/pump/de", 3, persistent="ALARM", rule="baseline"),
+        judged("s/h/pump/de", 4, persistent="ALARM", rule="sensor"),
+        *(judged("s/h/pump/nde", hour, off=True) for hour in range(0, 20, 4)),
+    ]
+
+    [row] = ask("oee_inputs", verdicts=verdicts)
+
+    assert (row["asset"], row["day"], row["position"]) == ("s/h/pump", date(2026, 11, 19), "s/h/pump/de")
+    assert (row["running_h"], row["off_h"], row["not_known_h"]) == (16.0, 4.0, 4.0)
+    assert (row["running_percent"], row["stops"], row["alarm_h"]) == (80.0, 1, 1.0)
+
+
+def test_a_gap_is_known_for_three_usual_intervals_and_not_beyond() -> None:
+    times = [*range(6), 16]
+
+    [row] = ask("oee_inputs", verdicts=[verdict("p/1", timedelta(0), t=MIDNIGHT - DAY + hour * HOUR) for hour in times])
+
+    assert (row["running_h"], row["not_known_h"]) == (5 + 3 + 1, 15.0)
+
+
+def test_a_battery_lasts_as_long_as_its_slope_says() -> None:
+    def charge(sensor: str, ago: int, percent: float) -> Row:
+        return {"sensor": sensor, "t": NOW - ago * DAY, "battery_pct": percent, "position": "p", "capture_id": f"{ago}"}
+
+    captures = [
+        *(charge("half", ago, 50 + 0.5 * ago) for ago in range(10)),
+        *(charge("soon", ago, 20 + 2.0 * ago) for ago in range(10)),
+        *(charge("full", ago, 100) for ago in range(10)),
+        charge("new", 0, 90),
+    ]
+
+    rows = ask("batteries", captures=captures)
+
+    assert picked(rows, "sensor", "battery_pct", "percent_a_day", "days_left") == [
+        ("soon", 20.0, 2.0, 5.0),
+        ("half", 50.0, 0.5, 80.0),
+        ("new", 90.0, None, None),
+        ("full", 100.0, 0.0, None),
+    ]
+
+
+def order(case_id: str, revision: int, status: str | None, hours: float, **fields: Any) -> Row:
+    row = {"case_id": case_id, "revision": revision, "status": status, "t": NOW - 10 * DAY + hours * HOUR, "site": "s"}
+    return row | fields
+
+
+def test_an_order_shows_until_it_is_done_with_its_age_and_the_refused_too() -> None:
+    work_orders = [
+        order("done", 1, "OPEN", 0),
+        order("done", 2, "DONE", 5),
+        order("open", 1, "OPEN", 0),
+        order("open", 2, "ON_HOLD", 24, changed_at=NOW - 9.5 * DAY, ref="WO-7"),
+        order("refused", 1, None, 48, problem="no such asset"),
+    ]
+
+    rows = ask("open_orders", work_orders=work_orders)
+
+    assert picked(rows, "case_id", "ref", "status", "days_old", "days_unchanged", "problem") == [
+        ("open", "WO-7", "ON_HOLD", 10.0, 9.5, None),
+        ("refused", None, "REFUSED", 8.0, 8.0, "no such asset"),
+    ]
+
+
+def test_the_times_of_orders_are_from_the_order_to_the_systems_own_times() -> None:
+    work_orders = [
+        order("a", 1, "OPEN", 0),
+        order("a", 2, "IN_PROGRESS", 6, changed_at=NOW - 10 * DAY + 4 * HOUR),
+        order("a", 3, "DONE", 12),
+        order("b", 1, "OPEN", 0),
+        order("b", 2, "CANCELLED", 1),
+        order("c", 1, "OPEN", 0),
+    ]
+
+    [row] = ask("order_times", work_orders=work_orders)
+
+    assert row == {
+        "site": "s",
+        "done": 1,
+        "cancelled": 1,
+        "started_p50_h": 4.0,
+        "done_p50_h": 12.0,
+        "done_p90_h": 12.0,
+    }
+
+
+def test_an_assets_score_shows_with_the_time_since_when_it_is_an_anomaly() -> None:
+    def score(asset: str, ago: int, value: float) -> Row:
+        row = {"asset": asset, "t": NOW - ago * HOUR, "score": value, "prediction": int(value > 0.5)}
+        return row | {"prediction_reason": "-", "contributions": f"{ago}"}
+
+    scores = [score("s/h/a", 5, 0.9), score("s/h/a", 4, 0.2), score("s/h/a", 3, 0.7), score("s/h/a", 1, 0.8)]
+
+    rows = ask("asset_scores", scores=[*scores, score("s/h/b", 2, 0.1), score("s/h/c", 200, 0.99)])
+
+    assert picked(rows, "asset", "score", "since", "contributions") == [
+        ("s/h/a", 0.8, NOW - 3 * HOUR, "1"),
+        ("s/h/b", 0.1, None, "2"),
+    ]
+
+
+def test_tags_are_ranked_by_their_alarms_of_the_week() -> None:
+    def alarm(tag: str, ago: int, **fields: Any) -> Row:
+        row = {"position": "p", "tag": tag, "t": NOW - ago * HOUR, "is_anomaly": True, "score": 0.6, "words": f"{ago}"}
+        return row | {"reason": "HIGH"} | fields
+
+    tag_alarms = [
+        alarm("flow", 5),
+        alarm("flow", 2, score=0.7, reason="STEP", is_anomaly=False, is_changepoint=True),
+        alarm("temperature_c", 3),
+        alarm("temperature_c", 4),
+        alarm("level", 8 * 24),
+    ]
+
+    rows = ask("tags_alarming", tag_alarms=tag_alarms)
+
+    assert picked(rows, "tag", "alarms", "changepoints", "last_reason", "last_words", "highest_score") == [
+        ("temperature_c", 2, 0, "HIGH", "3", 0.6),
+        ("flow", 1, 1, "STEP", "2", 0.7),
+    ]
+
+
+def test_the_report_of_a_site_weighs_days_by_their_captures() -> None:
+    def day(ago: int, **fields: Any) -> Row:
+        return {"site": "s", "t": MIDNIGHT - ago * DAY, "captures": 0, "expected": 0, "judged": 0} | fields
+
+    site_daily = [
+        day(1, captures=90, expected=100, judged=80, machine_off=20, positions_alarm=1, cases_opened=2, rejected=3),
+        day(2, captures=300, expected=300, judged=120, machine_off=30, velocity_max_mm_s=7.5, sample_bytes=2_500_000),
+        day(31, captures=10**6),
+    ]
+
+    [row] = ask("site_report", site_daily=site_daily)
+
+    assert (row["days"], row["captures"], row["missing_percent"], row["running_percent"]) == (2, 390, 2.5, 75.0)
+    assert (row["days_with_alarm"], row["cases_opened"], row["rejected"], row["sample_mb"]) == (1, 2, 3, 2.5)
+    assert row["velocity_max_mm_s"] == 7.5
