@@ -13,6 +13,7 @@ from constructs import Construct
 
 PERIOD = Duration.minutes(5)
 LATE = Duration.minutes(10)  # guess: a case that late is still weeks early, and a slow start is over
+OLD = Duration.hours(2)  # guess: eight runs, and before anybody's morning report
 FAILING = 3  # periods in a row; one failed run is what retries are for
 WAITING, WAITING_PERIODS = Duration.minutes(15), 4  # an hour of "later"; in each period the sweep has run at least once
 
@@ -72,6 +73,21 @@ class Alarms(Construct):
             waiting,
             periods=WAITING_PERIODS,
             says="A maintenance system has not taken its orders for an hour; each is asked for again until it does.",
+        )
+
+    def on_old_aggregates(self) -> None:
+        behind = cloudwatch.Metric(
+            namespace="Telltale",
+            metric_name="AggregatesBehind",  # in seconds, which aggregate_lake tells in each run
+            dimensions_map={"service": "aggregate_lake"},
+            statistic="Maximum",
+            period=WAITING,
+        )
+        self._alarm(
+            "OldAggregates",
+            behind,
+            above=OLD.to_seconds(),
+            says="A day that changed has waited for its aggregates for hours; `telltale status` says why.",
         )
 
     def on_undelivered(self, rules: Sequence[iot.CfnTopicRule]) -> None:

@@ -30,6 +30,8 @@ from infra.settings import Settings
 NAME = "telltale"  # of the database, which people type into SQL, and of the workgroup, which has no other way
 QUERIES = Path(__file__).parents[1] / "queries"
 ASSET_TABLES = ("captures", "features", "readings")  # that models of assets are trained from and score
+AGGREGATED = ("captures", "cases", "features", "labels", "quarantine", "readings", "verdicts", "work_orders")
+AGGREGATES = ("position_daily", "site_daily")
 COMMITTED_DAYS = 90  # a receipt is the proof of a batch; its counts stay for good in the table `batches`
 RESULTS_DAYS = 7
 NONCURRENT_DAYS = 30
@@ -100,6 +102,45 @@ class Lake(Construct):
                 ),
             ],
         )
+
+    def grant_aggregation(self, aggregation: iam.IGrantable) -> None:
+        """Let `aggregation` query the tables that aggregates are made of, and replace days of the aggregates. It drops
+        nothing: the files of the days that it replaced are maintenance's to delete.
+        """
+        for name in AGGREGATED:
+            self.bucket.grant_read(aggregation, f"data/{name}/*")
+            self.bucket.grant_read(aggregation, f"lake/{name}/*")
+        for name in AGGREGATES:
+            self.bucket.grant_read(aggregation, f"lake/{name}/*")
+            self.bucket.grant_put(aggregation, f"lake/{name}/*")
+        self.bucket.grant_read(aggregation, "athena-results/*")
+        self.bucket.grant_put(aggregation, "athena-results/*")
+        stack = Stack.of(self)
+        databases = [stack.format_arn(service="glue", resource="catalog")] + [
+            # Athena asks for the account's default database too, whichever is queried (Athena user guide,
+            # "Configure access to databases and tables in the AWS Glue Data Catalog")
+            stack.format_arn(service="glue", resource="database", resource_name=name)
+            for name in (self.database_name, "default")
+        ]
+        tables = {
+            name: stack.format_arn(service="glue", resource="table", resource_name=f"{self.database_name}/{name}")
+            for name in AGGREGATED + AGGREGATES
+        }
+        for actions, resources in (
+            (["glue:GetDatabase", "glue:GetTable"], databases + list(tables.values())),
+            (["glue:UpdateTable"], databases[:2] + [tables[name] for name in AGGREGATES]),
+            (
+                [
+                    "athena:GetQueryExecution",
+                    "athena:GetQueryResults",
+                    "athena:GetWorkGroup",
+                    "athena:StartQueryExecution",
+                    "athena:StopQueryExecution",
+                ],
+                [stack.format_arn(service="athena", resource="workgroup", resource_name=self.workgroup_name)],
+            ),
+        ):
+            iam.Grant.add_to_principal(grantee=aggregation, actions=actions, resource_arns=resources)
 
     def grant_models(self, trainer: iam.IGrantable) -> None:
         """Let `trainer` keep new versions of models; it changes none and deletes none."""

@@ -28,6 +28,7 @@ class Line(Stack):
         extract = self._function("extract_features", layers.arrow, memory_mb=ONE_CPU_MB, timeout_s=120)
         detect = self._function("detect_anomalies", layers.pictures, memory_mb=ONE_CPU_MB, timeout_s=120)
         commit = self._function("commit_lake", layers.iceberg, memory_mb=ONE_CPU_MB, timeout_s=300)
+        aggregate = self._function("aggregate_lake", layers.iceberg, memory_mb=ONE_CPU_MB, timeout_s=900)
         orders = self._function("work_orders", layers.base, memory_mb=WAITS_MB, timeout_s=WORK_ORDERS_TIMEOUT_S)
         score = self._function("score_assets", layers.iceberg, memory_mb=ONE_CPU_MB, timeout_s=300)
         train = self._function("train_models", layers.iceberg, memory_mb=TWO_CPUS_MB, timeout_s=900)
@@ -41,6 +42,7 @@ class Line(Stack):
         on_records(detect, stream=data.features, failures=lake.bucket, settings=settings)
         on_cases(orders, queue=messages.orders)
         every(Duration.minutes(settings.commit_minutes), run=commit)
+        every(Duration.minutes(settings.aggregate_minutes), run=aggregate, retries=2)
         every(Duration.minutes(settings.sweep_minutes), run=orders)
         every(Duration.minutes(settings.stale_minutes), run=stale)
         every(Duration.minutes(settings.score_minutes), run=score)
@@ -69,6 +71,8 @@ class Line(Stack):
         lake.grant_evidence(detect)
         lake.grant_commit(commit)
         tables.progress.grant_read_write_data(commit)
+        lake.grant_aggregation(aggregate)
+        tables.progress.grant(aggregate, "dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem")
         tables.states.grant_read_data(orders)
         tables.ledger.grant_read_write_data(orders)
         tables.logbook.grant_read_write_data(orders)
@@ -82,16 +86,18 @@ class Line(Stack):
         # Watch
         alarms = Alarms(self, "Alarms", topic=messages.notices if settings.alarm_email else None)
         alarms.on_lag(extract, detect)
-        alarms.on_failure(extract, detect, commit, orders, score, stale, hook)
+        alarms.on_failure(extract, detect, commit, aggregate, orders, score, stale, hook)
         alarms.on_failed_day(train)
         alarms.on_dead_letters(messages.dead_letters)
         alarms.on_waiting_orders()
+        alarms.on_old_aggregates()
         alarms.on_undelivered(ingest.rules)
         if data.monitron:
             alarms.on_undelivered_events()
 
         outputs = {
             "CommitFunction": commit.function_name,
+            "AggregateFunction": aggregate.function_name,
             "ScoreFunction": score.function_name,
             "TrainFunction": train.function_name,
             "WorkOrdersFunction": orders.function_name,
@@ -133,6 +139,8 @@ def _environment(data: Data) -> dict[str, str]:
     return {
         "LAKE_BUCKET": data.lake.bucket.bucket_name,
         "GLUE_DATABASE": data.lake.database_name,
+        "WORKGROUP": data.lake.workgroup_name,
+        "QUERY_ENGINE": "athena",
         "REGISTRY_TABLE": data.tables.registry.table_name,
         "STATES_TABLE": data.tables.states.table_name,
         "CASES_TABLE": data.tables.cases.table_name,

@@ -25,7 +25,7 @@ DATA: Mapping[str, str] = {
 LINE: Mapping[str, str] = {
     "AwsSolutions-L1": "the wheels in the layers are locked and tested for this runtime; it is supported until 2029",
     "AwsSolutions-IAM5[Resource::*]": "X-Ray has no resources to name: PutTraceSegments and PutTelemetryRecords take "
-    "only *",
+    "only *, and so do the calls by which Step Functions sets up the delivery of its log",
     **{
         f"AwsSolutions-IAM5[Action::{action}]": _GRANT
         for action in (
@@ -41,18 +41,31 @@ LINE: Mapping[str, str] = {
     **{
         f"AwsSolutions-IAM5[Resource::{LAKE}/{prefix}/*]": _PREFIX
         for prefix in (
+            "athena-results",
             "aws/lambda",
             "commits",
             "data",
             "data/captures",
+            "data/cases",
             "data/features",
+            "data/labels",
+            "data/quarantine",
             "data/readings",
+            "data/verdicts",
             "data/waveforms",
+            "data/work_orders",
             "evidence",
             "lake",
             "lake/captures",
+            "lake/cases",
             "lake/features",
+            "lake/labels",
+            "lake/position_daily",
+            "lake/quarantine",
             "lake/readings",
+            "lake/site_daily",
+            "lake/verdicts",
+            "lake/work_orders",
             "models",
             "receipts",
             "receipts/decided",

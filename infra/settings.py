@@ -32,6 +32,7 @@ class Settings:
     shards: int  # 1 MB or 1000 messages a second each
     stream_retention_hours: int  # 24 to 168: how long a fault of ours may last before captures are set aside
     commit_minutes: int  # how old the newest row in the lake may be
+    aggregate_minutes: int  # how old the aggregates of a day that changes may be
     score_minutes: int  # how often models of assets judge what is new in the lake
     stale_minutes: int  # how often silent sensors are looked for
     sweep_minutes: int  # how often cases that wait for a work order are looked for

@@ -71,8 +71,10 @@ def on_cases(function: lambda_.Function, *, queue: sqs.IQueue) -> None:
     )
 
 
-def every(interval: Duration, *, run: lambda_.Function) -> None:
-    """Run `run` by the clock. A failed or late run is not repeated, for the next one does its work."""
+def every(interval: Duration, *, run: lambda_.Function, retries: int = 0) -> None:
+    """Run `run` by the clock. A failed or late run is not repeated, for the next one does its work; unless it is told
+    to try again, after one minute and after two more (AWS Lambda developer guide, asynchronous invocation).
+    """
     wait = interval if interval.to_seconds() <= LONGEST_WAIT.to_seconds() else LONGEST_WAIT
-    run.configure_async_invoke(retry_attempts=0, max_event_age=wait)
+    run.configure_async_invoke(retry_attempts=retries, max_event_age=wait)
     events.Rule(run, "Clock", schedule=events.Schedule.rate(interval), targets=[targets.LambdaFunction(run)])

@@ -14,6 +14,7 @@ from telltale.adapters.aws import client
 from telltale.adapters.commit import Busy, Committer
 from telltale.adapters.lake import Lake, file_access, glue_catalog
 from telltale.adapters.settings import CommitSettings
+from telltale.core import schema
 
 SPARE_MS = 60_000  # a commit of a full plan takes less (guess: 3,000 footers at 10 ms, 16 at once, are 2 s)
 
@@ -50,6 +51,8 @@ def _collaborators() -> dict[str, Any]:
         database=settings.glue_database,
         location=f"s3://{settings.lake_bucket}/lake",
     )
+    for table in schema.TABLES:  # from the first run on: a query that names a table that is not there fails
+        lake.ensure(table)
     return {
         "s3": client("s3"),
         "dynamodb": client("dynamodb"),

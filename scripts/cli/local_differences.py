@@ -9,6 +9,7 @@ when a mend no longer holds.
 * Functions have no layers: those hold arm64 wheels. The emulator runs functions in this virtual
   environment, which has the same pins.
 * The template rule that refuses unbuilt layers is taken out: there are none to build.
+* Functions ask DuckDB where they would ask Athena: the emulator's own Athena cannot read Iceberg tables.
 * Resources of types that the emulator's CloudFormation does not know are left out: the Athena named
   queries (`telltale query --list` reads the same files) and the log level of AWS IoT.
 * IoT rules get their kinesis and s3 actions: the emulator skips both without a word, and the message
@@ -39,6 +40,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+ENGINE = "duckdb"
 UNKNOWN = {"AWS::Athena::NamedQuery", "AWS::IoT::Logging"}
 
 # --- the assembly ---------------------------------------------------------------------------------
@@ -52,6 +54,8 @@ def change_assembly(assembly: Path) -> None:
         for resource in template["Resources"].values():
             if resource["Type"] == "AWS::Lambda::Function":
                 resource["Properties"].pop("Layers", None)
+                variables = resource["Properties"].get("Environment", {}).get("Variables", {})
+                variables.update({name: ENGINE for name in variables if name == "QUERY_ENGINE"})
         template.get("Rules", {}).pop("LayersAreBuilt", None)
         _replace(assembly, path, json.dumps(template, indent=1))
 

@@ -9,10 +9,11 @@ import aws_cdk as cdk
 import pytest
 import work_orders
 from aws_cdk.assertions import Template
+from telltale.adapters import aggregates, changed_days
 from telltale.adapters import settings as function_settings
 from telltale.adapters.ledger import LEASE_MS
 
-from infra import layers
+from infra import lake, layers
 from infra.data import Data
 from infra.line import Line
 from infra.settings import Settings
@@ -21,6 +22,7 @@ from tests.infra.assembly import ROOT, Assembly, Json, Resource, stages_context
 pytestmark = pytest.mark.synth
 
 SETTINGS: dict[str, Any] = {
+    "aggregate_lake": function_settings.AggregateSettings,
     "commit_lake": function_settings.CommitSettings,
     "detect_anomalies": function_settings.DetectSettings,
     "extract_features": function_settings.ExtractSettings,
@@ -32,8 +34,8 @@ SETTINGS: dict[str, Any] = {
 }
 
 OUTPUTS = {
-    "BusName", "CaptureRule", "CapturesStream", "CasesTable", "CommitFunction", "FeaturesStream", "GatewayPolicy",
-    "GatewayThingType", "GlueDatabase", "LakeBucket", "LedgerTable", "LogbookTable", "ModelsTable",
+    "AggregateFunction", "BusName", "CaptureRule", "CapturesStream", "CasesTable", "CommitFunction", "FeaturesStream",
+    "GatewayPolicy", "GatewayThingType", "GlueDatabase", "LakeBucket", "LedgerTable", "LogbookTable", "ModelsTable",
     "OrdersDeadLettersUrl", "OrdersQueueUrl", "ProgressTable", "ProvisioningTemplate", "RegistryTable", "ScoreFunction",
     "StaleFunction", "StatesTable", "TopicArn", "TrainFunction", "WaveRule",
     "WebhookSecretArn", "WorkOrdersFunction", "Workgroup",
@@ -286,6 +288,33 @@ def test_the_clock_runs_it_and_leaves_what_fails_to_the_next_run(stage: Assembly
     assert [a["MaximumRetryAttempts"] for a in asynchronous if a["FunctionName"] == function] == [0]
 
 
+def test_aggregates_follow_the_lake_by_the_clock_and_a_run_that_fails_is_tried_again(stage: Assembly) -> None:
+    function = functions(stage)["aggregate_lake"]
+    [rule] = [r.properties for r in stage.of("AWS::Events::Rule") if function.id in str(r.properties.get("Targets"))]
+    [again] = [
+        i.properties["MaximumRetryAttempts"]
+        for i in stage.of("AWS::Lambda::EventInvokeConfig")
+        if i.properties["FunctionName"] == function.id
+    ]
+    minutes = stages_context()["stages"][stage_name(stage)]["aggregate_minutes"]
+
+    assert (rule["ScheduleExpression"], rule["State"], again) == (f"rate({minutes} minutes)", "ENABLED", 2)
+
+
+def test_an_aggregation_is_dead_before_another_takes_its_lease(stage: Assembly) -> None:
+    timeout = functions(stage)["aggregate_lake"].properties["Timeout"]
+
+    assert timedelta(milliseconds=changed_days.LEASE_MS) > timedelta(seconds=timeout)
+
+
+def test_in_aws_athena_aggregates_and_may_query_what_aggregates_are_made_of(stage: Assembly) -> None:
+    told = functions(stage)["aggregate_lake"].properties["Environment"]["Variables"]
+
+    assert told["QUERY_ENGINE"] == "athena"
+    assert set(lake.AGGREGATED) == aggregates.SOURCES
+    assert tuple(one.table.name for one in aggregates.AGGREGATES) == lake.AGGREGATES
+
+
 def test_models_are_looked_at_once_a_day_and_a_failed_day_raises_an_alarm(stage: Assembly) -> None:
     function = functions(stage)["train_models"].id
     [rule] = [r.properties for r in stage.of("AWS::Events::Rule") if function in str(r.properties.get("Targets"))]
@@ -366,9 +395,11 @@ def test_an_alarm_tells_a_person_where_the_stage_names_one() -> None:
     [
         "LateExtractFeatures",
         "LateDetectAnomalies",
+        "FailingAggregateLake",
         "FailingCommitLake",
         "FailingScoreAssets",
         "DeadLetters",
+        "OldAggregates",
         "UndeliveredWaveRule",
     ],
 )

@@ -19,18 +19,31 @@ OWN = "topics and names of the gateway that the certificate belongs to"
 # Every resource with a * that a role or an IoT policy may have, and why.
 WILDCARDS = {
     "*": XRAY,
+    "LakeBucket/athena-results/*": BELOW,
     "LakeBucket/aws/lambda/*": BELOW,
     "LakeBucket/commits/*": BELOW,
     "LakeBucket/data/*": BELOW,
     "LakeBucket/data/captures/*": BELOW,
+    "LakeBucket/data/cases/*": BELOW,
     "LakeBucket/data/features/*": BELOW,
+    "LakeBucket/data/labels/*": BELOW,
+    "LakeBucket/data/quarantine/*": BELOW,
     "LakeBucket/data/readings/*": BELOW,
+    "LakeBucket/data/verdicts/*": BELOW,
     "LakeBucket/data/waveforms/*": BELOW,
+    "LakeBucket/data/work_orders/*": BELOW,
     "LakeBucket/evidence/*": BELOW,
     "LakeBucket/lake/*": BELOW,
     "LakeBucket/lake/captures/*": BELOW,
+    "LakeBucket/lake/cases/*": BELOW,
     "LakeBucket/lake/features/*": BELOW,
+    "LakeBucket/lake/labels/*": BELOW,
+    "LakeBucket/lake/position_daily/*": BELOW,
+    "LakeBucket/lake/quarantine/*": BELOW,
     "LakeBucket/lake/readings/*": BELOW,
+    "LakeBucket/lake/site_daily/*": BELOW,
+    "LakeBucket/lake/verdicts/*": BELOW,
+    "LakeBucket/lake/work_orders/*": BELOW,
     "LakeBucket/models/*": BELOW,
     "LakeBucket/receipts/*": BELOW,
     "LakeBucket/receipts/decided/*": BELOW,
@@ -125,7 +138,8 @@ def test_no_role_can_hand_on_rights_or_change_what_was_deployed(stage: Assembly)
     services = {p.action.split(":")[0] for p in permissions(stage)}
 
     assert services <= {
-        "dynamodb", "events", "glue", "iot", "kinesis", "kms", "logs", "s3", "secretsmanager", "sns", "sqs", "xray",
+        "athena", "dynamodb", "events", "glue", "iot", "kinesis", "kms", "logs", "s3", "secretsmanager",
+        "sns", "sqs", "xray",
     }  # fmt: skip
 
 
@@ -183,6 +197,18 @@ def test_only_the_committer_writes_tables_and_nobody_deletes_data(stage: Assembl
     assert set(who_may(stage, "s3:DeleteObject*")) == {"LakeBucket/receipts/decided/*", "LakeBucket/receipts/pending/*"}
 
 
+def test_only_aggregation_asks_athena_and_it_replaces_nothing_but_aggregates(stage: Assembly) -> None:
+    written = {p.resource for p in permissions(stage) if p.who == "AggregateLake" and p.action == "s3:PutObject"}
+    tables = {resource for resource, who in who_may(stage, "glue:UpdateTable").items() if "AggregateLake" in who}
+
+    assert {who for whos in who_may(stage, "athena:StartQueryExecution").values() for who in whos} == {"AggregateLake"}
+    assert written == {f"LakeBucket/{name}/*" for name in ("lake/position_daily", "lake/site_daily", "athena-results")}
+    assert {table for table in tables if table.startswith("glue:table/")} == {
+        "glue:table/LakeDatabase/position_daily",
+        "glue:table/LakeDatabase/site_daily",
+    }
+
+
 def test_only_detection_looks_at_waveforms_and_keeps_pictures_of_them(stage: Assembly) -> None:
     assert who_may(stage, "s3:GetObject*")["LakeBucket/data/waveforms/*"] == {"DetectAnomalies"}
     assert who_may(stage, "s3:PutObject")["LakeBucket/evidence/*"] == {"DetectAnomalies"}
@@ -195,7 +221,7 @@ def test_only_training_keeps_models_and_only_what_they_are_about_is_read_for_the
 
     assert who_may(stage, "s3:PutObject")["LakeBucket/models/*"] == {"TrainModels"}
     assert readers["LakeBucket/models/*"] == {"ScoreAssets", "TrainModels"}
-    assert readers["LakeBucket/lake/readings/*"] == {"ScoreAssets", "TrainModels"}
+    assert readers["LakeBucket/lake/readings/*"] == {"ScoreAssets", "TrainModels", "AggregateLake"}
     assert {resource for resource in tables if resource.startswith("glue:table/")} == {
         f"glue:table/LakeDatabase/{name}" for name in ("captures", "features", "readings")
     }

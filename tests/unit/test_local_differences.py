@@ -34,6 +34,17 @@ def test_functions_lose_their_layers_and_nothing_else(tmp_path: Path) -> None:
     assert changed(folder)["Resources"]["F"]["Properties"] == {"Handler": "x.handler"}
 
 
+def test_functions_ask_duckdb_instead_of_athena_and_are_told_all_else_as_it_is(tmp_path: Path) -> None:
+    variables = {"LAKE_BUCKET": {"Ref": "B"}, "QUERY_ENGINE": "athena"}
+    properties = FUNCTION["Properties"] | {"Environment": {"Variables": variables}}
+    folder = assembly(tmp_path, {"Resources": {"F": FUNCTION | {"Properties": properties}}})
+
+    local_differences.change_assembly(folder)
+
+    environment = changed(folder)["Resources"]["F"]["Properties"]["Environment"]
+    assert environment == {"Variables": {"LAKE_BUCKET": {"Ref": "B"}, "QUERY_ENGINE": "duckdb"}}
+
+
 def test_resources_that_the_emulator_does_not_know_are_left_out(tmp_path: Path) -> None:
     folder = assembly(
         tmp_path, {"Resources": {"Q": {"Type": "AWS::Athena::NamedQuery"}, "B": {"Type": "AWS::S3::Bucket"}}}

@@ -8,6 +8,7 @@ from telltale.adapters import settings
 ALL = (
     settings.ExtractSettings,
     settings.CommitSettings,
+    settings.AggregateSettings,
     settings.DetectSettings,
     settings.WorkOrdersSettings,
     settings.StaleSettings,
@@ -19,6 +20,8 @@ ALL = (
 NAMES = [
     "LAKE_BUCKET",
     "GLUE_DATABASE",
+    "WORKGROUP",
+    "QUERY_ENGINE",
     "REGISTRY_TABLE",
     "STATES_TABLE",
     "CASES_TABLE",

@@ -32,6 +32,15 @@ class CommitSettings(_FromEnvironment):
 
 
 @dataclass(frozen=True)
+class AggregateSettings(_FromEnvironment):
+    lake_bucket: str
+    glue_database: str
+    workgroup: str
+    progress_table: str
+    query_engine: str  # athena, or duckdb on one computer
+
+
+@dataclass(frozen=True)
 class DetectSettings(_FromEnvironment):
     lake_bucket: str
     registry_table: str
