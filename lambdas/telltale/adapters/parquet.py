@@ -65,10 +65,10 @@ def files(table: Table, rows: Iterable[Row]) -> list[NewFile]:
 
 def columnar_files(table: Table, rows: pa.Table) -> list[NewFile]:
     """Rows that are in Arrow already, as one file for each day. Columns that are left out are null."""
-    declared = _declared(table, rows)
-    numbers = pc.floor_temporal(declared[table.day], unit="day")
+    given = _cast(table, rows)
+    numbers = pc.floor_temporal(given[table.day], unit="day")
     days = sorted(pc.unique(numbers).to_pylist())
-    parts = [declared if len(days) == 1 else declared.filter(pc.equal(numbers, at)) for at in days]
+    parts = [given if len(days) == 1 else given.filter(pc.equal(numbers, at)) for at in days]
     return [
         NewFile(table.name, at.date().isoformat(), len(part), _body(table, part))
         for at, part in zip(days, parts, strict=True)
@@ -88,7 +88,8 @@ def write_rows(table: Table, rows: pa.Table, sink: Any) -> None:
     Columns that are left out are null, others are cast; ValueError if one is not declared, or a required one is null.
     """
     writer = Writer(table, sink)
-    writer.write(_declared(table, rows).sort_by([(name, "ascending") for name in table.sort]))
+    given = _cast(table, rows)  # sorted before the columns that are left out are added: of features there are many
+    writer.write(given.sort_by([(name, "ascending") for name in table.sort if name in given.column_names]))
     writer.close()
 
 
@@ -193,17 +194,22 @@ def _declared(table: Table, rows: pa.Table) -> pa.Table:
     wanted = arrow_schema(table)
     if rows.schema.equals(wanted):
         return rows
-    unknown = set(rows.column_names) - set(table.names)
-    if unknown:
-        raise ValueError(f"rows of {table.name} have {sorted(unknown)}, wanted only its columns")
-    have = {name: rows[name] for name in rows.column_names}
-    columns = [
-        have[field.name].cast(field.type) if field.name in have else pa.nulls(len(rows), field.type) for field in wanted
-    ]
+    given = _cast(table, rows)
+    nulls = {kind: pa.nulls(len(rows), kind) for kind in {field.type for field in wanted}}  # one for all of a type
+    columns = [given[field.name] if field.name in given.column_names else nulls[field.type] for field in wanted]
     missing = [f.name for f, column in zip(wanted, columns, strict=True) if column.null_count and not f.nullable]
     if missing:
         raise ValueError(f"rows of {table.name} are without {missing}, which each row needs")
     return pa.Table.from_arrays(columns, schema=wanted)
+
+
+def _cast(table: Table, rows: pa.Table) -> pa.Table:
+    """The columns that the rows have, in the table's types; ValueError if one is not declared."""
+    unknown = set(rows.column_names) - set(table.names)
+    if unknown:
+        raise ValueError(f"rows of {table.name} have {sorted(unknown)}, wanted only its columns")
+    fields = [field for field in arrow_schema(table) if field.name in rows.column_names]
+    return pa.Table.from_arrays([rows[field.name].cast(field.type) for field in fields], schema=pa.schema(fields))
 
 
 def _columns(table: Table, rows: Sequence[Row]) -> list[Sequence[Any]]:
