@@ -184,7 +184,7 @@ def test_later_the_last_of_the_hour_answers_for_it(place: Place) -> None:
 
     place.maintain(READINGS)
 
-    assert len(place.iceberg().snapshots()) < 3  # of four; the clock may have come to the next hour while they were made
+    assert len(place.iceberg().snapshots()) < 3  # of four; the hour may have changed meanwhile
     assert place.at(last) == [1.0, 2.0, 3.0]
 
 
