@@ -14,7 +14,7 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
     "judgements": ("verdicts", "tag_alarms", "scores", "diagnoses"),
     "cases": ("cases", "work_orders", "labels"),
     "daily": ("position_daily", "site_daily"),
-    "imports": ("monitron_events",),
+    "imports": ("monitron_events", "lookout_findings"),
     "quarantine": ("quarantine",),
     "pictures": (),
 }

@@ -860,6 +860,25 @@ MONITRON_EVENTS = Table(
     sort=("position", "t"),
 )
 
+LOOKOUT_FINDINGS = Table(
+    "lookout_findings",
+    "one row per figure or range that Lookout for Equipment told of a model, as it was imported",
+    (
+        _id("asset", "path of the asset: site/area/asset"),
+        SITE,
+        _id("model", "the model, as Lookout or the import calls it"),
+        _id("kind", "metric: a figure of its evaluation; labelled, predicted: a range of it; event: one told live"),
+        _id("name", "of a metric what it is, as a path in Lookout's JSON; of a range its number there"),
+        Column("t", "timestamp", "of a range its end; of a metric the end of the evaluation", required=True),
+        Column("start", "timestamp", "of a range its beginning"),
+        Column("value", "double", "of a metric"),
+        Column("diagnostics", "string", "of a range, JSON: the sensors that say most, as Lookout names them"),
+        Column("extra", "string", "JSON: what else Lookout said of it"),
+    ),
+    day="t",
+    sort=("asset", "t"),
+)
+
 FEATURES_TABLE = _features_table()
 
 TABLES: tuple[Table, ...] = (
@@ -878,6 +897,7 @@ TABLES: tuple[Table, ...] = (
     QUARANTINE,
     BATCHES,
     MONITRON_EVENTS,
+    LOOKOUT_FINDINGS,
     POSITION_DAILY,
     SITE_DAILY,
 )
