@@ -148,6 +148,46 @@ def test_a_table_is_made_as_the_schema_declares_it(catalog: Catalog, database: s
     assert made.properties["write.parquet.compression-codec"] == "zstd"
 
 
+@pytest.mark.parametrize("table", [schema.CAPTURES, schema.FEATURES_TABLE], ids=lambda table: table.name)
+def test_the_catalog_says_what_the_table_and_each_of_its_columns_is(
+    ministack: str, database: str, lake: Lake, table: Table
+) -> None:
+    lake.ensure(table)
+
+    found = client("glue", ministack).get_table(DatabaseName=database, Name=table.name)["Table"]
+    assert found["Description"] == found["Parameters"]["comment"] == table.meaning
+    meanings = {column.name: column.meaning for column in table.columns}
+    comments = {column["Name"]: column["Comment"] for column in found["StorageDescriptor"]["Columns"]}
+    assert list(comments) == list(table.names)
+    assert all(comments[name].startswith(meaning) for name, meaning in meanings.items())
+    assert all(c.unit in comments[c.name] for c in table.columns if c.unit)
+
+
+def test_a_column_that_is_described_otherwise_now_is_so_in_the_catalog_too(
+    ministack: str, catalog: Catalog, database: str, bucket: str, lake: Lake
+) -> None:
+    lake.ensure(schema.READINGS)
+    reworded = replace(
+        schema.READINGS,
+        meaning="values",
+        columns=tuple(replace(c, meaning="new words") if c.name == "value" else c for c in schema.READINGS.columns),
+    )
+
+    lake.add(reworded, upload(ministack, bucket, reworded, [reading(1)]), number=1)
+
+    found = client("glue", ministack).get_table(DatabaseName=database, Name="readings")["Table"]
+    comments = {column["Name"]: column["Comment"] for column in found["StorageDescriptor"]["Columns"]}
+    assert (comments["value"], comments["tag"]) == ("new words", "name of the tag")
+    assert found["Description"] == "values"
+    assert [row["value"] for row in rows_of(catalog, database, reworded)] == [1.0]
+
+
+def test_every_meaning_fits_into_glue() -> None:
+    too_long = [c.name for table in schema.TABLES for c in table.columns if len(f"{c.meaning}, in {c.unit}") > 255]
+
+    assert too_long == []  # Glue's limit for a column's comment
+
+
 def test_a_table_gains_the_columns_that_the_schema_gained(
     ministack: str, catalog: Catalog, database: str, bucket: str, lake: Lake
 ) -> None:

@@ -243,7 +243,7 @@ def _bounds(now: Schema, task: FileScanTask) -> pc.Expression:
     """
     known = pc.scalar(True)
     for field in now.fields:
-        low, high = (bounds.get(field.field_id) for bounds in (task.file.lower_bounds, task.file.upper_bounds))
+        low, high = ((bounds or {}).get(field.field_id) for bounds in (task.file.lower_bounds, task.file.upper_bounds))
         if field.required and isinstance(field.field_type, BOUNDED) and low is not None and high is not None:
             lowest, highest = (_scalar(field.field_type, bound) for bound in (low, high))
             known = known & (pc.field(field.name) >= lowest) & (pc.field(field.name) <= highest)

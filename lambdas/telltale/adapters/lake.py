@@ -122,7 +122,7 @@ class Lake:
         if int(iceberg.properties.get(COMMIT, "0")) >= number:
             return False
         mark = {COMMIT: str(number)}
-        properties = {**mark, **metrics(table), **LASTING}
+        properties = {**mark, **metrics(table), **LASTING, **_comments(table)}
         if iceberg.name_mapping() is None:  # files without Iceberg's column numbers are read by it
             properties[TableProperties.DEFAULT_NAME_MAPPING] = iceberg.schema().name_mapping.model_dump_json()
         with iceberg.transaction() as transaction:
@@ -144,7 +144,7 @@ class Lake:
                 location=f"{self._location}/{table.name}",
                 partition_spec=partitions,
                 sort_order=SortOrder(*order),
-                properties={**PROPERTIES, **LASTING, **metrics(table), "comment": table.meaning},
+                properties={**PROPERTIES, **LASTING, **metrics(table), **_comments(table)},
             )
         except TableAlreadyExistsError:
             return self._catalog.load_table((self._database, table.name))
@@ -161,7 +161,7 @@ def metrics(table: Table) -> dict[str, str]:
 
 
 def _evolve(iceberg: IcebergTable, table: Table) -> None:
-    """Add, rename and widen columns until the table has those of the schema. Numbers and files stay as they are."""
+    """Add, rename, widen and reword columns until the table has those of the schema. Numbers and files stay."""
     have = {field.name: field for field in iceberg.schema().fields}
     renamed = {
         name: column.name for column in table.columns if column.name not in have for name in column.was if name in have
@@ -169,7 +169,8 @@ def _evolve(iceberg: IcebergTable, table: Table) -> None:
     gained = [column for column in table.columns if column.name not in {*have, *renamed.values()}]
     found = {renamed.get(name, name): field for name, field in have.items()}
     widened = [column for column in table.columns if _is_wider(column, found.get(column.name))]
-    if not (renamed or gained or widened):
+    reworded = [column for column in table.columns if column.name in found and found[column.name].doc != _doc(column)]
+    if not (renamed or gained or widened or reworded):
         return
     with iceberg.transaction() as transaction:
         if transaction.table_metadata.name_mapping() is None:  # the old names have to stay known
@@ -180,8 +181,15 @@ def _evolve(iceberg: IcebergTable, table: Table) -> None:
                 update.rename_column(name, to)
             for column in widened:
                 update.update_column(found[column.name].name, field_type=_type(column, 0))
+            for column in reworded:
+                update.update_column(found[column.name].name, doc=_doc(column))
             for column in gained:
                 update.add_column(column.name, _type(column, 0), _doc(column), column.required)
+
+
+def _comments(table: Table) -> dict[str, str]:
+    """What the table is, for Iceberg, Athena and Spark; Glue shows its `Description`."""
+    return {"comment": table.meaning, "Description": table.meaning}
 
 
 def _is_wider(column: Column, field: NestedField | None) -> bool:
