@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.listing import entry, moment, state
-from cli.overview import Item, Overview, percentile
+from cli.overview import Aggregates, Item, Overview, percentile
 
 CASES_SHOWN = 8
 TAGS_SHOWN = 8
@@ -57,6 +57,8 @@ def picture(now: Overview, *, before: Overview | None = None) -> RenderableType:
     if faulty:
         parts.append(Text("sensor fault: " + "; ".join(faulty), style="yellow"))
     parts += [Text(line, style="yellow" if told else "dim") for line, told in tag_lines(now)]
+    if now.aggregates:
+        parts.append(Text(aggregates_line(now.aggregates), style="yellow" if now.aggregates.problem else "dim"))
     open_cases = [case for case in now.cases if case["change"] != "resolved"]
     parts += [_case(case, now) for case in open_cases[-CASES_SHOWN:]]
     return Group(*parts)
@@ -77,6 +79,17 @@ def tag_lines(now: Overview) -> list[tuple[str, bool]]:
         if "alarm" in tag and heard_ms[position] - tag["alarm"]["t_ms"] <= RECENT_MS
     ]
     return lines + [(line, True) for _, line in sorted(recent)[-TAGS_SHOWN:]]
+
+
+def aggregates_line(found: Aggregates) -> str:
+    """Whether the daily aggregates show what the lake has, and if not, since when."""
+    if found.since_ms is None:
+        days = "every day is up to date" if found.ran_ms else "nothing yet"
+    else:
+        days = "1 day waits" if found.waiting == 1 else f"{found.waiting} days wait, the first"
+        days += f" since {moment(found.since_ms)}"
+    facts = [days, *([f"last run {moment(found.ran_ms)}"] if found.ran_ms else [])]
+    return "daily aggregates: " + ", ".join(facts) + (f"; failed since: {found.problem}" if found.problem else "")
 
 
 def _counts(now: Overview, before: Overview | None) -> Table:

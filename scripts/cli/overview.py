@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from boto3.dynamodb.types import TypeDeserializer
+from telltale.adapters.changed_days import ChangedDays, oldest_ms
 from telltale.adapters.states import TAGS
 
 from cli import staleness
@@ -29,6 +30,16 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class Aggregates:
+    """How the daily aggregates stand: days that wait for theirs and since when the first one does, and the last run."""
+
+    waiting: int
+    since_ms: int | None
+    ran_ms: int | None
+    problem: str | None
+
+
+@dataclass(frozen=True)
 class Overview:
     """A snapshot. `positions` and `cases` are items of their tables; times are epoch milliseconds."""
 
@@ -40,6 +51,7 @@ class Overview:
     silent: tuple[str, ...]
     tags: Mapping[str, Item] = field(default_factory=dict)  # by position: what is kept of each tag that is watched
     stale: Mapping[str, int] = field(default_factory=dict)  # position with an open case → when it was last heard
+    aggregates: Aggregates | None = None
 
     @property
     def lags_s(self) -> list[float]:
@@ -72,6 +84,7 @@ def look(deployment: Deployment) -> Overview:
         tags={s["pk"].removeprefix(TAGS): json.loads(s["told"]) for s in states if s["pk"].startswith(TAGS)},
         silent=tuple(sorted(s["pk"].split("#", 1)[1] for s in states if s.get("presence") in SILENT)),
         stale=staleness.among(deployment, heard_ms) if heard_ms else {},
+        aggregates=aggregates(deployment),
     )
 
 
@@ -82,6 +95,15 @@ def _counts(deployment: Deployment, stream: str) -> Counts:
     answer = deployment.client("dynamodb").batch_get_item(RequestItems={table: {"Keys": keys}})
     items = [_plain(item) for item in answer["Responses"].get(table, [])]
     return Counts(*(sum(int(item.get(f"n_{name}", 0)) for item in items) for name in Counts.__dataclass_fields__))
+
+
+def aggregates(deployment: Deployment) -> Aggregates:
+    """How the daily aggregates stand; two small reads."""
+    days = ChangedDays(
+        deployment.client("dynamodb"), deployment.outputs["ProgressTable"], now_ms=lambda: round(time.time() * 1000)
+    )
+    waiting, last = days.waiting(), days.last_run()
+    return Aggregates(len(waiting), oldest_ms(waiting), last.ran_ms, last.problem)
 
 
 def _scan(deployment: Deployment, table: str) -> Iterator[Item]:

@@ -6,6 +6,9 @@ from typing import Any
 
 import aggregate_lake
 import pytest
+from cli import overview
+from cli.deployment import Deployment
+from cli.overview import Aggregates
 from telltale.adapters.athena import Athena
 from telltale.adapters.changed_days import LastRun
 from telltale.core.errors import RetryLater
@@ -69,6 +72,19 @@ def test_what_goes_wrong_is_raised_for_a_retry_and_remembered_until_it_goes_well
 
     assert (after_failure.ran_ms, after_failure.problem) == (None, "RetryLater: Athena is busy")
     assert place.days().last_run() == LastRun(place.days().last_run().ran_ms)
+
+
+def test_the_status_shows_what_waits_and_how_the_last_run_went(place: Works, ministack: str) -> None:
+    environment = {"AWS_ENDPOINT_URL": ministack, "AWS_REGION": REGION}
+    deployment = Deployment(outputs={"ProgressTable": place.table}, environment=environment)
+    place.capture(0)
+    place.capture(0, day=-5)
+    waiting = overview.aggregates(deployment)
+    aggregate_lake.handler({}, CONTEXT)
+
+    assert (waiting.waiting, waiting.ran_ms, waiting.problem) == (2, None, None)
+    assert waiting.since_ms is not None
+    assert overview.aggregates(deployment) == Aggregates(0, None, place.days().last_run().ran_ms, None)
 
 
 def test_it_leaves_the_work_to_another_that_is_at_it(place: Works) -> None:

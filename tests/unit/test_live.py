@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from cli.live import picture
-from cli.overview import Counts, Overview
+import pytest
+from cli.live import aggregates_line, picture
+from cli.overview import Aggregates, Counts, Overview
 from rich.console import Console
 
 T_MS = 1_790_000_000_000
@@ -37,3 +38,21 @@ def test_a_case_that_is_shelved_or_stale_says_until_and_since_when() -> None:
 
 def test_a_case_that_joined_another_says_whose_order_names_it() -> None:
     assert "in the work order of case-b" in shown({"parent": "case-b", "order_state": "CHILD"})
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (Aggregates(0, None, None, None), "daily aggregates: nothing yet"),
+        (Aggregates(0, None, T_MS, None), "daily aggregates: every day is up to date, last run 2026-09-21 14:13"),
+        (Aggregates(1, T_MS, None, None), "daily aggregates: 1 day waits since 2026-09-21 14:13"),
+        (
+            Aggregates(3, T_MS - 7_200_000, T_MS, "RetryLater: Athena is busy"),
+            "daily aggregates: 3 days wait, the first since 2026-09-21 12:13, last run 2026-09-21 14:13; "
+            "failed since: RetryLater: Athena is busy",
+        ),
+    ],
+)
+def test_the_status_says_whether_the_daily_aggregates_are_up_to_date_and_why_not(found: Aggregates, line: str) -> None:
+    assert aggregates_line(found) == line
+    assert line in shown({}, aggregates=found)
