@@ -32,6 +32,16 @@ class CommitSettings(_FromEnvironment):
 
 
 @dataclass(frozen=True)
+class MaintainSettings(_FromEnvironment):
+    lake_bucket: str
+    lake_engine: str  # what compacts: function, or athena
+    glue_database: str
+    registry_table: str
+    cases_table: str
+    progress_table: str
+
+
+@dataclass(frozen=True)
 class AggregateSettings(_FromEnvironment):
     lake_bucket: str
     glue_database: str
