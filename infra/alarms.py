@@ -9,6 +9,7 @@ from aws_cdk import aws_iot as iot
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 PERIOD = Duration.minutes(5)
@@ -52,6 +53,23 @@ class Alarms(Construct):
                 function.metric_errors(period=PERIOD),
                 says="The function failed, and runs again only tomorrow; its log says why.",
             )
+
+    def on_failed_engine(self, machine: sfn.IStateMachine) -> None:
+        period = Duration.days(1)
+        ended_badly = cloudwatch.MathExpression(
+            expression="failed + stopped + late",
+            using_metrics={
+                "failed": machine.metric_failed(period=period),
+                "stopped": machine.metric_aborted(period=period),
+                "late": machine.metric_timed_out(period=period),
+            },
+            period=period,
+        )
+        self._alarm(
+            "FailedEngine",
+            ended_badly,
+            says="Athena did not maintain every table of the lake; the state machine's execution says which, and why.",
+        )
 
     def on_dead_letters(self, queue: sqs.IQueue) -> None:
         self._alarm(

@@ -31,6 +31,12 @@ NAME = "telltale"  # of the database, which people type into SQL, and of the wor
 QUERIES = Path(__file__).parents[1] / "queries"
 ASSET_TABLES = ("captures", "features", "readings")  # that models of assets are trained from and score
 AGGREGATED = ("captures", "cases", "features", "labels", "quarantine", "readings", "verdicts", "work_orders")
+# All of core.schema, which a test compares: synthesis has only this folder's code.
+TABLES = (
+    *("captures", "waveforms", "features", "readings", "verdicts", "tag_alarms", "scores", "diagnoses", "cases"),
+    *("work_orders", "labels", "acts", "quarantine", "batches", "monitron_events", "lookout_findings"),
+    *("position_daily", "site_daily"),
+)
 AGGREGATES = ("position_daily", "site_daily")
 COMMITTED_DAYS = 90  # a receipt is the proof of a batch; its counts stay for good in the table `batches`
 RESULTS_DAYS = 7
@@ -164,6 +170,34 @@ class Lake(Construct):
                 stack.format_arn(service="glue", resource="table", resource_name=f"{self.database_name}/*"),
             ],
         )
+
+    def grant_engine(self, engine: iam.IGrantable, *, workgroup: str) -> None:
+        """Let `engine` rewrite the tables' files by queries in `workgroup`, and delete those that nobody reads."""
+        for prefix in ("data/*", "lake/*"):
+            self.bucket.grant_read(engine, prefix)
+            self.bucket.grant_delete(engine, prefix)
+        self.bucket.grant_put(engine, "lake/*")
+        self.bucket.grant_read(engine, "athena-results/*")
+        self.bucket.grant_put(engine, "athena-results/*")
+        stack = Stack.of(self)
+        databases = [stack.format_arn(service="glue", resource="catalog")] + [
+            # Athena asks for the default database too, see grant_aggregation
+            stack.format_arn(service="glue", resource="database", resource_name=name)
+            for name in (self.database_name, "default")
+        ]
+        tables = [
+            stack.format_arn(service="glue", resource="table", resource_name=f"{self.database_name}/{name}")
+            for name in TABLES
+        ]
+        group = stack.format_arn(service="athena", resource="workgroup", resource_name=workgroup)
+        catalog = stack.format_arn(service="athena", resource="datacatalog", resource_name="AwsDataCatalog")
+        for actions, resources in (
+            (["glue:GetDatabase", "glue:GetTable"], databases + tables),
+            (["glue:UpdateTable"], databases[:2] + tables),
+            (["athena:GetQueryExecution", "athena:StartQueryExecution", "athena:StopQueryExecution"], [group]),
+            (["athena:GetDataCatalog"], [catalog]),
+        ):
+            iam.Grant.add_to_principal(grantee=engine, actions=actions, resource_arns=resources)
 
     def _workgroup(self, settings: Settings, *, key: kms.IKey | None) -> athena.CfnWorkGroup:
         encryption = athena.CfnWorkGroup.EncryptionConfigurationProperty(

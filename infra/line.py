@@ -8,6 +8,7 @@ from constructs import Construct
 
 from infra.alarms import Alarms
 from infra.data import Data
+from infra.engine import Engine
 from infra.function import ONE_CPU_MB, TWO_CPUS_MB, WAITS_MB, Function
 from infra.gateways import IOT_WAITS_S, Gateways
 from infra.ingest import Ingest
@@ -20,7 +21,7 @@ from infra.triggers import every, on_cases, on_records
 class Line(Stack):
     def __init__(self, scope: Construct, id_: str, *, settings: Settings, data: Data, **stack: Any) -> None:
         super().__init__(scope, id_, description="Telltale: from a gateway's message to a work order", **stack)
-        self._settings, self._environment = settings, _environment(data)
+        self._settings, self._environment = settings, _environment(data, settings)
         lake, tables, messages = data.lake, data.tables, data.messages
 
         # Create
@@ -91,6 +92,8 @@ class Line(Stack):
         alarms.on_dead_letters(messages.dead_letters)
         alarms.on_waiting_orders()
         alarms.on_old_aggregates()
+        if settings.lake_engine == "athena":
+            alarms.on_failed_engine(Engine(self, "Engine", settings=settings, lake=lake).machine)
         alarms.on_undelivered(ingest.rules)
         if data.monitron:
             alarms.on_undelivered_events()
@@ -134,10 +137,11 @@ class Line(Stack):
         )
 
 
-def _environment(data: Data) -> dict[str, str]:
+def _environment(data: Data, settings: Settings) -> dict[str, str]:
     """Where everything is. Each function is told all of it; what it may touch, its role decides."""
     return {
         "LAKE_BUCKET": data.lake.bucket.bucket_name,
+        "LAKE_ENGINE": settings.lake_engine,
         "GLUE_DATABASE": data.lake.database_name,
         "WORKGROUP": data.lake.workgroup_name,
         "QUERY_ENGINE": "athena",

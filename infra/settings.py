@@ -17,6 +17,9 @@ LOG_RETENTION = {
 }
 
 
+LAKE_ENGINES = ("function", "athena")
+
+
 class BadSettings(ValueError):
     """The context does not describe a stage; the message says which key, what was found and what was wanted."""
 
@@ -34,6 +37,7 @@ class Settings:
     commit_minutes: int  # how old the newest row in the lake may be
     aggregate_minutes: int  # how old the aggregates of a day that changes may be
     score_minutes: int  # how often models of assets judge what is new in the lake
+    lake_engine: str  # what compacts the tables: "function", or "athena" where one function cannot keep up
     stale_minutes: int  # how often silent sensors are looked for
     sweep_minutes: int  # how often cases that wait for a work order are looked for
     scan_limit_bytes: int  # an Athena query that would read more is cancelled
@@ -47,6 +51,10 @@ class Settings:
     alarm_email: str  # told when the line is in trouble; "" for nobody
 
     def __post_init__(self) -> None:
+        if self.lake_engine not in LAKE_ENGINES:
+            raise BadSettings(
+                f"stage {self.stage}: lake_engine is {self.lake_engine!r}, wanted one of {list(LAKE_ENGINES)}"
+            )
         if self.log_days not in LOG_RETENTION:
             raise BadSettings(f"stage {self.stage}: log_days is {self.log_days}, wanted one of {list(LOG_RETENTION)}")
         if not 24 <= self.stream_retention_hours <= 168:
