@@ -50,6 +50,13 @@ def test_it_commits_what_is_pending_and_says_how_much(place: Place) -> None:
     assert place.values() == [1.0, 2.0]
 
 
+def test_its_first_run_makes_every_table_so_that_queries_find_it(place: Place) -> None:
+    commit_lake.handler({}, CONTEXT)
+
+    made = {name for _, name in place.catalog.list_tables(place.database)}
+    assert made == {table.name for table in schema.TABLES}
+
+
 def test_waveforms_are_committed_without_a_warning_for_each_file(
     place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
