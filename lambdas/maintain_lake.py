@@ -15,7 +15,7 @@ from telltale.adapters.aws import client
 from telltale.adapters.cases import Cases
 from telltale.adapters.lake import Lake, file_access, glue_catalog
 from telltale.adapters.lease import Busy
-from telltale.adapters.maintenance import Maintenance
+from telltale.adapters.maintenance import Failed, Maintenance
 from telltale.adapters.registry import Registry
 from telltale.adapters.retention import Retention
 from telltale.adapters.settings import MaintainSettings
@@ -53,7 +53,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
         done = maintenance.run(wanted, until_ms=until_ms, spare_ms=SPARE_MS)
     except Busy as busy:
         log.info("nothing maintained: %s", busy)
-        return {"tables": 0, "rewritten": 0, "deleted": 0}
+        done = []
+    except Failed:
+        metrics.add_metric("MaintenanceFailed", MetricUnit.Count, 1)
+        raise
     pictures = retention.age_pictures(client("s3"), settings.lake_bucket)
     for one in done:
         log.info("maintained", extra=asdict(one))

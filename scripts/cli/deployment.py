@@ -36,10 +36,12 @@ class Deployment:
     outputs: Mapping[str, str]
     environment: Mapping[str, str]
 
-    def client(self, service: str) -> Any:
-        return _session(tuple(sorted(self.environment.items()))).client(
-            service, config=Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=32)
+    def client(self, service: str, *, patience_s: float = 60) -> Any:
+        """patience_s : how long an answer may take before it is asked for again."""
+        config = Config(
+            retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=32, read_timeout=patience_s
         )
+        return _session(tuple(sorted(self.environment.items()))).client(service, config=config)
 
 
 @cache
