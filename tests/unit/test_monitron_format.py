@@ -1,12 +1,13 @@
 """Events as Monitron's consumers read them: field for field, from our own rows."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from telltale.core import monitron_format
 from telltale.core.detect import CaseChange, Row, Verdict
-from telltale.core.monitron_format import CONNECTIONS, Account, Judged, Place
+from telltale.core.monitron_format import CONNECTIONS, Account, Judged, Levels, Place
 from telltale.core.plant import Position
 
 ACCOUNT = Account("111122223333", "plant-a", "p-0001")
@@ -70,7 +71,7 @@ def verdict(rule: str, said: str, persistent: str = "HEALTHY", channel: str = "x
     return Verdict(channel, rule, said, persistent, reason=f"{rule} says {said}")
 
 
-def measured(row: Row = ROW, *verdicts: Verdict, before: dict[str, str] | None = None) -> dict[str, Any]:
+def measured(row: Row = ROW, *verdicts: Verdict, before: Levels | None = None) -> dict[str, Any]:
     judged = Judged(verdicts, before or {})
     return monitron_format.measurement(ACCOUNT, PLACE, row, gateway="gw-1", judged=judged)
 
@@ -79,6 +80,7 @@ def test_the_envelope_has_monitrons_keys_in_monitrons_order() -> None:
     event = measured()
 
     assert list(event) == list(MEASURED)
+    assert json.dumps(event) == json.dumps(monitron_format.ordered(event))  # at every level
     assert event["timestamp"] == "2026-09-21 14:13:21.234"  # of receipt; the sampling time is beside it
     assert event["eventPayload"]["x"]["sampledAt"] == "2026-09-21 14:13:20.000"
 
@@ -128,7 +130,7 @@ def test_each_model_says_the_worst_of_its_channels() -> None:
         verdict("sensor", "SENSOR_FAULT", "SENSOR_FAULT"),
     )
 
-    models = measured(ROW, *said, before={"zone": "HEALTHY"})["eventPayload"]["models"]
+    models = measured(ROW, *said, before={("x", "zone"): "HEALTHY", ("z", "zone"): "UNKNOWN"})["eventPayload"]["models"]
 
     assert models["vibrationISO"] == {
         "isoClass": "CLASS2",
@@ -140,6 +142,24 @@ def test_each_model_says_the_worst_of_its_channels() -> None:
     assert models["temperatureML"]["pointwiseClassificationOutput"] == "UNKNOWN"
 
 
+def test_a_channel_that_did_not_come_stands_as_it_did() -> None:
+    event = measured(ROW, verdict("zone", "HEALTHY", "HEALTHY", "x"), before={("y", "zone"): "ALARM"})
+
+    said = event["eventPayload"]["models"]["vibrationISO"]
+    assert said["previousPersistentClassificationOutput"] == said["persistentClassificationOutput"] == "ALARM"
+    assert said["pointwiseClassificationOutput"] == "HEALTHY"
+
+
+@pytest.mark.parametrize(("action", "after"), [("REPLACE", "UNKNOWN"), ("NO_ACTION", "HEALTHY")])
+def test_what_stands_after_a_case_is_closed_hangs_on_what_was_done(action: str, after: str) -> None:
+    codes = {"failure_mode": "IMBALANCE", "action_taken": action}
+
+    assert monitron_format.closed({("x", "zone"): "ALARM", ("y", "zone"): "UNKNOWN"}, codes) == {
+        ("x", "zone"): after,
+        ("y", "zone"): "UNKNOWN",
+    }
+
+
 def test_a_class_that_monitron_did_not_have_stands_beside() -> None:
     place = replace(PLACE, machine_class="iso20816-3/1-rigid")
     event = monitron_format.measurement(ACCOUNT, place, ROW, gateway=None, judged=Judged())
@@ -147,6 +167,13 @@ def test_a_class_that_monitron_did_not_have_stands_beside() -> None:
     assert "isoClass" not in event["eventPayload"]["models"]["vibrationISO"]
     assert event["eventPayload"]["x"]["limitProfile"] == "iso20816-3/1-rigid"
     assert "gateway" not in event["eventPayload"]
+
+
+def test_keys_are_put_in_monitrons_order_whatever_order_they_come_in() -> None:
+    def turned(part: Any) -> Any:
+        return {name: turned(part[name]) for name in reversed(part)} if isinstance(part, dict) else part
+
+    assert json.dumps(monitron_format.ordered(turned(MEASURED))) == json.dumps(MEASURED)
 
 
 def test_the_same_message_has_the_same_id_and_another_another() -> None:

@@ -17,7 +17,7 @@ from telltale.adapters.registry import Cached, Registry
 from telltale.core import monitron_format
 from telltale.core.detect import CaseChange, Row, Verdict
 from telltale.core.errors import RetryLater
-from telltale.core.monitron_format import MODELS, PERSISTENT, Account, Judged, Place
+from telltale.core.monitron_format import Account, Judged, Levels, Place
 from telltale.core.plant import Plant, Position
 from telltale.core.presence import News
 from telltale.core.state import State
@@ -45,6 +45,13 @@ def account_of(arn: str) -> Account:
     return Account(account_id, PROJECT, f"{PROJECT}-{region}")
 
 
+def record(event: Event) -> tuple[str, bytes]:
+    """Partition key and data. Events of a position stay in order, as on the stream that they were made from."""
+    payload = event["eventPayload"]
+    key = payload.get("assetPositionId") or payload.get("gateway", {}).get("physicalId") or event["eventId"]
+    return str(key), json.dumps(event, separators=(",", ":")).encode()
+
+
 class MonitronStream:
     """The stream. `undelivered` is told of events that it did not take."""
 
@@ -63,7 +70,7 @@ class MonitronStream:
 
     def put(self, events: Sequence[Event]) -> None:
         """All of them, in order by position; never raises for a stream that does not take them."""
-        records = [(_key(event), json.dumps(event, separators=(",", ":")).encode()) for event in events]
+        records = [record(event) for event in events]
         try:
             kinesis.put_all(self._client, self._stream, records, sleep=self._sleep)
         except RetryLater as throttled:
@@ -89,16 +96,16 @@ class Retelling:
         self.events: list[dict[str, Any]] = []
         self._account = account
         self._places = {id_: Place.of(one, names.get(one.site, "")) for id_, one in positions.items()}
-        self._before = {name: _levels(State.unpack(core)) for name, core in cores.items()}
+        self._standing = {name: _levels(State.unpack(core)) for name, core in cores.items()}
 
     def row(self, position: str, row: Row, gateway: str | None, verdicts: Sequence[Verdict]) -> None:
         """A row and what was said of it. One of which nothing was said came before, or too late to be judged."""
         if not verdicts or row.model is not None:
             return
-        judged = Judged(verdicts, dict(self._before[position]))
+        judged = Judged(verdicts, self._standing[position])
         place = self._places[position]
         self.events.append(monitron_format.measurement(self._account, place, row, gateway=gateway, judged=judged))
-        self._before[position] |= monitron_format.levels(verdicts)
+        self._standing[position] = judged.after
 
     def changes(
         self, position: str, changes: Iterable[CaseChange], *, previous: str, received_ms: int, sensor: str | None
@@ -115,6 +122,8 @@ class Retelling:
                 sensor=sensor,
             )
             self.events += [] if event is None else [event]
+            if change.change == "resolved":
+                self._standing[position] = monitron_format.closed(self._standing[position], change.closure or {})
             previous = change.state
 
 
@@ -138,16 +147,9 @@ def _connection(account: Account, news: News, plant: Plant, positions: Mapping[s
     return monitron_format.sensor_connection(account, news.kind, place, news.id, heard_ms=news.heard_ms)
 
 
-def _levels(state: State) -> dict[str, str]:
-    """What stands, by rule: the worst of its channels."""
-    found: dict[str, list[str]] = {}
-    for channel in state.channels.values():
-        for rule, monitor in channel.monitors.items():
-            found.setdefault(rule, []).append(monitor.level)
-    return {rule: max(found[rule], key=PERSISTENT.index) for rule in MODELS.values() if rule in found}
-
-
-def _key(event: Event) -> str:
-    """Events of a position stay in order: it is the partition key, as on the stream that they were made from."""
-    payload = event["eventPayload"]
-    return str(payload.get("assetPositionId") or payload["gateway"]["physicalId"])
+def _levels(state: State) -> Levels:
+    return {
+        (name, rule): monitor.level
+        for name, channel in state.channels.items()
+        for rule, monitor in channel.monitors.items()
+    }

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
+from telltale.core.cases import is_repair
 from telltale.core.closure import closure_from
 from telltale.core.judgement import AXES, CaseChange, Row, Verdict
 from telltale.core.plant import Position
@@ -35,7 +36,7 @@ PERSISTENT = ("UNKNOWN", "HEALTHY", "WARNING", "ALARM")
 POINTWISE = ("UNKNOWN", "INITIALIZING", "HEALTHY", "WARNING", "ALARM")
 ISO_CLASSES = {f"iso10816-1/{roman}": f"CLASS{n}" for n, roman in enumerate(("I", "II", "III", "IV"), start=1)}
 
-Path = tuple[str, ...]
+Levels = Mapping[tuple[str, str], str]  # channel and rule → the debounced verdict
 _WIDE, _BAND, _TOTAL = "band0To6000Hz", "band10To1000Hz", "totalVibration"
 _SUMMARIES = ("absMax", "absMin", "crestFactor", "rms")
 _OUTPUT = "ClassificationOutput"
@@ -100,10 +101,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Judged:
-    """What was said of a row: the verdicts, and of each rule the debounced verdict that stood before it, if known."""
+    """What was said of a row, and what stood at its position before."""
 
     verdicts: Sequence[Verdict] = ()
-    before: Mapping[str, str] = field(default_factory=dict)
+    before: Levels = field(default_factory=dict)
+
+    @property
+    def after(self) -> Levels:
+        """What stands since. Channels that did not come with this row stand as they did."""
+        return {**self.before, **{(one.channel, one.rule): one.persistent for one in self.verdicts}}
 
 
 def measurement(
@@ -194,37 +200,47 @@ def previous_states(changes: Iterable[CaseChange]) -> Iterable[tuple[CaseChange,
 
 def moment(t_ms: int) -> str:
     """An instant as Monitron writes it: UTC, `yyyy-mm-dd hh:mm:ss.SSS`."""
-    at = datetime.fromtimestamp(t_ms // 1000, UTC)
-    return f"{at:%Y-%m-%d %H:%M:%S}.{t_ms % 1000:03d}"
+    at = datetime.fromtimestamp(t_ms // 1000, UTC).isoformat(" ")
+    return f"{at[:19]}.{t_ms % 1000:03d}"
 
 
-def levels(verdicts: Iterable[Verdict]) -> dict[str, str]:
-    """The debounced verdict by rule, the worst of its channels; of the rules that Monitron has too."""
-    found: dict[str, list[str]] = {}
-    for verdict in verdicts:
-        if verdict.rule in MODELS.values() and verdict.persistent in PERSISTENT:
-            found.setdefault(verdict.rule, []).append(verdict.persistent)
-    return {rule: max(said, key=PERSISTENT.index) for rule, said in found.items()}
+def closed(standing: Levels, closure: Mapping[str, str]) -> Levels:
+    """What stands after a case was closed: all is new after a repair, and otherwise quiet as it is (core.cases)."""
+    unknown = standing if not is_repair(closure) else {}
+    return {name: "UNKNOWN" if unknown.get(name, "UNKNOWN") == "UNKNOWN" else "HEALTHY" for name in standing}
 
 
 # --- Parts of a measurement
 
 
 def _features(row: Row) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for axis in AXES:
-        values = row.axes.get(axis, {})
-        wide, band = _wide_g(values), _together([values.get(name) for name in _BANDS])
-        _put(found, ("acceleration", _WIDE, f"{axis}Axis", "rms"), _m_s2(wide))
-        _put(found, ("acceleration", _BAND, f"{axis}Axis", "rms"), _m_s2(band))
-        _put(found, ("velocity", _BAND, f"{axis}Axis", "rms"), values.get("velocity_rms_mm_s"))
-    for kind in ("acceleration", "velocity"):
-        band_of = found.get(kind, {}).get(_BAND, {})
-        axes = [band_of.get(f"{axis}Axis", {}).get("rms") for axis in AXES]
-        total = _together(axes)
-        _put(found, (kind, _BAND, _TOTAL, "rms"), None if total is None else _rounded(total))
-    _put(found, ("temperature",), row.temperature_c)
-    return ordered(found, "features")
+    axes = {f"{axis}Axis": row.axes[axis] for axis in AXES if axis in row.axes}
+    wide = {name: _m_s2(_wide_g(values)) for name, values in axes.items()}
+    band = {name: _m_s2(_together([values.get(one) for one in _BANDS])) for name, values in axes.items()}
+    velocity = {name: values.get("velocity_rms_mm_s") for name, values in axes.items()}
+    acceleration = _filled({_WIDE: _rms(wide), _BAND: _with_total(band)})
+    return _filled(
+        {
+            "acceleration": acceleration,
+            "velocity": _filled({_BAND: _with_total(velocity)}),
+            "temperature": row.temperature_c,
+        }
+    )
+
+
+def _rms(axes: Mapping[str, float | None]) -> dict[str, Any]:
+    return {name: {"rms": rms} for name, rms in axes.items() if rms is not None}
+
+
+def _with_total(axes: Mapping[str, float | None]) -> dict[str, Any]:
+    """The axes, and before them all three together where all are known."""
+    total = _together(list(axes.values())) if len(axes) == len(AXES) else None
+    return {**({} if total is None else {_TOTAL: {"rms": _rounded(total)}}), **_rms(axes)}
+
+
+def _filled(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is not known, or has nothing in it."""
+    return {name: part for name, part in parts.items() if part is not None and part != {}}
 
 
 def _wide_g(values: Mapping[str, float | None]) -> float | None:
@@ -243,16 +259,25 @@ def _together(rms: Sequence[float | None]) -> float | None:
 
 
 def _models(place: Place, judged: Judged) -> dict[str, Any]:
-    now = levels(judged.verdicts)
+    before, now = _worst(judged.before), _worst(judged.after)
     return {
         name: {
             **(_known(isoClass=ISO_CLASSES.get(place.machine_class or "")) if name == "vibrationISO" else {}),
-            **_known(**{f"previousPersistent{_OUTPUT}": judged.before.get(rule)}),
+            **_known(**{f"previousPersistent{_OUTPUT}": before.get(rule)}),
             f"persistent{_OUTPUT}": now.get(rule, "UNKNOWN"),
             f"pointwise{_OUTPUT}": _pointwise(rule, judged.verdicts),
         }
         for name, rule in MODELS.items()
     }
+
+
+def _worst(standing: Levels) -> dict[str, str]:
+    """By rule, of the rules that Monitron has too."""
+    found: dict[str, list[str]] = {}
+    for (_, rule), level in standing.items():
+        if level in PERSISTENT:
+            found.setdefault(rule, []).append(level)
+    return {rule: max(levels, key=PERSISTENT.index) for rule, levels in found.items()}
 
 
 def _pointwise(rule: str, verdicts: Iterable[Verdict]) -> str:
@@ -295,18 +320,17 @@ def _closure(change: CaseChange) -> dict[str, Any]:
 
 
 def _event(account: Account, kind: str, id_: str, received_ms: int, payload: Mapping[str, Any]) -> dict[str, Any]:
-    return ordered(
-        {
-            "timestamp": moment(received_ms),
-            "eventId": str(uuid5(NAMES, id_)),
-            "version": VERSION,
-            "accountId": account.account_id,
-            "projectName": account.project_name,
-            "projectId": account.project_id,
-            "eventType": kind,
-            "eventPayload": payload,
-        }
-    )
+    """Its keys, and those of its parts, are in Monitron's order as they are given."""
+    return {
+        "timestamp": moment(received_ms),
+        "eventId": str(uuid5(NAMES, id_)),
+        "version": VERSION,
+        "accountId": account.account_id,
+        "projectName": account.project_name,
+        "projectId": account.project_id,
+        "eventType": kind,
+        "eventPayload": payload,
+    }
 
 
 def _names(place: Place) -> dict[str, str]:
@@ -315,15 +339,6 @@ def _names(place: Place) -> dict[str, str]:
 
 def _known(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _put(into: dict[str, Any], path: Path, value: Any) -> None:
-    """Nothing, where there is no value."""
-    if value is None:
-        return
-    for name in path[:-1]:
-        into = into.setdefault(name, {})
-    into[path[-1]] = value
 
 
 def _m_s2(value_g: float | None) -> float | None:
