@@ -1,15 +1,26 @@
 """The daily aggregates are Athena's dialect, read only what the schema has, and say on DuckDB what a hand counts."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from cli.deployment import ROOT
 from sqlglot import exp
 from telltale.adapters import aggregates
-from telltale.adapters.aggregates import AGGREGATES, POSITIONS, SITES, Aggregate
+from telltale.adapters.aggregates import (
+    AGGREGATES,
+    POSITIONS,
+    SITES,
+    Aggregate,
+    consecutive,
+    days_of,
+    without_losses,
+)
 from telltale.adapters.answer import literal
+from telltale.adapters.changed_days import Change
 from telltale.adapters.duck import execute
 from telltale.adapters.parquet import arrow_schema
 from telltale.adapters.trino import filled, parse_query, tables_read, unknown_names
@@ -365,3 +376,93 @@ def test_an_order_counts_on_the_day_it_was_made_and_on_the_day_it_was_done() -> 
     [row] = ask(SITES, work_orders=orders)
 
     assert picked(row, "orders_created", "orders_done", "positions_heard") == (2, 1, 0)
+
+
+# --- Which days at a time, and what is kept
+
+
+def change(day: str) -> Change:
+    return Change(day, 1, 0)
+
+
+def test_days_without_a_gap_are_aggregated_together_the_latest_first_and_a_week_at_most() -> None:
+    days = ["2026-03-02", "2026-03-01", "2026-02-28", "2026-02-20", *(f"2026-01-{n:02}" for n in range(12, 2, -1))]
+
+    stretches = [[one.day[5:] for one in stretch] for stretch in consecutive([change(day) for day in days])]
+
+    assert stretches == [
+        ["03-02", "03-01", "02-28"],
+        ["02-20"],
+        ["01-12", "01-11", "01-10", "01-09", "01-08", "01-07", "01-06"],
+        ["01-05", "01-04", "01-03"],
+    ]
+    assert consecutive([]) == []
+
+
+def test_only_files_of_tables_that_an_aggregate_reads_change_a_day() -> None:
+    files: dict[str, dict[str, int | None]] = {
+        "captures": {"data/captures/2026-11-20/a.parquet": 100, "data/captures/2026-11-21/b.parquet": None},
+        "quarantine": {"data/quarantine/2026-11-19/c.parquet": 5},
+        "waveforms": {"data/waveforms/2026-11-18/d.parquet": 5},
+        "batches": {"lake/batches/data/1-2.parquet": 5},
+    }
+
+    assert days_of(files) == {"2026-11-19", "2026-11-20", "2026-11-21"}
+
+
+def kept(aggregate: Aggregate, before: list[Row], now: list[Row]) -> list[Row]:
+    name = aggregate.table.name
+    return without_losses(aggregate, seeded(name, before), seeded(name, now)).to_pylist()
+
+
+def test_a_position_whose_raw_rows_were_aged_keeps_its_row_and_others_get_theirs() -> None:
+    before = of_positions({"captures": 24, "readings": 5}, {"captures": 24}, {"captures": 3})
+    now = of_positions({"captures": 25, "readings": 4}, {"captures": 25})
+
+    rows = kept(POSITIONS, before, now)
+
+    assert sorted(picked(row, "position", "captures", "readings") for row in rows) == [
+        ("p/0", 24, 5),
+        ("p/1", 25, 0),
+        ("p/2", 3, 0),
+    ]
+
+
+def test_a_site_shrinks_with_a_position_that_was_erased_and_not_with_rejected_records_that_were_aged() -> None:
+    def site(captures: int, rejected: int, name: str = "riverside") -> Row:
+        return {"t": DAY, "site": name, "captures": captures, "rejected": rejected}
+
+    erased = kept(SITES, [site(48, 1)], [site(24, 1)])
+    found_its_gateway = kept(SITES, [site(48, 1), site(0, 2, "(unknown)")], [site(50, 3)])
+    aged = kept(SITES, [site(48, 1)], [site(50, 0)])
+
+    assert [picked(row, "captures", "rejected") for row in erased + found_its_gateway] == [(24, 1), (50, 3)]
+    assert [picked(row, "captures", "rejected") for row in aged] == [(48, 1)]
+
+
+# --- The page about them
+
+PAGE = (ROOT / "docs" / "aggregates.md").read_text()
+
+
+def test_the_sql_of_the_page_names_what_there_is_and_runs() -> None:
+    [text] = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+    rows = [{"t": DAY, "site": "riverside", "cases_opened": 2, "false_alarms": 1, "judged": 4, "machine_off": 1}]
+
+    found, _ = execute(text, {"site_daily": seeded("site_daily", rows)}, database="telltale")
+
+    assert unknown_names(parse_query(text), COLUMNS) == []
+    month = {"month": datetime(2026, 11, 1, tzinfo=UTC), "site": "riverside", "cases": 2, "false_alarms": 1}
+    assert found.to_pylist() == [month | {"off_share": 0.25}]
+
+
+@pytest.mark.parametrize("aggregate", AGGREGATES, ids=lambda a: a.table.name)
+def test_the_command_of_the_page_fills_in_a_day(aggregate: Aggregate) -> None:
+    [changes] = re.findall(r'sed "s/(.*?)"', PAGE)
+    text = aggregate.sql
+    for change in changes.split("; s/"):
+        wanted, instead = change.removesuffix("/").split("/")
+        text = "\n".join(line.replace(wanted, instead, 1) for line in text.splitlines())  # as sed does
+
+    assert list(parse_query(text).find_all(exp.Placeholder)) == []
+    assert text.count("TIMESTAMP '2026-11-20 00:00:00 UTC'") == len(aggregate.reads)

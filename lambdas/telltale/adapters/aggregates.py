@@ -81,7 +81,7 @@ SITES = Aggregate(
     reads=(schema.POSITION_DAILY, schema.CAPTURES, schema.QUARANTINE, schema.WORK_ORDERS),
     key=("t", "site"),
     within=("t",),  # a rejected record may find its site later in the day
-    grows=("captures", "judged", "orders_created", "rejected", "readings", "sample_bytes"),
+    grows=("orders_created", "rejected"),  # all else is counted from positions, and falls when one is erased
 )
 AGGREGATES = (POSITIONS, SITES)  # in this order: sites are counted from positions
 SOURCES = frozenset(table.name for one in AGGREGATES for table in one.reads) - {one.table.name for one in AGGREGATES}
