@@ -29,14 +29,15 @@ def test_cdk_nag_finds_nothing_without_a_reason(stage: Assembly) -> None:
     assert report["pluginReports"] == []
 
 
-def test_cdk_nag_finds_nothing_either_where_hints_are_taken(tmp_path: Path) -> None:
+def test_cdk_nag_finds_nothing_either_where_all_that_can_be_asked_for_is(tmp_path: Path) -> None:
     stages = stages_context()["stages"]
-    hinted = {"stage": "production", "stages": stages | {"production": stages["production"] | {"hints_url": True}}}
+    asked = stages["production"] | {"hints_url": True, "monitron_stream": True}
 
-    done = run_app(tmp_path, **hinted)
+    done = run_app(tmp_path, stage="production", stages=stages | {"production": asked})
 
     assert done.returncode == 0, done.stdout
     assert '"AWS::Lambda::Url"' in (tmp_path / "TelltaleLine.template.json").read_text()
+    assert '"MonitronStream"' in (tmp_path / "TelltaleData.template.json").read_text()
 
 
 @pytest.mark.parametrize("reason", [*reasons.DATA.values(), *reasons.LINE.values()])
