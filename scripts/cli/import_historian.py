@@ -87,8 +87,8 @@ class Historian:
     ) -> None:
         self._files, self._mapping = files, mapping
         self._latest_us = time.time_ns() // 1000 + AHEAD_US if latest_us is None else latest_us
-        self._keys = ItemKeys()
-        self.known: Sequence[Known] = self._keys.known()
+        self.keys = ItemKeys()
+        self.known: Sequence[Known] = self.keys.known()
 
     def mapping_of(self, file: File) -> HistorianMapping:
         return self._mapping if isinstance(self._mapping, HistorianMapping) else self._mapping(file)
@@ -117,7 +117,7 @@ class Historian:
                 way = given.size // 2 + (given.size - given.size // 2) * (number - FIRST_DAY + 1) // len(stretches)
                 if number in done:
                     continue
-                keys, parts = made(shuffle.read(stretch), series, self._keys, record=f"{given.digest}/{number}")
+                keys, parts = made(shuffle.read(stretch), series, self.keys, record=f"{given.digest}/{number}")
                 dropped = dict(lost) if number == last else {}
                 yield Chunk(number, keys, parts, (), dropped, str(stretch.low_us), str(stretch.high_us - 1), way)
             if not stretches and lost and last not in done:
