@@ -49,7 +49,7 @@ class LocalFile:
 
     def digest(self) -> str:
         with self.path.open("rb") as stream:
-            return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
     def open(self) -> IO[bytes]:
         return self.path.open("rb")

@@ -418,7 +418,7 @@ class Importer:
     def _written(self, digest: str, chunk: Chunk) -> _Written:
         self._learn(chunk.parts)
         new = self._seen.add(chunk.keys)
-        parts = [_only(part, new) for part in chunk.parts]
+        parts = _together([_only(part, new) for part in chunk.parts])
         received_ms = self._now_ms()
         bad = [_quarantined(digest, chunk.number, place, one, received_ms) for place, one in enumerate(chunk.bad)]
         files = [] if not self._writes else [f for p in parts if len(p.rows) for f in _files(p)]
@@ -503,6 +503,15 @@ def _only(part: Part, new: npt.NDArray[np.bool_]) -> Part:
         return part
     mask = new if part.item is None else new[part.item]
     return Part(part.table, part.rows.filter(pa.array(mask)))
+
+
+def _together(parts: Sequence[Part]) -> list[Part]:
+    """One for each table."""
+    tables = {part.table.name: part.table for part in parts}
+    rows: dict[str, list[pa.Table]] = {name: [] for name in tables}
+    for part in parts:
+        rows[part.table.name].append(part.rows)
+    return [Part(tables[name], pa.concat_tables(of_table)) for name, of_table in rows.items()]
 
 
 def _days(times: pa.ChunkedArray) -> set[date]:

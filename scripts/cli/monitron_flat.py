@@ -5,7 +5,6 @@ that Arrow refuses is halved until what is wrong stands nearly alone; that is re
 number may be text, an id a number. What neither version has ends up in the column `extra`, as JSON at its place.
 """
 
-import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,6 +33,7 @@ FIRST: Mapping[Path, str] = {
 WRAPPINGS = ("Records", "records", "kinesis", "data", "Data")  # what is not an event but has some in it
 ALONE = 16  # events that are not worth halving
 AROUND = b" \t\r\n,[]\x1e\xef\xbb\xbf"  # what may stand between events
+LOOKED_AT = 1 << 14  # bytes of a block by which its version is told
 LONGEST_SHOWN = 60  # characters of a value in a message
 
 FLOATS = frozenset({*NUMBERS, "latitude", "longitude"})
@@ -129,29 +129,41 @@ class Read:
 
 def fast(body: bytes) -> pa.Table | None:
     """The events of a block that is plain JSON throughout; None for any other."""
+    start = body[:LOOKED_AT]  # what its first events have, all have as a rule; if not, it is read again
     named = _named(
-        first=b'DisplayName"' in body,
-        second=b'"eventPayload"' in body,
-        variants=b"resultantVector" in body or b'physicalID"' in body,
-        own=b'"x"' in body,
+        first=b'DisplayName"' in start,
+        second=b'"eventPayload"' in start,
+        variants=b"resultantVector" in start or b'physicalID"' in start,
+        own=b'"x"' in start,
     )
     try:
-        read = pj.read_json(
-            io.BytesIO(body),
-            read_options=pj.ReadOptions(use_threads=False, block_size=len(body) + 1),
-            parse_options=pj.ParseOptions(explicit_schema=named.schema),
-        )
+        read, strange = _read(body, named)
+        if any(path in _EVERY or path in _INNER or path[:3] == SAMPLED[:2] for path, _ in strange):
+            named = _named(first=True, second=True, variants=True, own=True)
+            read, strange = _read(body, named)
     except pa.ArrowInvalid:
         return None
-    strange = list(_strange(read.schema, named.schema, ()))
     if any(path[0] in WRAPPINGS or _has_times(kind) for path, kind in strange):
         return None
     columns = {name: _coalesced(read, paths, FLAT.field(name).type) for name, paths in named.columns.items()}
     unknown = [path for path, _ in strange] + ([SAMPLED] if named.own else [])
     columns["extra"] = _extra(read, unknown)
-    return pa.table(
-        [columns[one.name] if one.name in columns else pa.nulls(read.num_rows, one.type) for one in FLAT], schema=FLAT
+    nulls = {kind: pa.nulls(len(read), kind) for kind in (pa.float64(), pa.string())}
+    return pa.table([columns.get(one.name, nulls[one.type]) for one in FLAT], schema=FLAT)
+
+
+def _read(body: bytes, named: "_Named") -> tuple[pa.StructArray, list[tuple[Path, pa.DataType]]]:
+    """What Arrow makes of it, and the fields that nobody named."""
+    read = pj.read_json(
+        pa.BufferReader(body),
+        read_options=pj.ReadOptions(use_threads=False, block_size=len(body) + 1),
+        parse_options=pj.ParseOptions(explicit_schema=named.schema),
     )
+    columns = [
+        pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0) for column in read.columns
+    ]
+    rows = pa.StructArray.from_arrays(columns, fields=list(read.schema))
+    return rows, list(_strange(read.schema, named.schema, ()))
 
 
 @dataclass(frozen=True)
@@ -200,29 +212,31 @@ def _has_times(kind: pa.DataType) -> bool:
     return pa.types.is_timestamp(kind) or (pa.types.is_list(kind) and _has_times(kind.value_type))
 
 
-def _coalesced(read: pa.Table, paths: Sequence[Path], kind: pa.DataType) -> pa.ChunkedArray:
+def _coalesced(read: pa.StructArray, paths: Sequence[Path], kind: pa.DataType) -> pa.Array:
     found = [_at(read, path) for path in paths]
     column = found[0] if len(found) == 1 else pc.coalesce(*found)
     if not pa.types.is_list(column.type):
         return column
-    texts = [None if value is None else _json(value) for value in column.to_pylist()]
-    return pa.chunked_array([pa.array(texts, kind)])
+    return pa.array([None if value is None else _json(value) for value in column.to_pylist()], kind)
 
 
-def _at(read: pa.Table, path: Path) -> pa.ChunkedArray:
-    column = read[path[0]]
-    return pc.struct_field(column, list(path[1:])) if path[1:] else column
+def _at(read: pa.StructArray, path: Path) -> pa.Array:
+    """Without asking the objects around it: Arrow's reader leaves null in what a null has in it."""
+    for name in path:
+        read = read.field(name)
+    return read
 
 
-def _extra(read: pa.Table, paths: Sequence[Path]) -> pa.ChunkedArray:
+def _extra(read: pa.StructArray, paths: Sequence[Path]) -> pa.Array:
     """JSON of what nobody named, at its place."""
-    rows: list[dict[str, Any]] = [{} for _ in range(read.num_rows)] if paths else []
+    if not paths:
+        return pa.nulls(len(read), pa.string())
+    rows: list[dict[str, Any]] = [{} for _ in range(len(read))]
     for path in paths:
         for row, value in zip(rows, map(_known, _at(read, path).to_pylist()), strict=True):
             if value is not None:
                 put(row, path, value)
-    texts = [_json(row) if row else None for row in rows] if rows else [None] * read.num_rows
-    return pa.chunked_array([pa.array(texts, pa.string())])
+    return pa.array([_json(row) if row else None for row in rows], pa.string())
 
 
 def _known(value: Any) -> Any:

@@ -9,12 +9,14 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 AREA = "main"  # Monitron has none between site and asset
 LONGEST = 64  # characters of an id
 FOREIGN = re.compile(r"[^A-Za-z0-9_.:-]+")
 
 
+@lru_cache(maxsize=100_000)
 def id_of(name: str) -> str:
     """The same for the same name, always."""
     spaced = "-".join(name.split())

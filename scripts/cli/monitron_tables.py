@@ -248,16 +248,27 @@ def _names(extra: dict[str, Any], before: str = "") -> list[str]:
 
 
 def _context(flat: pa.Table) -> pa.Array:
-    """JSON of the names around an event; there are few different ones."""
-    names = list(CONTEXT)
-    texts = [pc.fill_null(flat[name].cast(pa.string()), "") for name in names]
-    coded = pc.binary_join_element_wise(*texts, SEPARATOR).combine_chunks().dictionary_encode()
-    made = []
-    for text in coded.dictionary.to_pylist():
-        values = {name: value for name, value in zip(names, text.split(SEPARATOR), strict=True) if value}
-        numbers = {name: float(value) for name, value in values.items() if name in ("latitude", "longitude")}
-        made.append(json.dumps(values | numbers, ensure_ascii=False, separators=(",", ":")))
-    return pa.array(made, pa.string()).take(coded.indices)
+    """JSON of the names around an event. Sorted by position, most rows have those of the row before."""
+    count = flat.num_rows
+    if not count:
+        return pa.array([], pa.string())
+    columns = {name: flat[name] for name in CONTEXT if flat[name].null_count < count}
+    begins = np.zeros(count, bool)
+    begins[0] = True
+    for column in columns.values():
+        other = pc.not_equal(column.slice(1), column.slice(0, count - 1))
+        if column.null_count:
+            known = pc.is_valid(column)
+            other = pc.or_(pc.fill_null(other, False), pc.xor(known.slice(1), known.slice(0, count - 1)))
+        begins[1:] |= np.asarray(other.to_numpy())
+    firsts = np.flatnonzero(begins)
+    few = pa.table(columns).take(pa.array(firsts)).to_pylist()
+    made = [_json({name: value for name, value in row.items() if value not in (None, "")}) for row in few]
+    return pa.array(made, pa.string()).take(pa.array(np.cumsum(begins) - 1))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _measurements(events: pa.Table, sampled_ms: npt.NDArray[np.int64], record_id: str, lost: Lost) -> list[Part]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from cli.import_files import File, damage, unpacked
 
-BLOCK = 8 << 20  # bytes read at once
+BLOCK = 4 << 20  # bytes read at once
 LONGEST = 4 * BLOCK  # bytes without an event in which one is still looked for
 TAIL = 1 << 16  # bytes at the end of a block in which the last event begins, as a rule
 FIRST_KEYS = rb"timestamp|eventId|version|accountId|project\w*|siteDisplayName|eventType|eventPayload"
