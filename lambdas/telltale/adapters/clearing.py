@@ -22,7 +22,7 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.types import PrimitiveType
 
 from telltale.adapters.lake import Lake
-from telltale.adapters.rewrite import LiveFile, live_files, replace_files, rewrite_rows
+from telltale.adapters.rewrite import LiveFile, data_files, live_file, live_files, replace_files, rewrite_rows
 from telltale.core.schema import Table
 
 AT_ONCE = 8  # files whose telling columns are read side by side: one request or two each, nearly all waiting
@@ -113,6 +113,21 @@ def clear(
 def plan(table: Table, iceberg: IcebergTable, doomed: Doomed) -> Cleared:
     """What `clear` would take out; changes nothing."""
     return _summed(table, _found(iceberg, doomed))
+
+
+def was_shown(iceberg: IcebergTable, doomed: Doomed) -> bool:
+    """Whether an earlier snapshot that is still kept shows rows that go, in files that are no longer live."""
+    live = {file.uri for file in live_files(iceberg)}
+    seen: set[str] = set()
+    for snapshot in iceberg.snapshots():
+        for file in map(live_file, data_files(iceberg, snapshot)):
+            if file.uri in live or file.uri in seen:
+                continue
+            seen.add(file.uri)
+            fate = doomed.of_file(_bounded(iceberg, file))
+            if fate is Fate.GOES or (fate is Fate.PERHAPS and _count(iceberg, file, doomed)):
+                return True
+    return False
 
 
 def _found(iceberg: IcebergTable, doomed: Doomed) -> list[_Found]:

@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -24,12 +23,11 @@ from telltale.adapters.pictures import PREFIX
 from telltale.adapters.registry import Registry
 from telltale.core.judgement import MODEL
 from telltale.core.plant import Plant
-from telltale.core.retention import DAY_MS, PICTURES, Cutoffs, Rules, asset_of, cutoffs, first_days, held
+from telltale.core.retention import DAY_MS, PICTURES, Cutoffs, Rules, asset_of, cutoffs, day_number, first_days, held
 from telltale.core.schema import Table
 
 MEMORY = "retention#"  # in the progress table, with the name of a table: what it was last aged by
 WHY = "retention"  # in the summaries of the snapshots that it makes
-EPOCH = date(1970, 1, 1)
 # Columns by which rows belong to a site or to what a case holds; `asset` where it is a path, as in `scores`.
 TELLING = ("site", "position", "asset", "gateway")
 PATHS = ("position", "asset", "site")  # those that say the site by how they begin; files are sorted by the first
@@ -135,13 +133,13 @@ def doomed_by(table: Table, ages: Cutoffs, facts: Facts) -> Doomed:
     return Doomed(
         columns,
         of_file=lambda file: _fate(file, table, ages, facts),
-        of_rows=lambda day, rows: _of_rows(rows.select(columns), _number(day), ages, facts),
+        of_rows=lambda day, rows: _of_rows(rows.select(columns), day_number(day), ages, facts),
     )
 
 
 def _fate(file: Bounded, table: Table, ages: Cutoffs, facts: Facts) -> Fate:
     """What the range of the paths in the file says: each begins with its site, and neighbours begin alike."""
-    day = _number(file.day)
+    day = day_number(file.day)
     sites = ages.ageing(day)
     if not sites and not ages.others_age(day):
         return Fate.STAYS
@@ -160,7 +158,7 @@ def _fate(file: Bounded, table: Table, ages: Cutoffs, facts: Facts) -> Fate:
 def _of_rows(rows: pa.Table, day: int, ages: Cutoffs, facts: Facts) -> pa.Array:
     """Decided once for each combination of the columns, of which there are few."""
     names = rows.column_names
-    texts = [pc.fill_null(column, "").combine_chunks() for column in rows.columns]
+    texts = [pc.fill_null(column.cast(pa.string()), "").combine_chunks() for column in rows.columns]
     encoded = pc.binary_join_element_wise(*texts, "\n").dictionary_encode()
     each = (dict(zip(names, key.split("\n"), strict=True)) for key in encoded.dictionary.to_pylist())
     decided = [_goes(row, day, ages, facts) for row in each]
@@ -174,10 +172,6 @@ def _goes(row: Mapping[str, str], day: int, ages: Cutoffs, facts: Facts) -> bool
     if row.get("asset", "") in facts.assets:
         return False
     return not held(facts.positions, facts.assets, row.get("position", ""))
-
-
-def _number(day: str) -> int:
-    return (date.fromisoformat(day) - EPOCH).days
 
 
 # --- Pictures

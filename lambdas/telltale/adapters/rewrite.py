@@ -70,7 +70,7 @@ def live_files(iceberg: IcebergTable) -> list[LiveFile]:
     snapshot = iceberg.current_snapshot()
     if snapshot is None:
         return []
-    found = [_live(file) for file in data_files(iceberg, snapshot)]
+    found = [live_file(file) for file in data_files(iceberg, snapshot)]
     return sorted(found, key=lambda file: (file.day, file.uri))
 
 
@@ -87,7 +87,8 @@ def _entries(iceberg: IcebergTable, manifest: ManifestFile) -> list[DataFile]:
     return [entry.data_file for entry in entries if entry.data_file.content == DataFileContent.DATA]
 
 
-def _live(file: DataFile) -> LiveFile:
+def live_file(file: DataFile) -> LiveFile:
+    """A file of some snapshot, as one that is live."""
     day = file.partition[0] if len(file.partition) else None
     name = (EPOCH + timedelta(days=day)).isoformat() if isinstance(day, int) else str(day)
     return LiveFile(file.file_path, name, file.record_count, file.file_size_in_bytes, file)

@@ -6,6 +6,7 @@ case may still need does not age at all: `held` positions are left as they are u
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 # A class of data → the tables whose rows it is. Pictures are no table: those of a case, counted from its end.
 CLASSES: Mapping[str, tuple[str, ...]] = {
@@ -24,6 +25,7 @@ BOOKS = ("batches", "acts")
 FOREVER = "forever"
 LEAST_DAYS = 7  # guess: a slip of the keyboard costs no more than what a week can show
 DAY_MS = 86_400_000
+EPOCH = date(1970, 1, 1)
 
 Rules = Mapping[str, Mapping[str, int]]  # site → class → days
 
@@ -74,6 +76,11 @@ def first_days(kind: str | None, rules: Rules, *, now_ms: int) -> Cutoffs:
 def held(positions: Collection[str], assets: Collection[str], position: str) -> bool:
     """Whether a row of this position may be evidence of an open case: of the position, or of its asset's model."""
     return position in positions or asset_of(position) in assets
+
+
+def day_number(day: str) -> int:
+    """A day, `YYYY-MM-DD`, as days since 1970."""
+    return (date.fromisoformat(day) - EPOCH).days
 
 
 def asset_of(position: str) -> str:
