@@ -54,6 +54,15 @@ class Alarms(Construct):
                 says="The function failed, and runs again only tomorrow; its log says why.",
             )
 
+    def on_failed_maintenance(self, function: lambda_.IFunction, *, interval: Duration) -> None:
+        """Of the function that maintains the lake: one failure the next run makes good."""
+        self._alarm(
+            f"Failing{function.node.id}",
+            function.metric_errors(period=interval),
+            periods=2,
+            says="The lake was not maintained twice in a row; `telltale lake` says which tables, the log says why.",
+        )
+
     def on_failed_engine(self, machine: sfn.IStateMachine) -> None:
         period = Duration.days(1)
         ended_badly = cloudwatch.MathExpression(

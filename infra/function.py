@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Size
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -16,6 +16,7 @@ RUNTIME = lambda_.Runtime.PYTHON_3_13
 ARCHITECTURE = lambda_.Architecture.ARM_64
 ONE_CPU_MB = 1769  # memory at which Lambda gives one whole vCPU (AWS Lambda developer guide, "Configure memory")
 TWO_CPUS_MB = 2 * ONE_CPU_MB
+DISK_MB = 512  # that a function has without asking
 WAITS_MB = 512  # for a function that waits for others: room for boto3 and a batch (guess)
 
 
@@ -33,6 +34,7 @@ class Function(lambda_.Function):
         layers: Sequence[lambda_.ILayerVersion],
         environment: Mapping[str, str],
         settings: Settings,
+        disk_mb: int = DISK_MB,
     ) -> None:
         # Before the function exists there is no scope of its own to put these in.
         log = logs.LogGroup(scope, f"{id_}Log", retention=settings.log_retention, removal_policy=settings.removal)
@@ -46,6 +48,7 @@ class Function(lambda_.Function):
             code=lambda_.Code.from_asset(str(LAMBDAS), exclude=["**/__pycache__", "**/*.pyc"]),
             handler=f"{module}.handler",
             memory_size=memory_mb,
+            ephemeral_storage_size=Size.mebibytes(disk_mb) if disk_mb != DISK_MB else None,
             timeout=timeout,
             layers=layers,
             environment={"POWERTOOLS_SERVICE_NAME": module, "POWERTOOLS_METRICS_NAMESPACE": "Telltale", **environment},

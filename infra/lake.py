@@ -171,6 +171,32 @@ class Lake(Construct):
             ],
         )
 
+    def grant_maintenance(self, maintenance: iam.IGrantable) -> None:
+        """Let `maintenance` put data files in the place of others and delete those that no table needs any more. What
+        it deletes can be had back for as long as the bucket keeps versions, which it cannot delete.
+        """
+        for prefix in ("data/*", "lake/*", "receipts/*", "commits/*"):
+            self.bucket.grant_read(maintenance, prefix)
+        self.bucket.grant_put(maintenance, "lake/*")
+        iam.Grant.add_to_principal(
+            grantee=maintenance,
+            actions=["s3:DeleteObject"],
+            resource_arns=[self.bucket.arn_for_objects(prefix) for prefix in ("data/*", "lake/*", "evidence/*")],
+        )
+        stack = Stack.of(self)
+        iam.Grant.add_to_principal(
+            grantee=maintenance,
+            actions=["glue:GetDatabase", "glue:GetTable", "glue:UpdateTable"],
+            resource_arns=[
+                stack.format_arn(service="glue", resource="catalog"),
+                stack.format_arn(service="glue", resource="database", resource_name=self.database_name),
+                *(
+                    stack.format_arn(service="glue", resource="table", resource_name=f"{self.database_name}/{name}")
+                    for name in TABLES
+                ),
+            ],
+        )
+
     def grant_engine(self, engine: iam.IGrantable, *, workgroup: str) -> None:
         """Let `engine` rewrite the tables' files by queries in `workgroup`, and delete those that nobody reads."""
         for prefix in ("data/*", "lake/*"):

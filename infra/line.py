@@ -9,13 +9,15 @@ from constructs import Construct
 from infra.alarms import Alarms
 from infra.data import Data
 from infra.engine import Engine
-from infra.function import ONE_CPU_MB, TWO_CPUS_MB, WAITS_MB, Function
+from infra.function import DISK_MB, ONE_CPU_MB, TWO_CPUS_MB, WAITS_MB, Function
 from infra.gateways import IOT_WAITS_S, Gateways
 from infra.ingest import Ingest
 from infra.layers import Layers
 from infra.messages import WORK_ORDERS_TIMEOUT_S
 from infra.settings import Settings
 from infra.triggers import every, on_cases, on_records
+
+SORTING_MB = 4096  # 512 MB of data files (compaction.GROUP_BYTES), unpacked to be sorted: a guess at eight times
 
 
 class Line(Stack):
@@ -30,6 +32,9 @@ class Line(Stack):
         detect = self._function("detect_anomalies", layers.pictures, memory_mb=ONE_CPU_MB, timeout_s=120)
         commit = self._function("commit_lake", layers.iceberg, memory_mb=ONE_CPU_MB, timeout_s=300)
         aggregate = self._function("aggregate_lake", layers.iceberg, memory_mb=ONE_CPU_MB, timeout_s=900)
+        maintain = self._function(
+            "maintain_lake", layers.iceberg, memory_mb=TWO_CPUS_MB, timeout_s=900, disk_mb=SORTING_MB
+        )
         orders = self._function("work_orders", layers.base, memory_mb=WAITS_MB, timeout_s=WORK_ORDERS_TIMEOUT_S)
         score = self._function("score_assets", layers.iceberg, memory_mb=ONE_CPU_MB, timeout_s=300)
         train = self._function("train_models", layers.iceberg, memory_mb=TWO_CPUS_MB, timeout_s=900)
@@ -44,6 +49,7 @@ class Line(Stack):
         on_cases(orders, queue=messages.orders)
         every(Duration.minutes(settings.commit_minutes), run=commit)
         every(Duration.minutes(settings.aggregate_minutes), run=aggregate, retries=2)
+        every(Duration.hours(settings.maintain_hours), run=maintain)
         every(Duration.minutes(settings.sweep_minutes), run=orders)
         every(Duration.minutes(settings.stale_minutes), run=stale)
         every(Duration.minutes(settings.score_minutes), run=score)
@@ -74,6 +80,10 @@ class Line(Stack):
         tables.progress.grant_read_write_data(commit)
         lake.grant_aggregation(aggregate)
         tables.progress.grant(aggregate, "dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem")
+        lake.grant_maintenance(maintain)
+        tables.progress.grant_read_write_data(maintain)
+        tables.registry.grant_read_data(maintain)
+        tables.cases.grant_read_data(maintain)
         tables.states.grant_read_data(orders)
         tables.ledger.grant_read_write_data(orders)
         tables.logbook.grant_read_write_data(orders)
@@ -89,6 +99,7 @@ class Line(Stack):
         alarms.on_lag(extract, detect)
         alarms.on_failure(extract, detect, commit, aggregate, orders, score, stale, hook)
         alarms.on_failed_day(train)
+        alarms.on_failed_maintenance(maintain, interval=Duration.hours(settings.maintain_hours))
         alarms.on_dead_letters(messages.dead_letters)
         alarms.on_waiting_orders()
         alarms.on_old_aggregates()
@@ -101,6 +112,7 @@ class Line(Stack):
         outputs = {
             "CommitFunction": commit.function_name,
             "AggregateFunction": aggregate.function_name,
+            "MaintainFunction": maintain.function_name,
             "ScoreFunction": score.function_name,
             "TrainFunction": train.function_name,
             "WorkOrdersFunction": orders.function_name,
@@ -123,13 +135,20 @@ class Line(Stack):
         return function.add_function_url(auth_type=lambda_.FunctionUrlAuthType.NONE).url
 
     def _function(
-        self, module: str, layers: list[lambda_.ILayerVersion], *, memory_mb: int, timeout_s: int
+        self,
+        module: str,
+        layers: list[lambda_.ILayerVersion],
+        *,
+        memory_mb: int,
+        timeout_s: int,
+        disk_mb: int = DISK_MB,
     ) -> Function:
         return Function(
             self,
             "".join(word.title() for word in module.split("_")),
             module=module,
             memory_mb=memory_mb,
+            disk_mb=disk_mb,
             timeout=Duration.seconds(timeout_s),
             layers=layers,
             environment=self._environment,

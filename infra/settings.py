@@ -37,6 +37,7 @@ class Settings:
     commit_minutes: int  # how old the newest row in the lake may be
     aggregate_minutes: int  # how old the aggregates of a day that changes may be
     score_minutes: int  # how often models of assets judge what is new in the lake
+    maintain_hours: int  # how often the tables are maintained: small files and old snapshots are cleared away
     lake_engine: str  # what compacts the tables: "function", or "athena" where one function cannot keep up
     stale_minutes: int  # how often silent sensors are looked for
     sweep_minutes: int  # how often cases that wait for a work order are looked for
@@ -55,6 +56,8 @@ class Settings:
             raise BadSettings(
                 f"stage {self.stage}: lake_engine is {self.lake_engine!r}, wanted one of {list(LAKE_ENGINES)}"
             )
+        if not 1 <= self.maintain_hours <= 24:
+            raise BadSettings(f"stage {self.stage}: maintain_hours is {self.maintain_hours}, wanted 1 to 24")
         if self.log_days not in LOG_RETENTION:
             raise BadSettings(f"stage {self.stage}: log_days is {self.log_days}, wanted one of {list(LOG_RETENTION)}")
         if not 24 <= self.stream_retention_hours <= 168:

@@ -82,7 +82,7 @@ pyarrow.parquet.write_table(table, file, compression="zstd")
 assert pyarrow.parquet.read_table(file) == table
 """,
     "iceberg": """
-import aggregate_lake, commit_lake, score_assets, train_models
+import aggregate_lake, commit_lake, maintain_lake, score_assets, train_models
 import pyarrow.fs, pyarrow.parquet, pyarrow.dataset, pyiceberg.catalog.glue, pyiceberg.io.pyarrow, pyiceberg.table
 import zstandard, pyroaring
 assert pyarrow.fs.S3FileSystem

@@ -26,6 +26,7 @@ SETTINGS: dict[str, Any] = {
     "commit_lake": function_settings.CommitSettings,
     "detect_anomalies": function_settings.DetectSettings,
     "extract_features": function_settings.ExtractSettings,
+    "maintain_lake": function_settings.MaintainSettings,
     "provisioning_hook": function_settings.ProvisioningSettings,
     "score_assets": function_settings.ScoreSettings,
     "stale_sensors": function_settings.StaleSettings,
@@ -35,8 +36,8 @@ SETTINGS: dict[str, Any] = {
 
 OUTPUTS = {
     "AggregateFunction", "BusName", "CaptureRule", "CapturesStream", "CasesTable", "CommitFunction", "FeaturesStream",
-    "GatewayPolicy", "GatewayThingType", "GlueDatabase", "LakeBucket", "LedgerTable", "LogbookTable", "ModelsTable",
-    "OrdersDeadLettersUrl", "OrdersQueueUrl", "ProgressTable", "ProvisioningTemplate", "RegistryTable", "ScoreFunction",
+    "GatewayPolicy", "GatewayThingType", "GlueDatabase", "LakeBucket", "LedgerTable", "LogbookTable",
+    "MaintainFunction", "ModelsTable", "OrdersDeadLettersUrl", "OrdersQueueUrl", "ProgressTable", "ProvisioningTemplate", "RegistryTable", "ScoreFunction",
     "StaleFunction", "StatesTable", "TopicArn", "TrainFunction", "WaveRule",
     "WebhookSecretArn", "WorkOrdersFunction", "Workgroup",
 }  # fmt: skip
@@ -268,6 +269,16 @@ def test_no_stage_has_that_stream_unasked(stage: Assembly) -> None:
 # --- The clock
 
 
+def test_the_lake_is_maintained_by_the_hour_with_room_to_sort(stage: Assembly) -> None:
+    function = functions(stage)["maintain_lake"]
+    [rule] = [r.properties for r in stage.of("AWS::Events::Rule") if function.id in str(r.properties.get("Targets"))]
+    hours = stages_context()["stages"][stage_name(stage)]["maintain_hours"]
+
+    assert rule["ScheduleExpression"] == f"rate({hours} hour{'s' if hours > 1 else ''})"
+    assert function.properties["Timeout"] == 900
+    assert function.properties["EphemeralStorage"] == {"Size": 4096}
+
+
 @pytest.mark.parametrize(
     ("module", "setting"),
     [
@@ -397,6 +408,7 @@ def test_an_alarm_tells_a_person_where_the_stage_names_one() -> None:
         "LateDetectAnomalies",
         "FailingAggregateLake",
         "FailingCommitLake",
+        "FailingMaintainLake",
         "FailingScoreAssets",
         "DeadLetters",
         "OldAggregates",

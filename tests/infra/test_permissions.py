@@ -171,7 +171,7 @@ def test_each_table_is_written_only_by_those_whose_job_it_is(stage: Assembly) ->
         "TablesLedger": {"WorkOrders"},
         "TablesLogbook": {"WorkOrders"},
         "TablesModels": {"ScoreAssets", "TrainModels"},
-        "TablesProgress": {"ExtractFeatures", "DetectAnomalies", "CommitLake", "ScoreAssets"},
+        "TablesProgress": {"ExtractFeatures", "DetectAnomalies", "CommitLake", "MaintainLake", "ScoreAssets"},
     }
 
 
@@ -190,8 +190,13 @@ def test_events_and_notices_come_only_from_those_whose_job_it_is(stage: Assembly
     assert who_may(stage, "sns:Publish") == {"MessagesNotices": {"WorkOrders"}}
 
 
-def test_only_the_committer_writes_tables_and_nobody_deletes_data(stage: Assembly) -> None:
-    assert who_may(stage, "s3:PutObject")["LakeBucket/lake/*"] == {"CommitLake"}
+def test_only_committer_and_maintenance_write_tables_and_only_maintenance_deletes_data(stage: Assembly) -> None:
+    assert who_may(stage, "s3:PutObject")["LakeBucket/lake/*"] == {"CommitLake", "MaintainLake"}
+    assert who_may(stage, "glue:UpdateTable")["glue:table/LakeDatabase/readings"] == {"MaintainLake"}
+    assert who_may(stage, "s3:DeleteObject") == {
+        f"LakeBucket/{prefix}/*": {"MaintainLake"} for prefix in ("data", "lake", "evidence")
+    }
+    assert who_may(stage, "s3:DeleteObjectVersion") == {}
     assert who_may(stage, "glue:UpdateTable")["glue:table/LakeDatabase/*"] == {"CommitLake"}
     assert who_may(stage, "glue:DeleteTable") == {}
     assert set(who_may(stage, "s3:DeleteObject*")) == {"LakeBucket/receipts/decided/*", "LakeBucket/receipts/pending/*"}

@@ -36,6 +36,7 @@ def test_production_keeps_its_data_and_the_demo_leaves_nothing_behind() -> None:
         ({"hints_url": "yes"}, "hints_url"),
         ({"alarm_email": 7}, "alarm_email"),
         ({"log_days": 8}, "log_days"),
+        ({"maintain_hours": 25}, "maintain_hours"),
         ({"stream_retention_hours": 12}, "stream_retention_hours"),
         ({"stream_retention_hours": 169}, "stream_retention_hours"),
         ({"archive_days": 30, "tier_days": 30}, "archive_days"),
