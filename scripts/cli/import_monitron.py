@@ -2,7 +2,7 @@
 
 telltale import monitron exports/ --dry-run
 telltale import monitron s3://my-bucket/monitron/ --plant plant-monitron.yaml --report lost.json
-telltale import monitron --propose dump.csv > dump.yaml
+telltale import monitron dump.csv --propose dump.yaml
 telltale import monitron dump.csv --mapping dump.yaml
 
 Lines, events one behind the other, arrays, gzip, and what Kinesis and Firehose wrap events in are all read. What is no
@@ -13,7 +13,6 @@ import argparse
 import hashlib
 import json
 import random
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -50,21 +49,20 @@ NAMES = ("siteName", "assetName", "positionName")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("place", nargs="*", metavar="FILE|FOLDER|s3://…", help="what to import")
+    parser.add_argument("place", nargs="+", metavar="FILE|FOLDER|s3://…", help="what to import")
     importing.add_arguments(parser)
     parser.add_argument("--area", default=AREA, metavar="ID", help=f"area of the plant they are put in ({AREA})")
     parser.add_argument("--mapping", type=Path, metavar="FILE", help="which column is which field; where positions lie")
-    parser.add_argument("--propose", metavar="FILE", help="write a mapping for this table to the terminal, and stop")
+    parser.add_argument("--propose", type=Path, metavar="FILE", help="write a mapping there, from what a table shows")
     parser.add_argument("--plant", type=Path, metavar="FILE", help="write a plant file of what is named there")
 
 
 def run(args: argparse.Namespace) -> int:
     if args.propose:
-        [file, *_] = find([args.propose], (), s3=_s3)
-        sys.stdout.write(propose(file))
+        [file, *_] = find(args.place, SUFFIXES, s3=_s3)
+        args.propose.write_text(propose(file))
+        print(f"{args.propose}: look it over, then import with --mapping {args.propose}")
         return 0
-    if not args.place:
-        raise Problem("nothing to import", "name files, folders or s3:// prefixes, or --propose FILE")
     if id_of(args.area) != args.area:
         raise Problem(f"--area {args.area}: wanted 1 to 64 letters, digits or _ . : -")
     layout = read_mapping(args.mapping) if args.mapping else Layout()

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from telltale.core import schema
 from telltale.core.errors import Reason
 from telltale.core.monitron_format import CONNECTIONS, MEASUREMENT, STANDARD_GRAVITY, TRANSITION
-from telltale.core.monitron_rows import CONTEXT, CRESTS, RMS
+from telltale.core.monitron_rows import CONTEXT, CRESTS, NUMBERS, RMS
 
 from cli.import_seen import Keys, hashed
 from cli.importing import Bad, Part
@@ -149,7 +149,7 @@ def _wrong(
     for name in RMS:
         below = np.asarray(pc.fill_null(pc.less(given[name], 0), False).to_numpy())
         rule(below, Reason.BAD_RANGE, lambda row, name=name: f"{name}: found {given[name][row]}, wanted none below 0")
-    for name in (*RMS, "temperature_c"):
+    for name in NUMBERS:
         endless = np.asarray(pc.fill_null(pc.invert(pc.is_finite(given[name])), False).to_numpy())
         rule(endless, Reason.BAD_RANGE, lambda row, name=name: f"{name}: found {given[name][row]}, wanted a number")
     cold = np.asarray(pc.fill_null(pc.less(given["temperature_c"], COLDEST_C), False).to_numpy())

@@ -15,6 +15,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from cli.import_files import File, damage, unpacked
@@ -66,7 +67,7 @@ def blocks(file: File, *, size: int = BLOCK) -> Iterator[Block]:
         line, rest, ended = 1, b"", False
         while not ended:
             read = stream.read(size)
-            ended = not read
+            ended = len(read) < size  # a packed stream, too, gives as much as was asked for until it ends
             body = rest + read
             cut = len(body) if ended else _cut(body)
             if cut:
@@ -90,7 +91,7 @@ def _cut(body: bytes) -> int:
 def pieces(body: bytes) -> list[tuple[int, int]]:
     """Where each event begins and ends, as far as their first keys tell."""
     starts = [match.end() for match in START.finditer(body)]
-    return list(zip(starts, [*starts[1:], len(body)], strict=True))
+    return list(pairwise([*starts, len(body)]))
 
 
 def scan(body: bytes, line: int, depth: int = 0) -> Iterator[Item]:
@@ -104,7 +105,7 @@ def scan(body: bytes, line: int, depth: int = 0) -> Iterator[Item]:
         line += text.count("\n", counted, at)
         counted = at
         end, found = _item(text, at)
-        raw = text[at:end].encode("utf-8", errors="surrogateescape")
+        raw = text[at:end].rstrip().encode("utf-8", errors="surrogateescape")
         yield from _told(found, raw, line, depth)
         at = end
 
