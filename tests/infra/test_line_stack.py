@@ -37,8 +37,8 @@ SETTINGS: dict[str, Any] = {
 OUTPUTS = {
     "AggregateFunction", "BusName", "CaptureRule", "CapturesStream", "CasesTable", "CommitFunction", "FeaturesStream",
     "GatewayPolicy", "GatewayThingType", "GlueDatabase", "LakeBucket", "LedgerTable", "LogbookTable",
-    "MaintainFunction", "ModelsTable", "OrdersDeadLettersUrl", "OrdersQueueUrl", "ProgressTable", "ProvisioningTemplate", "RegistryTable", "ScoreFunction",
-    "StaleFunction", "StatesTable", "TopicArn", "TrainFunction", "WaveRule",
+    "MaintainFunction", "ModelsTable", "OrdersDeadLettersUrl", "OrdersQueueUrl", "ProgressTable",
+    "ProvisioningTemplate", "RegistryTable", "ScoreFunction", "StaleFunction", "StatesTable", "TopicArn", "TrainFunction", "WaveRule",
     "WebhookSecretArn", "WorkOrdersFunction", "Workgroup",
 }  # fmt: skip
 
