@@ -110,6 +110,25 @@ def test_healthy_machines_are_diagnosed_on_the_rota_and_found_so(line: Telltale)
     assert {row["fault"] for row in rows if row["position"] != FAILING} == {None}
 
 
+def test_the_daily_aggregates_count_the_captures_that_the_lake_has_and_show_the_alarm(line: Telltale) -> None:
+    """The plant goes on, so a commit may come between the aggregation and the question."""
+    line.commit()
+
+    def every_capture_is_in_its_day() -> bool:
+        function = line.deployment.outputs["AggregateFunction"]
+        answer = line.deployment.client("lambda").invoke(FunctionName=function, Payload=b"{}")
+        assert "FunctionError" not in answer
+        [found] = line.query(
+            "select (select sum(captures) from position_daily) as aggregated, count(*) as stored "
+            "from (select distinct position, capture_id from captures)"
+        )
+        return bool(found["aggregated"] == found["stored"])
+
+    wait_until(every_capture_is_in_its_day)
+    assert line.query("select distinct position from position_daily where worst = 'ALARM'") == [{"position": FAILING}]
+    assert line.status()["aggregates"]["problem"] is None
+
+
 def test_a_capture_in_three_messages_is_stored_axis_by_axis_as_it_comes(line: Telltale) -> None:
     t_ms = now_ms()
     samples = np.arange(26_667, dtype=np.int16)

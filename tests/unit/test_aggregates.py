@@ -245,7 +245,7 @@ def test_a_day_without_a_judgement_of_the_machine_has_no_worst() -> None:
 
 def test_a_capture_counts_in_the_zone_of_its_worst_axis_and_stands_until_the_next() -> None:
     minutes = [0, 10, 20, 30, 60]  # the usual interval is 10
-    zones = [("A", "B"), ("A", "A"), ("D", "A"), ("C", "A"), ("C", "B")]
+    zones = [("A", "B"), ("A", "A"), ("C", "A"), ("C", "A"), ("C", "B")]
     verdicts = [
         verdict(minute * MINUTE, axis, zone=zone)
         for minute, pair in zip(minutes, zones, strict=True)
@@ -254,8 +254,8 @@ def test_a_capture_counts_in_the_zone_of_its_worst_axis_and_stands_until_the_nex
 
     row = of_position(captures=[capture(minute * MINUTE) for minute in minutes], verdicts=verdicts)
 
-    assert picked(row, "zone_a", "zone_b", "zone_c", "zone_d") == (1, 1, 2, 1)
-    assert picked(row, "zone_a_min", "zone_b_min", "zone_c_min", "zone_d_min") == (10.0, 10.0, 20.0, 10.0)
+    assert picked(row, "zone_a", "zone_b", "zone_c", "zone_d") == (1, 1, 3, 0)
+    assert picked(row, "zone_a_min", "zone_b_min", "zone_c_min", "zone_d_min") == (10.0, 10.0, 30.0, 0.0)
 
 
 def test_what_is_missing_is_told_by_the_days_own_interval() -> None:

@@ -175,10 +175,10 @@ measured AS (
         sum(CASE WHEN zone = 'B' THEN 1 ELSE 0 END) AS zone_b,
         sum(CASE WHEN zone = 'C' THEN 1 ELSE 0 END) AS zone_c,
         sum(CASE WHEN zone = 'D' THEN 1 ELSE 0 END) AS zone_d,
-        sum(CASE WHEN zone = 'A' THEN minutes END) AS zone_a_min,
-        sum(CASE WHEN zone = 'B' THEN minutes END) AS zone_b_min,
-        sum(CASE WHEN zone = 'C' THEN minutes END) AS zone_c_min,
-        sum(CASE WHEN zone = 'D' THEN minutes END) AS zone_d_min
+        sum(CASE WHEN zone = 'A' THEN minutes ELSE 0 * minutes END) AS zone_a_min,
+        sum(CASE WHEN zone = 'B' THEN minutes ELSE 0 * minutes END) AS zone_b_min,
+        sum(CASE WHEN zone = 'C' THEN minutes ELSE 0 * minutes END) AS zone_c_min,
+        sum(CASE WHEN zone = 'D' THEN minutes ELSE 0 * minutes END) AS zone_d_min
     FROM moments
     GROUP BY position, day
 ),
