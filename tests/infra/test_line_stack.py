@@ -38,8 +38,8 @@ OUTPUTS = {
     "AggregateFunction", "BusName", "CaptureRule", "CapturesStream", "CasesTable", "CommitFunction", "FeaturesStream",
     "GatewayPolicy", "GatewayThingType", "GlueDatabase", "LakeBucket", "LedgerTable", "LogbookTable",
     "MaintainFunction", "ModelsTable", "OrdersDeadLettersUrl", "OrdersQueueUrl", "ProgressTable",
-    "ProvisioningTemplate", "RegistryTable", "ScoreFunction", "StaleFunction", "StatesTable", "TopicArn", "TrainFunction", "WaveRule",
-    "WebhookSecretArn", "WorkOrdersFunction", "Workgroup",
+    "ProvisioningTemplate", "RegistryTable", "ScoreFunction", "StaleFunction", "StatesTable", "TopicArn",
+    "TrainFunction", "WaveRule", "WebhookSecretArn", "WorkOrdersFunction", "Workgroup",
 }  # fmt: skip
 
 
