@@ -1,7 +1,8 @@
 """What the lake keeps of positions, or files of its tables, as core.backtest takes it.
 
 A message is a row of `captures` with the rows of `features` that were made from it; the line judged them in the order
-they arrived. Files without captures are read as one message for each capture, in the order of sampling.
+they arrived. Readings of no capture, as imports bring them, are messages of their own. Files without captures are read
+as one message for each capture, in the order of sampling.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from telltale.core import model_scores
+from telltale.core import model_scores, relearn
 from telltale.core.backtest import JUDGED, READ, Asked, VerdictKey
 from telltale.core.closure import LISTS
 from telltale.core.judgement import AXES, CaseChange, Control, ModelScore, Row
@@ -39,7 +40,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         *("reason", "evidence", "by", "after", *LISTS),
     ),
     "verdicts": ("position", "capture_id", "t", "channel", "rule", *JUDGED),
-    "readings": ("position", "capture_id", "sensor", "tag", "value"),
+    "readings": ("position", "capture_id", "sensor", "t", "tag", "value"),
     "acts": ("position", "t", "kind", "by", "why", "after"),
     "scores": ("position", "asset", "t", "scored_at", "model", "deviation", "prediction", "contributions"),
 }
@@ -73,19 +74,22 @@ class Kept:
         """The messages, in the order they arrived."""
         features = self.tables.get("features", EMPTY)
         captures = self.tables.get("captures", EMPTY)
-        tags = _tags(self.tables.get("readings", EMPTY))
+        readings = self.tables.get("readings", EMPTY)
+        tags = _tags(readings)
         rows = _messages(captures, features, tags) if captures.num_rows else _sampled(features, tags)
+        rows = _with_alone(rows, readings, tags)
         scored = [_scored(row) for row in _plain(self.tables.get("scores", EMPTY)) if row["deviation"] is not None]
         return sorted([*rows, *scored], key=lambda row: row.received_ms) if scored else rows
 
     def log(self) -> list[CaseChange]:
-        """What the line wrote of cases; each change once."""
+        """What the line wrote of cases, in order; each change once."""
         changes = {(row["case_id"], row["revision"]): _change(row) for row in _plain(self.tables.get("cases", EMPTY))}
-        return list(changes.values())
+        return sorted(changes.values(), key=lambda change: (change.t_ms, change.case_id, change.revision))
 
     def asked(self) -> list[Asked]:
-        """What was asked of the position itself, in order; each act once."""
-        acts = {(row["t"], row["kind"]): _asked(row) for row in _plain(self.tables.get("acts", EMPTY))}
+        """What was asked of the position itself, in order; each act once. Erases say nothing to detection."""
+        found = [row for row in _plain(self.tables.get("acts", EMPTY)) if row["kind"] == relearn.KIND]
+        acts = {(row["t"], row["kind"]): _asked(row) for row in found}
         return [acts[key] for key in sorted(acts)]
 
     def written(self) -> dict[VerdictKey, Mapping[str, Any]]:
@@ -149,7 +153,7 @@ class Lake:
         self._until = None if to_ms == float("inf") else _literal(to_ms)
 
     def positions(self) -> list[str]:
-        answer = self._answer("SELECT DISTINCT position FROM captures ORDER BY position")
+        answer = self._answer("SELECT position FROM captures UNION SELECT position FROM readings ORDER BY position")
         return [str(name) for name in answer["position"].to_pylist()]
 
     def has(self, name: str) -> bool:
@@ -255,6 +259,22 @@ def _tags(readings: pa.Table) -> dict[TagKey, dict[str, float]]:
         for sensor, capture, tag, value in zip(sensors, *(one.to_pylist() for one in columns), strict=True):
             found.setdefault((sensor, capture), {})[tag] = value
     return found
+
+
+def _with_alone(rows: list[Row], readings: pa.Table, tags: Mapping[TagKey, Mapping[str, float]]) -> list[Row]:
+    """The messages, and one for each instant of readings that came with none of them, in the order they arrived."""
+    known = {(row.sensor or None, row.capture_id) for row in rows}
+    if "t" not in readings.schema.names or tags.keys() <= known:
+        return rows
+    t_ms, sensors = milliseconds(readings["t"]), _column(readings, "sensor", None)
+    names = readings["capture_id"].to_pylist()
+    times = {(sensor, name): at for sensor, name, at in zip(sensors, names, t_ms, strict=True)}
+    alone = [
+        Row(name, "s", times[sensor, name], times[sensor, name], sensor or "", tags=tags[sensor, name])
+        for sensor, name in tags
+        if (sensor or None, name) not in known
+    ]
+    return sorted([*rows, *alone], key=lambda row: row.received_ms)
 
 
 def _messages(captures: pa.Table, features: pa.Table, tags: Mapping[TagKey, Mapping[str, float]]) -> list[Row]:
