@@ -2,6 +2,8 @@
 
 telltale lake [--json]              files, rows, bytes, snapshots, and when each table was last maintained
 telltale lake maintain [--table T]  do now what the schedule does every hour: compact, merge, thin, delete
+telltale lake retention [--json]    how long data is kept at each site, and what the next look will take
+telltale lake erase …               take all of a site, a position or a sensor out for good
 """
 
 import argparse
@@ -13,6 +15,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from telltale.core import schema
 
+from cli import lake_erase, lake_retention
 from cli.deployment import Deployment, current
 from cli.lake_status import Standing, standings
 from cli.listing import moment
@@ -29,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     names = [table.name for table in schema.TABLES]
     maintain.add_argument("--table", choices=names, metavar="T", help=", ".join(names))
     maintain.set_defaults(act=_maintain)
+    for name, module, summary in (
+        ("retention", lake_retention, "how long data is kept, and what has had its time"),
+        ("erase", lake_erase, "take all of a site, a position or a sensor out for good"),
+    ):
+        more = actions.add_parser(name, help=summary, description=module.__doc__)
+        module.add_arguments(more)
+        more.set_defaults(act=module.run)
 
 
 def run(args: argparse.Namespace) -> int:
