@@ -19,6 +19,7 @@ from rich.table import Column, Table
 from telltale.core.errors import Reason
 
 from cli.deployment import Deployment, current
+from cli.importing import PREFIX
 from cli.problem import Problem
 from cli.set_aside import Entry, entries, put_again, with_bytes
 
@@ -129,6 +130,8 @@ def _replay(deployment: Deployment, found: list[Entry]) -> None:
     for entry in found:
         if entry not in puttable:
             why = f"it was replayed before and is {entry.outcome}" if entry.outcome else entry.detail
+            if entry.id.startswith(PREFIX):
+                why += " (it was imported: mend the file, and import it again)"
             print(f"left out {entry.id}: {why}")
 
 

@@ -17,11 +17,13 @@ from rich.table import Column, Table
 from telltale.adapters.commit import PLAN
 
 from cli.deployment import Deployment, current
+from cli.importing import PREFIX
 from cli.set_aside import FAILED_BATCHES, RULE_ERRORS
 from cli.tables import committed, objects_below, pending, read_all
 
 EXTRACT = "extract_features"
 COUNTS = ("records", "stored", "duplicate", "quarantined")
+NOT_IMPORTED = f"record_id not like '{PREFIX}%'"  # no record of a stream: an import accounts for its own
 BATCH_COLUMNS = ("batch_id", "function", *COUNTS)
 
 
@@ -67,7 +69,7 @@ def reconcile(deployment: Deployment) -> Reconciliation:
     # Pending first: what is committed in between is then counted twice as pending, never missed.
     waiting = [receipt for receipt in pending(deployment) if receipt.function == EXTRACT]
     batches = committed(deployment, "batches", BATCH_COLUMNS)
-    captures = committed(deployment, "captures", ("sensor", "capture_id", "part"))
+    captures = committed(deployment, "captures", ("sensor", "capture_id", "part"), NOT_IMPORTED)
     quarantine = committed(deployment, "quarantine", ("quarantine_id",))
     parts = Counter((row["sensor"], row["capture_id"], part) for row in captures for part in row["part"])
     return _compared(

@@ -12,6 +12,7 @@ from telltale.adapters.marks import Marks
 from telltale.core.errors import Reason
 
 from cli.deployment import Deployment
+from cli.importing import PREFIX
 from cli.tables import Row, committed, objects_below, pending, read_all, rows_of
 
 RULE_ERRORS = "rule-errors/"  # messages that an IoT rule could not deliver
@@ -27,7 +28,8 @@ Put = tuple[str, str, bytes]  # name of a stream, partition key, data
 class Entry:
     """One thing set aside. `outcome`: what became of its replay, None if it was not replayed.
 
-    Not `replayable` is only an object that is not what should be there: its payload is all that is known.
+    Not `replayable` is an object that is not what should be there, of which its payload is all that is known, and what
+    was imported, which came from no stream.
     """
 
     id: str
@@ -148,7 +150,13 @@ def _object(key: str, written_ms: int, body: bytes, read: Callable[[str, int, by
 
 def _of_row(row: Row) -> Entry:
     named = {name: row[name] for name in ("reason", "detail", "topic", "gateway", "sensor")}
-    return Entry(id=row["quarantine_id"], received_ms=round(row["received_at"].timestamp() * 1000), **named)
+    received_ms = round(row["received_at"].timestamp() * 1000)
+    return Entry(
+        id=row["quarantine_id"],
+        received_ms=received_ms,
+        replayable=not row["quarantine_id"].startswith(PREFIX),
+        **named,
+    )
 
 
 def _of_rule_error(key: str, written_ms: int, body: bytes) -> Entry:
