@@ -10,6 +10,7 @@ from typing import Any
 
 BENCHES = {
     "line": "loss and doubles under failures; publish to case",
+    "lake": "writing, compaction, queries and commits of a lake; loss and doubles under deaths; imports",
     "features": "time of the routine and the diagnostic set, as ratios to an FFT in the same run",
     "diagnosis": "faults named in recordings with labels",
     "confusion": "faults named on simulated machines, and what a confidence is worth",

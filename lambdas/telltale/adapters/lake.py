@@ -18,7 +18,7 @@ from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table as IcebergTable
-from pyiceberg.table import TableProperties
+from pyiceberg.table import TableProperties, Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.name_mapping import MappedField
 from pyiceberg.table.sorting import SortField, SortOrder
@@ -125,7 +125,7 @@ class Lake:
         properties = {**mark, **metrics(table), **LASTING, **_comments(table)}
         if iceberg.name_mapping() is None:  # files without Iceberg's column numbers are read by it
             properties[TableProperties.DEFAULT_NAME_MAPPING] = iceberg.schema().name_mapping.model_dump_json()
-        with iceberg.transaction() as transaction:
+        with _Transaction(iceberg) as transaction:
             transaction.set_properties(properties)
             with transaction.update_snapshot(snapshot_properties=mark).merge_append() as append:
                 for file in data_files(transaction.table_metadata, iceberg.io, sizes):
@@ -148,6 +148,23 @@ class Lake:
             )
         except TableAlreadyExistsError:
             return self._catalog.load_table((self._database, table.name))
+
+
+class _Transaction(Transaction):
+    """PyIceberg's, which works out the metadata anew, with a copy of each snapshot, whenever it is looked at.
+
+    That is 16 times a commit, and most of a commit's time on a table with a few hundred snapshots. Here it is once for
+    each state that there is.
+    """
+
+    _known: tuple[Any, Any, TableMetadata] | None = None
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        base, updates = self._table.metadata, self._updates
+        if self._known is None or self._known[0] is not base or self._known[1] is not updates:
+            self._known = base, updates, super().table_metadata
+        return self._known[2]
 
 
 def metrics(table: Table) -> dict[str, str]:
