@@ -35,10 +35,13 @@ def line(row: Row) -> dict[str, Any]:
     }
     if row["prediction_reason"] == OFF:
         return said
-    shares: list[Mapping[str, Any]] = json.loads(row["contributions"] or "[]")
-    component = row["asset"].rsplit("/", 1)[-1]
-    diagnostics = [{"name": sensor(component, one["name"]), "value": one["value"]} for one in shares]
-    return {**said, "anomaly_score": row["score"], "diagnostics": diagnostics}
+    if row["score"] is not None:
+        said["anomaly_score"] = row["score"]
+    if row["contributions"] is not None:
+        shares: list[Mapping[str, Any]] = json.loads(row["contributions"])
+        component = row["asset"].rsplit("/", 1)[-1]
+        said["diagnostics"] = [{"name": sensor(component, one["name"]), "value": one["value"]} for one in shares]
+    return said
 
 
 def sensor(component: str, tag: str) -> str:

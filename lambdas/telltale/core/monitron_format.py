@@ -149,16 +149,16 @@ def transition(
     """
     if change.state == previous:
         return None
-    resolved = change.change == "resolved"
+    by_row, resolved = change.change in ("opened", "updated"), change.change == "resolved"
     payload = {
         **_names(place),
         **_known(sensor={"physicalId": sensor} if sensor else None),
-        "assetTransitionType": "measurement" if change.change in ("opened", "updated") else "userInput",
+        "assetTransitionType": "measurement" if by_row else "userInput",
         "assetState": {"newState": change.state, "previousState": previous},
         **_known(closureCode=_closure(change) if resolved else None),
         "assetPositionId": place.id,
         "x": _known(
-            sampledAt=moment(change.t_ms),
+            **{"sampledAt" if by_row else "actedAt": moment(change.t_ms)},
             caseId=change.case_id,
             change=change.change,
             reason=change.reason or None,
@@ -263,7 +263,7 @@ def _models(place: Place, judged: Judged) -> dict[str, Any]:
     return {
         name: {
             **(_known(isoClass=ISO_CLASSES.get(place.machine_class or "")) if name == "vibrationISO" else {}),
-            **_known(**{f"previousPersistent{_OUTPUT}": before.get(rule)}),
+            f"previousPersistent{_OUTPUT}": before.get(rule, "UNKNOWN"),
             f"persistent{_OUTPUT}": now.get(rule, "UNKNOWN"),
             f"pointwise{_OUTPUT}": _pointwise(rule, judged.verdicts),
         }
