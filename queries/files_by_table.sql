@@ -63,6 +63,10 @@ WITH files AS (
     FROM "monitron_events$files"
     WHERE content = 0
     UNION ALL
+    SELECT 'lookout_findings' AS table_name, file_path, record_count, file_size_in_bytes
+    FROM "lookout_findings$files"
+    WHERE content = 0
+    UNION ALL
     SELECT 'position_daily' AS table_name, file_path, record_count, file_size_in_bytes
     FROM "position_daily$files"
     WHERE content = 0

@@ -22,6 +22,7 @@ IMPURE = {
     "pathlib", "platform", "random", "secrets", "shutil", "signal", "socket", "sqlite3", "ssl", "subprocess",
     "tempfile", "threading", "time", "urllib", "uuid", "warnings",
 }  # fmt: skip
+ON_ONE_COMPUTER = {"duck", "trino", "translation"}
 NOT_IN_LAYERS = {"duckdb", "sqlglot", "rich", "yaml"}
 CLOCKS = {"now", "today", "utcnow", "time", "time_ns", "monotonic", "perf_counter"}
 
@@ -96,10 +97,10 @@ def of_the_module(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", [*ADAPTERS, *HANDLERS], ids=name)
 def test_what_is_in_no_layer_is_imported_only_where_it_runs_on_one_computer(path: Path) -> None:
-    local = {"telltale.adapters.duck", "telltale.adapters.trino"}
+    local = {f"telltale.adapters.{name}" for name in ON_ONE_COMPUTER}
     at_once = of_the_module(path)
 
-    if path.stem not in {"duck", "trino"}:
+    if path.stem not in ON_ONE_COMPUTER:
         assert not [
             n for n in at_once if n.split(".")[0] in NOT_IN_LAYERS or n.rpartition(".")[0] in local or n in local
         ]

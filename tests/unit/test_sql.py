@@ -364,6 +364,38 @@ def now_ms() -> int:
         ("max_by(x, -x)", 1),
         ("element_at(ARRAY[5, 6], 1)", 5),
         ("sum(x)", 6),
+        ("slice(ARRAY[1, 2, 3], 2, 2)", [2, 3]),
+        ("slice(ARRAY[1, 2, 3], -2, 2)", [2, 3]),
+        ("slice(ARRAY[1, 2, 3], -2, 9)", [2, 3]),
+        ("slice(ARRAY[x, 2, 3], x, x + 1)", [1, 2]),
+        ("format('%.2f %s', 1.5e0, 'g')", "1.50 g"),
+        ("typeof(1)", "integer"),
+        ("regexp_extract('pump-12', '[0-9]+')", "12"),
+        ("regexp_extract('pump-12', '([a-z]+)-([0-9]+)', 2)", "12"),
+        ("regexp_extract('pump', '[0-9]+')", None),
+        ("split_part('a//c', '/', 2)", ""),
+        ("split_part('a/b', '/', 5)", None),
+        ("reduce(ARRAY[1, 2, 3], 0, (s, v) -> s + v, s -> s * 10)", 60),
+        ("reduce(ARRAY[1, 2, 3], 0, (s, v) -> s + v, s -> s)", 6),
+        ("width_bucket(5e0, 0, 10, 5)", 3),
+        ("width_bucket(-1, 0, 10, 5)", 0),
+        ("width_bucket(10, 0, 10, 5)", 6),
+        (
+            "format_datetime(TIMESTAMP '2026-11-20 08:05:09.250 UTC', 'yyyy-MM-dd HH:mm:ss.SSS')",
+            "2026-11-20 08:05:09.250",
+        ),
+        ("hour(at_timezone(TIMESTAMP '2026-11-20 10:00:00 UTC', 'Europe/Berlin'))", 11),
+        ("to_unixtime(with_timezone(TIMESTAMP '1970-01-01 01:00:00', 'Europe/Berlin'))", 0.0),
+        ("every(x > 0)", True),
+        ("any_match(ARRAY[1, 2], v -> v > 1)", True),
+        ("all_match(ARRAY[1, 2], v -> v > 1)", False),
+        ("none_match(ARRAY[1, 2], v -> v > 2)", True),
+        ("zip(ARRAY[1], ARRAY['a'])[1][2]", "a"),
+        ("map_agg(x, x * 10)[2]", 20),
+        ("is_finite(infinity())", False),
+        ("is_nan(nan())", True),
+        ("CAST(json_parse('{\"a\": 0.5}') AS map(varchar, double))['a']", 0.5),
+        ("greatest(NULL, 1)", None),
     ],
 )
 def test_a_trino_expression_means_the_same_on_duckdb(expression: str, value: object) -> None:
@@ -585,7 +617,7 @@ class FakeAthena:
 
 def with_client(client: FakeAthena, text: str = "SELECT 1", **options: Any) -> Answer:
     class Reached(Deployment):
-        def client(self, service: str) -> Any:
+        def client(self, service: str, **_: Any) -> Any:
             return client
 
     return sql.run(Reached(outputs=OUTPUTS, environment={}), text, **options)

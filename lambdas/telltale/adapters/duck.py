@@ -30,7 +30,8 @@ from sqlglot import exp
 from telltale.adapters.about import ABOUT
 from telltale.adapters.answer import Answer, Unanswered, literal
 from telltale.adapters.parquet import ARROW, arrow_schema
-from telltale.adapters.trino import filled, parse_query, tables_of, tables_read, to_duckdb, unknown_names, within
+from telltale.adapters.translation import to_duckdb
+from telltale.adapters.trino import filled, parse_query, tables_of, tables_read, unknown_names, within
 from telltale.core import schema
 
 AT_ONCE = 16  # footers read from S3, each nearly all waiting

@@ -1,4 +1,4 @@
-"""Athena's SQL dialect as text: where a mistake sits, which names are meant, and the same query for DuckDB.
+"""Athena's SQL dialect as text: where a mistake sits, which names are meant, what stands for what.
 
 For one computer: sqlglot is in no Lambda layer, so a function imports this module only where it runs without one.
 """
@@ -155,16 +155,3 @@ def _unknown(kind: str, name: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, known, n=3, cutoff=NEAR)
     rest = f"did you mean {', '.join(near)}" if near else f"there are {', '.join(known)}"
     return f"no {kind} named {name}" + (f": {rest}" if known else "")
-
-
-def to_duckdb(query: exp.Query) -> str:
-    """The same query in DuckDB's dialect, to be run in UTC with `integer_division` on, as Athena does."""
-    return query.transform(_whole_units).sql(dialect="duckdb")
-
-
-def _whole_units(node: exp.Expression) -> exp.Expression:
-    """Trino's date_diff counts whole units that have passed; DuckDB's counts boundaries crossed, its date_sub units."""
-    if not isinstance(node, exp.DateDiff):
-        return node
-    unit = exp.Literal.string(node.args["unit"].name.lower())
-    return exp.Anonymous(this="date_sub", expressions=[unit, node.expression, node.this])
