@@ -24,7 +24,8 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,6 +90,11 @@ CALLED: Mapping[str, Sequence[str]] = {
     "velocity_warning_mm_s": ("warning limit", "warning threshold", "warning"),
     "velocity_alarm_mm_s": ("alarm limit", "alarm threshold", "alarm"),
 }
+TIME_FORMATS = tuple(
+    f"{day} %H:%M{seconds}"
+    for day in ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y")
+    for seconds in ("", ":%S")
+)
 UNIT = re.compile(r"[(\[]\s*([^)\]]+?)\s*[)\]]\s*$")
 
 
@@ -172,7 +178,7 @@ def _units(name: str) -> Mapping[str, tuple[float, float]]:
 Cells = Mapping[str, Any]
 
 
-def rows_of(file: File) -> Iterator[tuple[int, Cells | str, bytes]]:
+def rows_of(file: File) -> Generator[tuple[int, Cells | str, bytes], None, None]:
     """The rows of a table in CSV, JSON lines or a JSON array: line, cells by column (or what is wrong), bytes."""
     with file.open() as raw:
         stream = unpacked(raw)
@@ -181,7 +187,8 @@ def rows_of(file: File) -> Iterator[tuple[int, Cells | str, bytes]]:
             yield from _json_rows(stream)
             return
         code = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-        yield from _csv_rows(io.TextIOWrapper(stream, code, errors="surrogateescape", newline=""))
+        with io.TextIOWrapper(stream, code, errors="surrogateescape", newline="") as text:
+            yield from _csv_rows(text)
 
 
 def _csv_rows(text: Any) -> Iterator[tuple[int, Cells | str, bytes]]:
@@ -301,7 +308,9 @@ def described(file: File, layout: Layout) -> Iterator[dict[str, Any]]:
 
 def propose(file: File) -> str:
     """A mapping file for this table: what its columns seem to be, with values of each, for a person to look over."""
-    rows = [cells for _, cells, _ in itertools.islice(rows_of(file), LOOKED_AT) if not isinstance(cells, str)]
+    with closing(rows_of(file)) as found_rows:
+        some = list(itertools.islice(found_rows, LOOKED_AT))
+    rows = [cells for _, cells, _ in some if not isinstance(cells, str)]
     if not rows:
         raise Problem(f"{file.name}: found no table in it", "wanted CSV with a header, or JSON objects")
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -313,7 +322,7 @@ def propose(file: File) -> str:
         f"# Proposed from the first {len(rows)} rows of {file.name}: look it over before you import with it.",
         f"rows: {kind}  # or {', '.join(one for one in KINDS if one != kind)}",
         "# time_zone: Europe/Berlin  # of times without an offset; UTC if left out",
-        '# time_format: "%d.%m.%Y %H:%M"  # where they are not written as in ISO 8601',
+        _time_line(next((values[name] for name, what in found.items() if what == "timestamp"), [])),
         *(['decimal: ","'] if comma else []),
         "columns:",
     ]
@@ -329,12 +338,30 @@ def propose(file: File) -> str:
 
 
 def _kind(names: Sequence[str]) -> str:
-    words = " ".join(map(_words, names))
-    if "state" in words.split() or "failure" in words.split():
-        return "transitions"
-    if not any(word in words.split() for word in ("time", "timestamp", "date", "datetime")):
+    def has(*fields: str) -> bool:
+        return any(_likeness(name, one) >= LIKELY for name in names for one in fields)
+
+    if not has("timestamp"):
         return "positions"
-    return "measurements"
+    return "transitions" if has("new_state", "failure_mode", "failure_cause") else "measurements"
+
+
+def _time_line(values: Sequence[str]) -> str:
+    """How the times are written, as far as they show it."""
+    fitting = [one for one in TIME_FORMATS if all(_fits(value, one) for value in values)] if values else []
+    if len(fitting) == 1:
+        return f'time_format: "{fitting[0]}"'
+    if fitting:
+        return f'time_format: "{fitting[0]}"  # or {" or ".join(fitting[1:])}: the times do not show which'
+    return '# time_format: "%d.%m.%Y %H:%M"  # where they are not written as in ISO 8601'
+
+
+def _fits(value: str, time_format: str) -> bool:
+    try:
+        datetime.strptime(value, time_format)  # noqa: DTZ007 -- only whether it can be read
+    except ValueError:
+        return False
+    return True
 
 
 def _matched(names: Sequence[str], known: Sequence[str]) -> dict[str, str]:
