@@ -201,8 +201,12 @@ class Lake(Construct):
         """Let `engine` rewrite the tables' files by queries in `workgroup`, and delete those that nobody reads."""
         for prefix in ("data/*", "lake/*"):
             self.bucket.grant_read(engine, prefix)
-            self.bucket.grant_delete(engine, prefix)
         self.bucket.grant_put(engine, "lake/*")
+        iam.Grant.add_to_principal(
+            grantee=engine,
+            actions=["s3:DeleteObject"],  # as for maintenance: no versions
+            resource_arns=[self.bucket.arn_for_objects(prefix) for prefix in ("data/*", "lake/*")],
+        )
         self.bucket.grant_read(engine, "athena-results/*")
         self.bucket.grant_put(engine, "athena-results/*")
         stack = Stack.of(self)

@@ -1,12 +1,17 @@
 """The function maintain_lake, told by its environment alone, against MiniStack."""
 
+import os
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import maintain_lake
 import pytest
+from telltale.adapters.cases import Cases
+from telltale.adapters.registry import Registry
+from telltale.core.plant import Site
 
+from tests.aws_line import change
 from tests.contracts.conftest import REGION
 from tests.contracts.test_commit import Place
 from tests.contracts.test_registry import table as dynamodb_table
@@ -70,3 +75,17 @@ def test_where_athena_compacts_it_leaves_the_files_as_they_are(place: Place, mon
     commit(place, 1, 2)
 
     assert maintain_lake.handler({}, CONTEXT)["rewritten"] == 0
+
+
+def test_what_the_plant_no_longer_keeps_leaves_the_tables_unless_an_open_case_holds_it(place: Place) -> None:
+    commit(place, 1, 2)
+    registry, cases = os.environ["REGISTRY_TABLE"], os.environ["CASES_TABLE"]
+    Registry(place.dynamodb, registry).put(Site("a", retention={"measurements": 7}))
+    Cases(place.dynamodb, cases).put("a/b/c/d", change(), changed_at=0)
+    maintain_lake.handler({}, CONTEXT)
+    held = place.values()
+    Cases(place.dynamodb, cases).put("a/b/c/d", change(2, "resolved"), changed_at=0)
+
+    maintain_lake.handler({}, CONTEXT)
+
+    assert (held, place.values()) == ([1.0, 2.0], [])

@@ -100,6 +100,7 @@ def test_it_may_change_the_tables_and_their_files_and_nothing_else(large: Assemb
 
     written = {str(resource) for action, resource in rights if action.startswith(("s3:Put", "s3:Delete"))}
     assert {resource.split("/", 1)[1] for resource in written} == {"data/*", "lake/*", "athena-results/*"}
+    assert {action for action, _ in rights if action.startswith("s3:Delete")} == {"s3:DeleteObject"}
     deleted = {str(resource).split("/", 1)[1] for action, resource in rights if action.startswith("s3:Delete")}
     assert deleted == {"data/*", "lake/*"}
     tables = {
