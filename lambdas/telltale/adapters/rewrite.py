@@ -37,9 +37,9 @@ WAIT_S = 0.2  # after a lost race, times the attempt: the other's commit is thro
 AT_ONCE = 16  # footers and manifests, each nearly all waiting
 MANIFESTS = 10  # more small ones than this are merged: a query opens each of them
 MANIFEST_BYTES = 8 << 20  # of a merged one: Iceberg's own default (commit.manifest.target-size-bytes)
-MEMORY = 512 << 20  # of rows in Arrow at a time; sorting and writing take about as much again twice
+MEMORY = 256 << 20  # of rows in Arrow; reading, sorting and packing them takes six times as much, as measured
 FILE_BYTES = 256 << 20  # of a new data file
-PART_BYTES = 64 << 20  # of rows in Arrow that are packed at a time
+PART_BYTES = 16 << 20  # of rows in Arrow that are packed at a time
 EPOCH = date(1970, 1, 1)
 
 Keep = Callable[[pa.Table], pa.Table]  # the rows that stay, of some
@@ -216,7 +216,7 @@ def rewrite_rows(
     [day] = {file.day for file in files}
     iceberg = lake.ensure(table)
     kept = _Kept(keep)
-    runs = map(kept.of, _runs(iceberg, files, memory))
+    runs = [partial(kept.of, iceberg, some) for some in _fitting(files, memory)]
     wanted = max(1, round(sum(file.bytes for file in files) / file_bytes))
     rows_each = -(-sum(file.rows for file in files) // wanted)
     uris = _write(iceberg, table, day, sorted_rows(runs, table.sort, memory=memory), rows_each)
@@ -229,23 +229,26 @@ class _Kept:
     def __init__(self, keep: Keep) -> None:
         self._keep, self.before, self.after = keep, 0, 0
 
-    def of(self, rows: pa.Table) -> pa.Table:
+    def of(self, iceberg: IcebergTable, files: Sequence[LiveFile]) -> pa.Table:
+        rows = _read(iceberg, files)
         kept = self._keep(rows)
         self.before += len(rows)
         self.after += len(kept)
         return kept
 
 
-def _runs(iceberg: IcebergTable, files: Sequence[LiveFile], memory: int) -> Iterator[pa.Table]:
-    """The rows of the files, as many files at a time as fit."""
-    run: list[LiveFile] = []
+def _fitting(files: Sequence[LiveFile], memory: int) -> list[list[LiveFile]]:
+    """As many files at a time as fit."""
+    found: list[list[LiveFile]] = []
+    room = 0
     for file in files:
-        if run and sum(map(arrow_bytes, [*run, file])) > memory:
-            yield _read(iceberg, run)
-            run = []
-        run.append(file)
-    if run:
-        yield _read(iceberg, run)
+        needed = arrow_bytes(file)
+        if not found or needed > room:
+            found.append([])
+            room = memory
+        found[-1].append(file)
+        room -= needed
+    return found
 
 
 def _read(iceberg: IcebergTable, files: Sequence[LiveFile]) -> pa.Table:

@@ -1,6 +1,6 @@
 """Rows sorted without having all of them in memory: in runs on disk, merged as they are read back."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,33 +11,24 @@ Key = tuple[pa.Scalar, ...]
 ROW_GROUP_BYTES = 4 << 20  # of a run on disk: what is read of it at a time, at least
 
 
-def sorted_rows(runs: Iterable[pa.Table], by: Sequence[str], *, memory: int) -> Iterator[pa.Table]:
-    """All rows, ascending by columns that have no nulls, in tables one after the other.
+def sorted_rows(runs: Sequence[Callable[[], pa.Table]], by: Sequence[str], *, memory: int) -> Iterator[pa.Table]:
+    """All rows of the runs, ascending by columns that have no nulls, in tables one after the other.
 
-    One run is held at a time, and then parts of all of them that are `memory` bytes together.
+    One run is held at a time, read by calling it, and then parts of all of them that are `memory` bytes together.
     """
     order = [(name, "ascending") for name in by]
+    if len(runs) <= 1:  # as a rule: then no disk is needed
+        yield from (run().sort_by(order) for run in runs)
+        return
     with TemporaryDirectory(prefix="telltale-") as folder:
-        paths: list[Path] = []
-        first: pa.Table | None = None
-        for run in runs:
-            ordered = run.sort_by(order)
-            if first is None and not paths:
-                first = ordered  # the only one, as a rule: then no disk is needed
-                continue
-            if first is not None:
-                paths.append(_spill(first, Path(folder, "0")))
-                first = None
-            paths.append(_spill(ordered, Path(folder, str(len(paths)))))
-        if first is not None:
-            yield first
-        elif paths:
-            yield from _merged([_Run(path, by, memory // len(paths)) for path in paths], order)
+        paths = [_spill(run, order, Path(folder, str(n))) for n, run in enumerate(runs)]
+        yield from _merged([_Run(path, by, memory // len(paths)) for path in paths], order)
 
 
-def _spill(run: pa.Table, path: Path) -> Path:
-    rows = max(1, len(run) * ROW_GROUP_BYTES // max(1, run.nbytes))
-    pq.write_table(run, path, compression="lz4", row_group_size=rows)
+def _spill(run: Callable[[], pa.Table], order: list[tuple[str, str]], path: Path) -> Path:
+    ordered = run().sort_by(order)
+    rows = max(1, len(ordered) * ROW_GROUP_BYTES // max(1, ordered.nbytes))
+    pq.write_table(ordered, path, compression="lz4", row_group_size=rows)
     return path
 
 
