@@ -1,11 +1,13 @@
 """`telltale query` on one computer: DuckDB over what the committer added, through the Glue and S3 of MiniStack."""
 
 import time
+from datetime import timedelta
 from uuid import uuid4
 
 import numpy as np
 import pytest
 from cli import sql
+from cli.choices import choose
 from cli.deployment import Deployment
 from cli.queries import named_queries
 from telltale.adapters import parquet
@@ -50,3 +52,29 @@ def test_the_waveform_of_the_latest_capture_is_read_from_the_lake(deployment: De
 
 def test_tables_that_hold_nothing_yet_answer_with_no_rows(deployment: Deployment) -> None:
     assert sql.run(deployment, named_queries()["open_cases"].sql).table.num_rows == 0
+
+
+def test_the_lake_is_asked_of_a_time_between_two_commits(deployment: Deployment) -> None:
+    [first, second] = (
+        sql.run(deployment, 'SELECT committed_at FROM "waveforms$snapshots" ORDER BY 1').table[0].to_pylist()
+    )
+
+    answers = [
+        sql.run(deployment, "SELECT count(*) AS n FROM waveforms", at=at).table["n"].to_pylist()
+        for at in (first - timedelta(seconds=1), first, second)
+    ]
+
+    assert answers == [[0], [1], [2]]
+
+
+def test_one_capture_reads_less_than_all(deployment: Deployment) -> None:
+    text = named_queries()["waveform"].sql
+
+    chosen = sql.run(deployment, choose(text, {"capture_id": "c-1", "days": "2"}))
+    files = sql.run(deployment, named_queries()["files_by_table"].sql)
+
+    assert chosen.table["value"].to_pylist() == [0.5, -2.0]
+    assert chosen.scanned_bytes
+    assert files.table.select(["table_name", "files", "records"]).to_pylist() == [
+        {"table_name": "waveforms", "files": 2, "records": 2}
+    ]
