@@ -20,6 +20,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyiceberg.expressions import AlwaysTrue
+from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
+from pyiceberg.table import FileScanTask
+from pyiceberg.table import Table as IcebergTable
 from telltale import VERSION
 from telltale.adapters.receipts import COMMITTED, PENDING
 from telltale.adapters.registry import Registry
@@ -36,7 +40,7 @@ PREFIXES = ("models/", "evidence/", COMMITTED, PENDING)
 STORES = ("RegistryTable", "StatesTable", "CasesTable", "LedgerTable", "LogbookTable", "ModelsTable", "ProgressTable")
 FILE_BYTES = 256 * 1024 * 1024  # of rows in memory, from which on a table goes on in another file
 AT_ONCE = 16  # calls to S3, each nearly all waiting
-A_READ = 1024 * 1024
+READ_BYTES = 32 * 1024 * 1024  # of files, as stored, that are read together; a larger one alone
 
 Entry = dict[str, Any]  # of the manifest
 Tell = Callable[[str], None]
@@ -107,10 +111,28 @@ def _table(rows: LakeRows, name: str, out: Path) -> tuple[Entry, list[Entry]]:
     snapshot = iceberg.current_snapshot() if iceberg is not None else None
     if iceberg is None or snapshot is None:
         return {"rows": 0, "files": 0, "snapshot": None}, []
-    reader = iceberg.scan(snapshot_id=snapshot.snapshot_id).to_arrow_batch_reader()
-    written = list(_parts(reader, f"tables/{name}", out))
+    written = list(_parts(_batches(iceberg, snapshot.snapshot_id), f"tables/{name}", out))
     count = sum(entry["rows"] for entry in written)
     return {"rows": count, "files": len(written), "snapshot": snapshot.snapshot_id}, written
+
+
+def _batches(iceberg: IcebergTable, snapshot: int) -> Iterator[pa.RecordBatch]:
+    """All rows, some files at a time: PyIceberg's own reader has those in memory at once that it is given."""
+    scan = iceberg.scan(snapshot_id=snapshot)
+    reading = ArrowScan(iceberg.metadata, iceberg.io, scan.projection(), AlwaysTrue())
+    columns = schema_to_pyarrow(scan.projection(), include_field_ids=False)
+    for tasks in _together(scan.plan_files()):
+        yield from (batch.cast(columns) for batch in reading.to_record_batches(tasks))
+
+
+def _together(tasks: Iterable[FileScanTask]) -> Iterator[list[FileScanTask]]:
+    held: list[FileScanTask] = []
+    for task in tasks:
+        if held and sum(one.file.file_size_in_bytes for one in [*held, task]) > READ_BYTES:
+            yield held
+            held = []
+        held.append(task)
+    yield held
 
 
 def _parts(reader: Iterable[pa.RecordBatch], folder: str, out: Path) -> Iterator[Entry]:
