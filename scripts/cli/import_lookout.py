@@ -35,7 +35,7 @@ from cli.lookout_files import Kind, Places, component_of, document, kind_of, map
 from cli.lookout_results import Described, Label, NotSo, Row
 from cli.problem import Problem
 
-SUFFIXES = (".csv", ".txt", ".json", ".jsonl", ".parquet", ".out")
+SUFFIXES = (".csv", ".txt", ".json", ".jsonl", ".out")
 ASSET = re.compile(r"[A-Za-z0-9_.:-]{1,64}(/[A-Za-z0-9_.:-]{1,64}){2}")
 MODEL = "lookout"  # the version that scores are of, where nobody names it
 RESULTS_AT_ONCE = 20_000  # lines of inference results that become one chunk
@@ -196,16 +196,16 @@ class Lookout:
             with file.open() as packed:
                 stream = unpacked(packed)
                 for block in text_blocks.blocks(stream):
-                    lines = block.body.split(b"\n")
-                    said += [
-                        (file.name, block.first_line + place, line) for place, line in enumerate(lines) if line.strip()
-                    ]
+                    lines = enumerate(block.body.split(b"\n"), start=block.first_line)
+                    said += [(file.name, line, body) for line, body in lines if body.strip()]
                     said += [(file.name, line, body) for line, body in block.unreadable.items()]
                     while len(said) >= RESULTS_AT_ONCE:
                         yield self._scored(number, said[:RESULTS_AT_ONCE], read + min(block.read, file.size))
                         number, said = number + 1, said[RESULTS_AT_ONCE:]
                 if (reason := damage(stream)) is not None:
-                    said.append((file.name, 0, f"the packed file ends early: {reason}".encode()))
+                    words = f"the packed file ends early, what is before that was read: {reason}"
+                    yield self._chunk(number, {}, [Bad(file.name, None, Reason.BAD_PAYLOAD, words)], Counter(), read)
+                    number += 1
             read += file.size
         if said:
             yield self._scored(number, said, read)
@@ -219,7 +219,7 @@ class Lookout:
                 results.append(lookout_results.result(body))
                 places.append((file, line, body))
             except NotSo as error:
-                bad.append(Bad(file, line or None, Reason.BAD_PAYLOAD, str(error), body))
+                bad.append(Bad(file, line, Reason.BAD_PAYLOAD, str(error), body))
         found, lost = lookout_results.score_rows(results, self._places, model=self._model)
         rows: list[Row] = []
         for (row, wrong), (file, line, body) in zip(found, places, strict=True):

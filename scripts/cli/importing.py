@@ -56,6 +56,8 @@ COUNTS = ("records", "stored", "duplicate", "quarantined")
 SHOWN = 20  # lines of a list for the eye; --report has all
 POSITIONS_COUNTED = 100_000
 KEPT_BYTES = 64 * 1024  # of an item that could not be stored
+SHOWN_BYTES = 200  # of these, in the summary
+MOST_NAMED = 100_000  # items in the report that were refused; the table `quarantine` has all. A guess
 
 
 # ---- What a source gives --------------------------------------------------------------------------
@@ -474,7 +476,8 @@ class Importer:
 
     def _look_at(self, made: _Written, chunk: Chunk) -> None:
         summary = self.summary
-        summary.bad += chunk.bad
+        named = chunk.bad[: max(0, MOST_NAMED - len(summary.bad))]
+        summary.bad += [replace(one, payload=one.payload[:SHOWN_BYTES]) for one in named]
         summary.reasons.update(str(one.reason) for one in chunk.bad)
         summary.rows.update({part.table.name: len(part.rows) for part in made.parts if len(part.rows)})
         summary.files += len(made.files)
@@ -598,6 +601,7 @@ def report(summary: Summary, notes: Sequence[str]) -> dict[str, Any]:
         "first": _text(summary.first_ms),
         "last": _text(summary.last_ms),
         "lost": [{"what": what, "why": why, "count": n} for (what, why), n in summary.lost.most_common()],
+        "reasons": dict(summary.reasons.most_common()),
         "refused": [
             {"file": one.file, "line": one.line, "reason": str(one.reason), "detail": one.detail} for one in summary.bad
         ],
@@ -625,7 +629,8 @@ def show(summary: Summary, source: Source, notes: Sequence[str], *, dry_run: boo
     span = f"{_text(summary.first_ms)} to {_text(summary.last_ms)}" if summary.first_ms is not None else "no time"
     console.print(f"{len(summary.positions)} positions, {span}", markup=False, highlight=False)
     _list(console, "not carried", [f"{n} × {what}: {why}" for (what, why), n in summary.lost.most_common()])
-    _list(console, "refused", [f"{one.where}: {one.reason}: {one.detail}" for one in summary.bad])
+    refused = [f"{one.where}: {one.reason}: {one.detail}" for one in summary.bad]
+    _list(console, "refused", refused, total=summary.reasons.total())
     for note in notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     rate = summary.records / summary.seconds if summary.seconds else 0
@@ -637,13 +642,16 @@ def show(summary: Summary, source: Source, notes: Sequence[str], *, dry_run: boo
         print("does not add up: in is not stored + duplicate + quarantined", file=sys.stderr)
 
 
-def _list(console: Console, title: str, lines: Sequence[str]) -> None:
+def _list(console: Console, title: str, lines: Sequence[str], *, total: int = 0) -> None:
     if lines:
         console.print(f"{title}:", highlight=False)
         for line in lines[:SHOWN]:
             console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
-        if len(lines) > SHOWN:
-            console.print(f"  and {len(lines) - SHOWN} more: --report FILE has all", highlight=False)
+        more = max(total, len(lines)) - SHOWN
+        if more > 0:
+            console.print(
+                f"  and {more} more: --report FILE has {'all' if total <= MOST_NAMED else 'most'}", highlight=False
+            )
 
 
 def _text(t_ms: int | None) -> str | None:

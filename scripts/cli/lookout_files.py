@@ -127,8 +127,9 @@ def component_of(file: File, roots: Sequence[str]) -> str:
 def mapping_of(file: File, places: Places, component: str) -> HistorianMapping:
     """What the columns of a file with data are: the first is the time, each other one a sensor."""
     with file.open() as packed:
-        stream = unpacked(packed)
-        raw = stream.read(SNIFFED)
+        raw = unpacked(packed).read(SNIFFED)
+    if raw.startswith(b"PAR1"):
+        raise Problem("found Parquet, wanted CSV: `telltale import historian` reads it, with a mapping")
     encoding, mark = text_blocks.encoding_of(raw)
     text = raw[mark:].decode(encoding, errors="replace")
     whole = text if len(raw) < SNIFFED else text[: text.rfind("\n") + 1]

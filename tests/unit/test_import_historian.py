@@ -338,3 +338,14 @@ def test_a_proposal_filled_in_is_a_mapping_that_imports(bring: Import, lake: Fol
     filled = proposed.replace("zone: TODO", "zone: UTC").replace("position: TODO", "position: r/h/p/process")
 
     assert counts(bring(filled, body)) == (2, 2, 0, 0)
+
+
+def test_a_file_of_nothing_but_bad_lines_is_all_kept_and_not_all_held(
+    bring: Import, lake: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.importing.MOST_NAMED", 3)
+
+    done = bring(WIDE, "Time,Flow\n" + "2026-03-01 10:00:00,off\n" * 50)
+
+    assert counts(done) == (50, 0, 0, 50)
+    assert (len(done.bad), done.reasons.total(), len(lake.rows(schema.QUARANTINE))) == (3, 50, 50)

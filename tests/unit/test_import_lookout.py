@@ -156,7 +156,7 @@ def test_a_stream_that_is_cut_in_the_middle_costs_its_last_line(bring: Bring) ->
     assert done.adds_up
     assert (done.stored, done.duplicate) == (2, 2)
     assert sorted(one.line or 0 for one in done.bad if "r.jsonl" in one.file) == [1, 2, 5]
-    assert any("ends early" in one.payload.decode() for one in done.bad)
+    assert any("ends early" in one.detail for one in done.bad)
 
 
 def test_labels_and_their_ratings(bring: Bring, lake: Folder) -> None:
