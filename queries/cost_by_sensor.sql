@@ -5,7 +5,7 @@
 WITH messages AS (
     SELECT sensor, max_by(position, t) AS position, count(DISTINCT capture_id) AS captures, count(*) AS messages
     FROM captures
-    WHERE t >= current_timestamp - interval '30' /* days */ day
+    WHERE t >= current_timestamp - interval '30' /* days */ day AND record_id NOT LIKE 'import/%'
     GROUP BY sensor
 ),
 samples AS (

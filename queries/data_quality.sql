@@ -13,6 +13,7 @@ WITH heard AS (
         WHERE
             t >= date_trunc('day', current_timestamp) - interval '14' day
             AND t < date_trunc('day', current_timestamp)
+            AND record_id NOT LIKE 'import/%'
     ) AS instants
 ),
 cadence AS (

@@ -22,7 +22,7 @@ WITH marks AS (
         t AS sampled_at,
         received_at
     FROM captures
-    WHERE received_at >= current_timestamp - interval '1' day
+    WHERE received_at >= current_timestamp - interval '1' day AND record_id NOT LIKE 'import/%'
 ),
 matched AS (
     SELECT

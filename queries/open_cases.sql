@@ -37,5 +37,5 @@ SELECT
 FROM revisions
 LEFT JOIN told ON told.case_id = revisions.case_id
 LEFT JOIN joined ON joined.case_id = revisions.case_id
-WHERE age = 1 AND change <> 'resolved'
+WHERE age = 1 AND change <> 'resolved' AND revisions.case_id NOT LIKE 'monitron-%'
 ORDER BY CASE severity WHEN 'ALARM' THEN 0 ELSE 1 END, opened_at, revisions.case_id

@@ -1,7 +1,7 @@
 -- Stale sensors
 -- Sensors silent for more than three of their usual intervals (the median time between their captures of the
 -- last thirty days), the longest silence first. The registry's own interval decides the live "Sensor Stale"
--- events; this is what the data alone says.
+-- events; this is what the data alone says. What was imported is left out.
 WITH heard AS (
     SELECT
         sensor,
@@ -12,7 +12,7 @@ WITH heard AS (
         rssi_dbm,
         lag(t) OVER (PARTITION BY sensor ORDER BY t) AS t_before
     FROM captures
-    WHERE t >= current_timestamp - interval '30' day
+    WHERE t >= current_timestamp - interval '30' day AND record_id NOT LIKE 'import/%'
 ),
 habits AS (
     SELECT

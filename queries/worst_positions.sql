@@ -7,7 +7,7 @@ WITH latest AS (
         *,
         row_number() OVER (PARTITION BY position, channel, rule ORDER BY t DESC) AS age
     FROM verdicts
-    WHERE t >= current_timestamp - interval '7' day AND rule <> 'sensor'
+    WHERE t >= current_timestamp - interval '7' day AND rule <> 'sensor' AND rule NOT LIKE 'monitron%'
 ),
 graded AS (
     SELECT

@@ -4,16 +4,20 @@ import base64
 import copy
 import gzip
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from cli import importing
 from cli.import_files import LocalFile, find
 from cli.import_monitron import Monitron, measure_monitron
 from cli.importing import Folder, Summary
 from telltale.core import monitron_rows, schema
+
+from tests.command import telltale
 
 NOW = 1_900_000_000_000
 SAID = {
@@ -520,3 +524,19 @@ def test_folders_are_read_whole_and_other_files_left(place: Place) -> None:
 
 def test_the_measure_stores_what_it_made() -> None:
     assert measure_monitron(200) > 0
+
+
+def test_what_was_imported_is_replayed_by_the_detector(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.imported(place.file(text(numbered(28))))
+    files = [place.path / f"{table.name}.parquet" for table in (schema.CAPTURES, schema.FEATURES_TABLE)]
+    for table, path in zip((schema.CAPTURES, schema.FEATURES_TABLE), files, strict=True):
+        pq.write_table(place.lake.rows(table), path)
+
+    limits = ["--limit", "velocity_warning_mm_s=0.5", "--limit", "velocity_alarm_mm_s=0.6"]
+    status, told, _ = telltale(["backtest", "--files", *files, *limits, "--jobs", "1"], monkeypatch, capsys)
+
+    assert status == 0
+    assert "1 position, 28 captures" in told
+    assert re.search(r"cases +0 +1", told)  # by the limits that it was asked to try
