@@ -188,6 +188,25 @@ def test_a_receipt_published_again_after_its_commit_is_cleared_away(place: Place
     assert (place.values(), place.keys(PENDING)) == ([1.0], [])
 
 
+def test_receipts_published_again_are_told_from_new_ones_whatever_lies_between(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = [place.publish(n) for n in range(1, 8)]
+    place.commit()
+    real = place.s3.list_objects_v2
+    monkeypatch.setattr(place.s3, "list_objects_v2", lambda **how: real(**{"MaxKeys": 2} | how))  # pages of two
+    for receipt in (old[0], old[3], old[6]):
+        place.republish(receipt)
+    place.publish(8)
+    place.publish(30)
+
+    committed = place.commit()
+
+    assert committed == 2
+    assert place.values() == [float(n) for n in (*range(1, 9), 30)]
+    assert place.keys(PENDING) == []
+
+
 def test_a_commit_killed_at_any_step_is_finished_by_the_next_one_exactly_once(place: Place) -> None:
     """One lake lives through a kill at the first step, then at the second, … until a commit gets through."""
     published, moment, killed = 0, 0, True

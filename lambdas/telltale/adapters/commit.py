@@ -14,12 +14,13 @@ outlives its lease finds its number in the tables, or loses Iceberg's optimistic
 
 import hashlib
 import json
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from itertools import compress
+from itertools import chain
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -133,9 +134,9 @@ class Committer:
         """Receipts that wait. One that a late invocation published again after its commit is cleared away."""
         found = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=PENDING, MaxKeys=RECEIPTS_A_PLAN)
         batch_ids = [_batch_id(item["Key"]) for item in found.get("Contents", [])]
-        committed = list(compress(batch_ids, self._each(self._is_committed, batch_ids)))
+        committed = self._committed(batch_ids)
         self._move(committed)
-        return self._each(self._read_receipt, [batch_id for batch_id in batch_ids if batch_id not in committed])
+        return self._each(self._read_receipt, sorted({*batch_ids} - {*committed}))
 
     def _write_batches(self, receipts: Sequence[Receipt], number: int) -> dict[str, int]:
         """The files with the receipts' own rows, in the table `batches`: keys and sizes."""
@@ -174,14 +175,24 @@ class Committer:
         answer = self._s3.get_object(Bucket=self._bucket, Key=f"{PENDING}{batch_id}.json")
         return Receipt.from_json(answer["Body"].read())
 
-    def _is_committed(self, batch_id: str) -> bool:
-        try:
-            self._s3.head_object(Bucket=self._bucket, Key=f"{COMMITTED}{batch_id}.json")
-        except ClientError as error:
-            if _is_missing(error):
-                return False
-            raise
-        return True
+    def _committed(self, batch_ids: Sequence[str]) -> list[str]:
+        """Those whose receipt was moved before: asked of each shard's by listing, for as a rule there is none."""
+        shards: dict[str, list[str]] = defaultdict(list)
+        for batch_id in batch_ids:
+            shards[batch_id.rpartition("/")[0]].append(batch_id)
+        return list(chain.from_iterable(self._each(self._listed, shards.values())))
+
+    def _listed(self, batch_ids: Sequence[str]) -> list[str]:
+        """Those of one shard that are below COMMITTED. Each answer settles the first that is left, at least."""
+        left = sorted(f"{COMMITTED}{batch_id}.json" for batch_id in batch_ids)
+        found: list[str] = []
+        while left:
+            answer = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=_folder(left[0]), StartAfter=_before(left[0]))
+            keys = [item["Key"] for item in answer.get("Contents", [])]
+            settled = bisect(left, keys[-1]) if answer["IsTruncated"] else len(left)
+            found += set(left[:settled]) & set(keys)
+            left = left[settled:]
+        return [key.removeprefix(COMMITTED).removesuffix(".json") for key in found]
 
     def _move(self, batch_ids: Sequence[str]) -> None:
         """From pending to committed; nothing to do for those that were moved before."""
@@ -200,9 +211,9 @@ class Committer:
             if not _is_missing(error):
                 raise
 
-    def _each(self, action: Callable[[str], Any], batch_ids: Iterable[str]) -> list[Any]:
+    def _each(self, action: Callable[[Any], Any], arguments: Iterable[Any]) -> list[Any]:
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            return list(threads.map(action, batch_ids))
+            return list(threads.map(action, arguments))
 
     # --- The lease
 
@@ -238,6 +249,15 @@ class Committer:
 
 def _is_missing(error: ClientError) -> bool:
     return error.response["Error"]["Code"] in {"NoSuchKey", "404"}
+
+
+def _folder(key: str) -> str:
+    return key.rpartition("/")[0] + "/"
+
+
+def _before(key: str) -> str:
+    """A string that sorts before the key, with no other key between them: none ends like that."""
+    return key[:-1]
 
 
 def _batch_id(key: str) -> str:
