@@ -27,6 +27,16 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **given: Any) -> None:
         super().__init__(**{"formatter_class": HelpFormatter, **given})
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Words for the last argument may stand behind options as well, where it takes any number of them."""
+        found, rest = super().parse_known_args(args, namespace)
+        last = self._get_positional_actions()[-1:]
+        if rest and last and last[0].nargs == "*" and not any(word.startswith("-") for word in rest):
+            kind = last[0].type or str
+            setattr(found, last[0].dest, [*getattr(found, last[0].dest), *map(kind, rest)])  # type: ignore[arg-type]
+            rest = []
+        return found, rest
+
     def error(self, message: str) -> NoReturn:
         print(f"telltale: {message}\n  `scripts/{self.prog} --help` shows what it takes", file=sys.stderr)
         sys.exit(2)

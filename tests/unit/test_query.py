@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cli import query, sql
+from cli.arguments import Parser
 from cli.choices import choices, choose, pairs
 from cli.deployment import Deployment, NotDeployed
 from cli.problem import Problem
@@ -315,3 +316,25 @@ def test_a_wrong_choice_is_told_what_there_is(given: dict[str, str], message: st
 def test_a_word_without_a_value_is_no_choice() -> None:
     with pytest.raises(Problem, match='found "p/1" after the query'):
         pairs(["p/1"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["trend position=p days=3 --show", "trend --show position=p days=3", "trend position=p --show days=3"],
+)
+def test_choices_stand_before_or_behind_the_options(words: str) -> None:
+    parser = Parser()
+    query.add_arguments(parser)
+
+    found = parser.parse_args(words.split())
+
+    assert (found.query, found.choices, found.show) == ("trend", ["position=p", "days=3"], True)
+
+
+def test_an_option_that_there_is_not_is_no_choice(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = Parser()
+    query.add_arguments(parser)
+
+    with pytest.raises(SystemExit):
+        parser.parse_args(["trend", "--shwo", "days=3"])
+    assert "unrecognized arguments: --shwo" in capsys.readouterr().err
