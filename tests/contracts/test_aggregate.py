@@ -16,7 +16,7 @@ from telltale.core import schema
 from telltale.core.schema import Table
 
 from tests.contracts.killing import Interrupt, Interrupted, Killed, killed_at, once_at
-from tests.contracts.test_commit import LONG_MS, NOW, Place
+from tests.contracts.test_commit import CHANGES, LONG_MS, NOW, Place
 
 DAY_MS = 86_400_000
 MIDNIGHT = NOW // DAY_MS * DAY_MS
@@ -43,13 +43,13 @@ class Works(Place):
         with days.alone(owner):
             return aggregator.run(enough_time=lambda: True)
 
-    def capture(self, n: int, *, day: int = 0, position: str = "a/b/c/d") -> None:
+    def capture(self, n: int, *, day: int = 0, position: str = "a/b/c/d", **commit: Any) -> None:
         """Publish the capture number n of a day, and commit it."""
         t_ms = MIDNIGHT + day * DAY_MS + n * 60_000
         row = {"capture_id": f"c-{t_ms}", "part": "s", "position": position, "site": "a", "sensor": "s", "gateway": "g"}
         self.published += 1
         self.publish_row(self.published, schema.CAPTURES, row | {"t": t_ms, "received_at": t_ms, "record_id": str(n)})
-        self.commit()
+        self.commit(**commit)
 
     def captures(self) -> list[tuple[str, int]]:
         """Position and captures of each row, by day and position."""
@@ -177,6 +177,21 @@ def test_a_commit_in_between_is_aggregated_now_or_next_time(place: Works, moment
 
     assert place.captures() == [("a/b/c/d", 2)]
     assert place.days().waiting() == []
+
+
+@pytest.mark.parametrize("moment", range(6, 2 * CHANGES, 4))
+def test_an_aggregation_in_the_middle_of_a_commit_does_not_make_its_rows_forgotten(place: Works, moment: int) -> None:
+    reached = []
+
+    def aggregate() -> None:
+        place.aggregate()
+        reached.append(True)
+
+    place.capture(0, interrupt=once_at(moment, aggregate))
+    place.aggregate()
+
+    assert reached
+    assert place.captures() == [("a/b/c/d", 1)]
 
 
 @pytest.mark.parametrize("moment", range(5, STEPS, 4))
