@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from cli import historian_mapping, text_blocks, time_columns
@@ -115,13 +116,21 @@ def document(file: File) -> Any:
 
 def component_of(file: File, roots: Sequence[str]) -> str:
     """The component that a file is of: what its name says before a time, else its folder, else its name."""
-    below = next((file.name[len(root) :] for root in roots if file.name.startswith(root)), "").strip("/")
+    below = next((file.name[len(root) :] for root in map(_plain, roots) if file.name.startswith(root)), "").strip("/")
     stem = re.sub(r"(\.csv|\.txt|\.parquet)?(\.gz)?$", "", file.name.rsplit("/", 1)[-1], flags=re.IGNORECASE)
     stamped = STAMPED.fullmatch(stem)
     if stamped:
         return stamped[1]
     folders = below.split("/")[:-1]
     return folders[-1] if folders else stem
+
+
+def _plain(root: str) -> str:
+    """A folder as names of files in it begin."""
+    if root.startswith("s3://"):
+        return root
+    path = str(Path(root))
+    return "" if path == "." else path
 
 
 def mapping_of(file: File, places: Places, component: str) -> HistorianMapping:

@@ -9,11 +9,11 @@ import pytest
 import yaml
 from cli import lookout_plant, plant_file
 from cli.export_lookout import line
-from cli.import_files import find
+from cli.import_files import LocalFile, S3File, find
 from cli.import_lookout import Lookout
 from cli.import_seen import Seen
 from cli.importing import Folder, Importer, Summary
-from cli.lookout_files import Places
+from cli.lookout_files import Places, component_of
 from telltale.core import schema
 
 ASSET = "r/h/pump-1"
@@ -234,3 +234,21 @@ def test_again_adds_nothing(bring: Bring, lake: Folder) -> None:
     assert (counts(again), again.earlier) == (counts(first), first.records)
     assert (grown.stored, grown.duplicate) == (first.stored - 3, 6)
     assert len(lake.rows(schema.SCORES)) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "roots", "component"),
+    [
+        ("data/pump_1/2026.csv", ["./data/"], "pump_1"),
+        ("pump_1/2026.csv", ["."], "pump_1"),
+        ("s3://b/l4e/facility/pump_1/2026.csv.gz", ["s3://b/l4e/"], "pump_1"),
+        ("data/pump_1.csv", ["data/pump_1.csv"], "pump_1"),
+        ("in/x/pump_1_2026-03-11-22-25-00.csv", ["in"], "pump_1"),
+        ("in/pump 1773267900.csv", ["in"], "pump"),
+    ],
+)
+def test_the_component_of_a_file(name: str, roots: list[str], component: str) -> None:
+    bucket, _, key = name.removeprefix("s3://").partition("/")
+    file = S3File(None, bucket, key, 0, "") if name.startswith("s3://") else LocalFile(Path(name))
+
+    assert component_of(file, roots) == component
