@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import pytest
 from telltale.core import monitron_format
@@ -178,6 +179,7 @@ def test_keys_are_put_in_monitrons_order_whatever_order_they_come_in() -> None:
 
 def test_the_same_message_has_the_same_id_and_another_another() -> None:
     assert measured()["eventId"] == measured()["eventId"]
+    assert (UUID(measured()["eventId"]).version, UUID(measured()["eventId"]).variant) == (8, RFC_4122)
     assert measured()["eventId"] != measured(replace(ROW, part="x"))["eventId"]
     assert measured()["eventId"] != measured(replace(ROW, sensor="s-2"))["eventId"]
 

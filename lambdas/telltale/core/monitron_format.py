@@ -7,11 +7,11 @@ What came from Monitron itself is not made anew: core.monitron_rows gives it bac
 All values are plain: what these functions return is JSON.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid5
 
 from telltale.core.cases import is_repair
 from telltale.core.closure import closure_from
@@ -21,7 +21,6 @@ from telltale.core.plant import Position
 VERSION = "2.0"
 STANDARD_GRAVITY = 9.80665  # m/s2 in a g: Monitron speaks m/s2, the lake g
 DIGITS = 12  # significant ones: a product of 1.1 is not told as 1.1000000000000003
-NAMES = UUID("6f0c1b52-7b0e-5c55-9a50-0b9d5b8e4a11")  # of our own eventIds, which are made from what happened
 
 MEASUREMENT, TRANSITION = "measurement", "assetStateTransition"
 CONNECTIONS = {  # what core.presence tells, as Monitron calls it
@@ -323,7 +322,7 @@ def _event(account: Account, kind: str, id_: str, received_ms: int, payload: Map
     """Its keys, and those of its parts, are in Monitron's order as they are given."""
     return {
         "timestamp": moment(received_ms),
-        "eventId": str(uuid5(NAMES, id_)),
+        "eventId": _uuid(id_),
         "version": VERSION,
         "accountId": account.account_id,
         "projectName": account.project_name,
@@ -331,6 +330,13 @@ def _event(account: Account, kind: str, id_: str, received_ms: int, payload: Map
         "eventType": kind,
         "eventPayload": payload,
     }
+
+
+def _uuid(id_: str) -> str:
+    """A UUID made of what happened: version 8 of RFC 9562, SHA-256."""
+    digest = hashlib.sha256(id_.encode()).hexdigest()
+    variant = "89ab"[int(digest[16], 16) % 4]
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def _names(place: Place) -> dict[str, str]:
