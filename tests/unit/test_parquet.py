@@ -126,12 +126,35 @@ def test_columns_that_arrow_rows_leave_out_are_null_unless_each_row_needs_them()
         parquet.write_rows(READINGS, few.append_column("valve", pa.array([3.0])), io.BytesIO())
 
 
-def test_readers_can_skip_by_statistics_on_everything_but_samples() -> None:
+def test_readers_can_skip_by_statistics_of_all_that_rows_are_found_by() -> None:
     metadata = pq.read_metadata(io.BytesIO(parquet.write(WAVEFORMS, waves(2)))).row_group(0)
 
     columns = [metadata.column(i) for i in range(metadata.num_columns)]
-    assert {column.path_in_schema for column in columns if not column.is_stats_set} == {"samples.list.element"}
+    without = {column.path_in_schema for column in columns if not column.is_stats_set}
+    assert without == {"samples.list.element", "fs_hz", "scale"}
     assert {column.compression for column in columns} == {"ZSTD"}
+
+
+def test_the_trend_of_one_position_needs_few_row_groups_of_a_day() -> None:
+    names = [f"hall/pump-{n:04d}" for n in range(1000)]
+    rows = pa.table(
+        {
+            "position": np.repeat(names, 12),
+            "tag": ["flow"] * 12_000,
+            "t": pa.array(np.tile(T + np.arange(12) * 1000, 1000), pa.timestamp("ms", "UTC")),
+            **{name: ["x"] * 12_000 for name in ("capture_id", "site", "sensor")},
+            "value": np.arange(12_000.0),
+        }
+    )
+    sink = io.BytesIO()
+
+    parquet.write_rows(READINGS, rows, sink)
+
+    metadata = pq.read_metadata(sink)
+    place = READINGS.names.index("position")
+    bounds = [metadata.row_group(i).column(place).statistics for i in range(metadata.num_row_groups)]
+    assert sum(found.min <= names[400] <= found.max for found in bounds) == 1
+    assert len(bounds) == -(-12_000 // parquet.ROW_GROUP_ROWS)
 
 
 def test_a_file_carries_no_field_ids_for_a_table_that_adds_it() -> None:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,9 @@ ARROW: Mapping[Type, pa.DataType] = {
 # Neighbouring samples and sorted times differ little. Every engine reads this encoding; byte stream split, which
 # packs int16 in int32 as well, Athena does not.
 DELTA: Mapping[Type, str] = {"timestamp": "", "list<int>": ".list.element"}
-# Of 1,000 positions in a day's file, sorted, a row group of so many rows has a third: the trend of one reads that much,
-# and footers are still small beside it (docs/lake-figures.md has the measurement).
-ROW_GROUP_ROWS = 8192
+# Where 1,000 positions send every hour, a day's file has six row groups of so many rows, and the trend of one position
+# reads one of them. With fewer rows footers grow faster than what is read shrinks (docs/lake-figures.md).
+ROW_GROUP_ROWS = 4096
 ROW_GROUP_SAMPLES = 2_000_000  # 3 MB as they are packed: what one capture costs to read
 DAY_MS = 86_400_000
 ZSTD_LEVEL = 1  # packed differences hardly shrink further, at any level: files of level 3 are as large, and cost twice
@@ -66,12 +67,14 @@ def files(table: Table, rows: Iterable[Row]) -> list[NewFile]:
 def columnar_files(table: Table, rows: pa.Table) -> list[NewFile]:
     """Rows that are in Arrow already, as one file for each day. Columns that are left out are null."""
     given = _cast(table, rows)
-    numbers = pc.floor_temporal(given[table.day], unit="day")
-    days = sorted(pc.unique(numbers).to_pylist())
-    parts = [given if len(days) == 1 else given.filter(pc.equal(numbers, at)) for at in days]
+    numbers = given[table.day].cast(pa.int64()).to_numpy() // (DAY_MS * 1000)
+    if (numbers[1:] < numbers[:-1]).any():  # one day behind the other needs no copy
+        order = np.argsort(numbers, kind="stable")
+        given, numbers = given.take(pa.array(order)), numbers[order]
+    edges = [*np.flatnonzero(np.diff(numbers, prepend=numbers[:1] - 1)).tolist(), len(numbers)]
     return [
-        NewFile(table.name, at.date().isoformat(), len(part), _body(table, part))
-        for at, part in zip(days, parts, strict=True)
+        NewFile(table.name, _day(int(numbers[low])), high - low, _body(table, given.slice(low, high - low)))
+        for low, high in pairwise(edges)
     ]
 
 
@@ -89,7 +92,8 @@ def write_rows(table: Table, rows: pa.Table, sink: Any) -> None:
     """
     writer = Writer(table, sink)
     given = _cast(table, rows)  # sorted before the columns that are left out are added: of features there are many
-    writer.write(given.sort_by([(name, "ascending") for name in table.sort if name in given.column_names]))
+    names = [name for name in table.sort if name in given.column_names]
+    writer.write(given if _is_sorted(given, names) else given.sort_by([(name, "ascending") for name in names]))
     writer.close()
 
 
@@ -189,6 +193,18 @@ def _body(table: Table, rows: pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
+def _is_sorted(rows: pa.Table, names: Sequence[str]) -> bool:
+    """Whether the rows come sorted by these columns; asking is quicker than sorting them once more."""
+    tied: pa.ChunkedArray = pc.is_valid(rows[names[0]].slice(1))
+    for name in names:
+        column = rows[name]
+        before, after = column.slice(0, max(len(column) - 1, 0)), column.slice(1)
+        if column.null_count or pc.any(pc.and_(tied, pc.less(after, before))).as_py():
+            return False
+        tied = pc.and_(tied, pc.equal(after, before))
+    return True
+
+
 def _declared(table: Table, rows: pa.Table) -> pa.Table:
     """The rows with the table's columns, in its order and types."""
     wanted = arrow_schema(table)
@@ -236,14 +252,18 @@ def _array(column: Column, values: Sequence[Any]) -> pa.Array:
 
 
 def _layout(table: Table) -> dict[str, Any]:
-    """Compression, encodings and statistics: none on samples and payloads, which nobody filters by."""
-    heavy = {"list<int>", "binary"}
+    """Compression, encodings and statistics: of what rows are found by.
+
+    None of samples and payloads, nor of measured values: those of every row group spread over the same range, and their
+    bounds would be half of the footers of 80 columns.
+    """
+    unsought = {"list<int>", "binary", "double", "float"}
     return {
         "compression": "zstd",
         "compression_level": ZSTD_LEVEL,
         "use_dictionary": [column.name for column in table.columns if column.type == "string"],
         "column_encoding": {c.name + DELTA[c.type]: "DELTA_BINARY_PACKED" for c in table.columns if c.type in DELTA},
-        "write_statistics": [column.name for column in table.columns if column.type not in heavy],
+        "write_statistics": [column.name for column in table.columns if column.type not in unsought],
     }
 
 
