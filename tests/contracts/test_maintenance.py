@@ -421,3 +421,16 @@ def _killed_before(name: str) -> Interrupt:
             raise Killed
 
     return kill
+
+
+def test_a_query_that_began_before_a_maintenance_reads_to_its_end(place: Place) -> None:
+    place.commit_each(1, 2, 3)
+    scan = place.iceberg().scan()
+    planned = list(scan.plan_files())
+
+    place.maintain(READINGS)
+    place.now_ms += ALL_MS - 60_000
+    place.maintain(READINGS)
+
+    assert len(planned) == 3
+    assert sorted(scan.to_arrow()["value"].to_pylist()) == [1.0, 2.0, 3.0]

@@ -180,8 +180,14 @@ class _Replacement(_OverwriteFiles):
             merge_enabled=True,
             snapshot_producer=self,
         )
+        deletes = [manifest for manifest in alive if manifest.content != ManifestContent.DATA]
         data = [manifest for manifest in alive if manifest.content == ManifestContent.DATA]
-        return merging.merge_manifests(data) + [m for m in alive if m.content != ManifestContent.DATA]
+        merged = deletes
+        for spec, manifests_of in merging._group_by_spec(data).items():
+            small = _to_merge(manifests_of)
+            merged += [manifest for manifest in manifests_of if manifest not in small]
+            merged += [merging._create_manifest(spec, small)] if small else []
+        return merged
 
     def _summary(self, snapshot_properties: dict[str, str] = EMPTY_DICT) -> Summary:
         """Of a rewrite that keeps the rows: "replace", which followers of a table's changes pass over."""
@@ -194,6 +200,24 @@ class _Replacement(_OverwriteFiles):
         """Nothing. PyIceberg takes a refused commit for one that did not happen, and deletes its manifests; but Glue
         refuses the second sending of a commit whose first answer was lost. They are orphans, or they are the table.
         """
+
+
+def _to_merge(manifests: Sequence[ManifestFile]) -> list[ManifestFile]:
+    """The smallest ones, if there are many; larger ones only while they are like those together, and so stay for long:
+    the snapshots that are kept share them, and a run that looks for files reads each once.
+    """
+    if len(manifests) <= MANIFESTS:
+        return []
+    found: list[ManifestFile] = []
+    size = 0
+    for manifest in sorted(manifests, key=lambda one: one.manifest_length):
+        if size + manifest.manifest_length > MANIFEST_BYTES:
+            break
+        if len(found) >= MANIFESTS and manifest.manifest_length > 2 * size:
+            break
+        found.append(manifest)
+        size += manifest.manifest_length
+    return found if len(found) > 1 else []
 
 
 # --- Rewriting
