@@ -6,7 +6,7 @@ A measurement is a row of `captures` with what the device computed, three of `fe
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -28,9 +28,11 @@ from cli.monitron_names import Paths
 AXES = ("x", "y", "z")
 HIGHEST_CREST = 50.0  # a guess: impacts of bad bearings have 10 to 20, and 2189 was seen of a sensor that was not loose
 COLDEST_C = -273.15
-AHEAD_MS = 86_400_000  # a time that is later than now by more was no clock's
+DAY_MS = 86_400_000
+AHEAD_MS = DAY_MS  # a time that is later than now by more was no clock's
 UNKNOWN = "unknown"  # where Monitron named no sensor or gateway, which a capture must have
 MODELS = {"iso": "monitron_iso", "ml": "monitron_ml", "temperature": "monitron_temperature"}  # → rule of verdicts
+CHANNELS = {"iso": "total", "ml": "total", "temperature": "temperature"}
 CALLED = {"iso": "vibrationISO", "ml": "vibrationML", "temperature": "temperatureML"}
 VERDICTS = {"INITIALIZING": "UNKNOWN", "MUTED_WARNING": "WARNING", "MUTED_ALARM": "ALARM"}
 LEVELS = frozenset({"UNKNOWN", "HEALTHY", "WARNING", "ALARM"})
@@ -193,10 +195,10 @@ def _where(given: pa.Table, kinds: pa.ChunkedArray, paths: Paths) -> _Where:
 
 
 def _order(where: _Where, t_ms: npt.NDArray[np.int64], good: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """The good rows by position and time, as the tables are sorted: once for all of them."""
+    """The good rows by day, position and time, as the tables are partitioned and sorted: once for all of them."""
     ranks = np.argsort(np.argsort(np.asarray(where.positions.to_pylist(), dtype=object), kind="stable"))
     ranked = ranks[where.codes] if len(ranks) else where.codes
-    order = np.lexsort((t_ms, ranked))
+    order = np.lexsort((t_ms, ranked, t_ms // DAY_MS))
     return np.asarray(order[good[order]], np.int64)
 
 
@@ -274,53 +276,65 @@ def _json(value: Any) -> str:
 def _measurements(events: pa.Table, sampled_ms: npt.NDArray[np.int64], record_id: str, lost: Lost) -> list[Part]:
     """Rows of `captures`, `features` and `verdicts`."""
     items = np.flatnonzero(np.asarray(pc.equal(events["event_type"], MEASUREMENT).to_numpy()))
-    if not len(items):
+    count = len(items)
+    if not count:
         return []
-    every = len(items) == events.num_rows
+    every = count == events.num_rows
     measured = events if every else events.take(pa.array(items))
-    t = pa.array(sampled_ms if every else sampled_ms[items], pa.timestamp("ms", "UTC"))
     ids = {
         "capture_id": measured["event_id"],
         "position": measured["position"],
         "site": measured["site"],
         "sensor": pc.fill_null(measured["sensor"], UNKNOWN),
-        "t": t,
+        "t": pa.array(sampled_ms if every else sampled_ms[items], pa.timestamp("ms", "UTC")),
     }
     captures = ids | {
-        "part": _constant("s", len(items)),
+        "part": _constant("s", count),
         "gateway": pc.fill_null(measured["gateway"], UNKNOWN),
         "received_at": measured["t"],
         "temperature_c": measured["temperature_c"],
         **{f"velocity_rms_{axis}_mm_s": measured[f"velocity_{axis}_mm_s"] for axis in AXES},
         "rssi_dbm": measured["rssi_dbm"],
-        "record_id": _constant(record_id, len(items)),
+        "record_id": _constant(record_id, count),
     }
+    thrice = pa.array(np.repeat(np.arange(count), 3))  # there are as many axes as models
+    tripled = {name: column.take(thrice) for name, column in ids.items()}
+    item = np.repeat(items, 3)
     return [
         Part(schema.CAPTURES, pa.table(captures), items),
-        _features(measured, ids, items),
-        *_verdicts(measured, ids, items, lost),
+        _known(_features(measured, tripled), item, schema.FEATURES_TABLE, ("velocity_rms_mm_s", "rms_g")),
+        _known(_verdicts(measured, tripled, lost), item, schema.VERDICTS, ("verdict",)),
     ]
+
+
+def _known(rows: pa.Table, item: npt.NDArray[np.int64], table: schema.Table, names: Sequence[str]) -> Part:
+    """The rows in which one of these columns says something."""
+    if any(not rows[name].null_count for name in names):
+        return Part(table, rows, item)
+    said = np.any([np.asarray(rows[name].is_valid().to_numpy()) for name in names], axis=0)
+    return Part(table, rows.filter(pa.array(said)), item[said])
 
 
 def _constant(text: str, count: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([text])).dictionary_decode()
 
 
-def _features(measured: pa.Table, ids: dict[str, Any], items: npt.NDArray[np.int64]) -> Part:
+def _tiled(words: Sequence[str], count: int) -> pa.Array:
+    codes = np.tile(np.arange(len(words), dtype=np.int32), count)
+    return pa.DictionaryArray.from_arrays(codes, pa.array(words)).dictionary_decode()
+
+
+def _features(measured: pa.Table, tripled: dict[str, Any]) -> pa.Table:
     """One row an axis, the axes of a capture behind each other."""
-    count = len(items)
-    thrice = pa.array(np.repeat(np.arange(count), 3))
-    columns = {name: column.take(thrice) for name, column in ids.items()}
-    columns["axis"] = pa.DictionaryArray.from_arrays(
-        np.tile(np.arange(3, dtype=np.int32), count), pa.array(AXES)
-    ).dictionary_decode()
-    columns["velocity_rms_mm_s"] = _interleaved([measured[f"velocity_{axis}_mm_s"] for axis in AXES])
     wide = _interleaved([measured[f"acceleration_wide_{axis}_m_s2"] for axis in AXES])
-    columns["rms_g"] = pc.divide(wide, STANDARD_GRAVITY)
-    rows = pa.table(columns)
-    known = np.asarray(pc.or_(pc.is_valid(rows["velocity_rms_mm_s"]), pc.is_valid(rows["rms_g"])).to_numpy())
-    item = np.repeat(items, 3)
-    return Part(schema.FEATURES_TABLE, rows if known.all() else rows.filter(pa.array(known)), item[known])
+    return pa.table(
+        {
+            **tripled,
+            "axis": _tiled(AXES, measured.num_rows),
+            "velocity_rms_mm_s": _interleaved([measured[f"velocity_{axis}_mm_s"] for axis in AXES]),
+            "rms_g": pc.divide(wide, STANDARD_GRAVITY),
+        }
+    )
 
 
 def _interleaved(columns: Sequence[pa.ChunkedArray]) -> pa.Array:
@@ -328,50 +342,50 @@ def _interleaved(columns: Sequence[pa.ChunkedArray]) -> pa.Array:
     return pa.array(values, mask=np.isnan(values))
 
 
-def _verdicts(measured: pa.Table, ids: dict[str, Any], items: npt.NDArray[np.int64], lost: Lost) -> list[Part]:
-    """One row for each model that said anything."""
-    found = []
-    for model, rule in MODELS.items():
-        persistent, pointwise = measured[f"{model}_persistent"], measured[f"{model}_pointwise"]
-        if persistent.null_count == pointwise.null_count == len(persistent):
-            continue
-        said = pc.or_(pc.is_valid(persistent), pc.is_valid(pointwise))
-        rows = pa.table(
-            {
-                **{name: ids[name] for name in ("capture_id", "position", "site", "t")},
-                "channel": _constant("temperature" if model == "temperature" else "total", len(items)),
-                "rule": _constant(rule, len(items)),
-                "verdict": _levels(pc.coalesce(pointwise, persistent), lost),
-                "persistent": _levels(pc.coalesce(persistent, pointwise), lost),
-                "limit_source": _source(measured) if model == "iso" else pa.nulls(len(items), pa.string()),
-                "reason": _reason(CALLED[model], pointwise),
-                "code_version": _constant("monitron", len(items)),
-            }
-        )
-        every = pc.all(said).as_py()
-        mask = slice(None) if every else np.asarray(said.to_numpy())
-        found.append(Part(schema.VERDICTS, rows if every else rows.filter(said), items[mask]))
-    return found
+def _verdicts(measured: pa.Table, tripled: dict[str, Any], lost: Lost) -> pa.Table:
+    """One row for each model; `verdict` is null where it said nothing."""
+    pointwise = [measured[f"{model}_pointwise"] for model in MODELS]
+    persistent = [measured[f"{model}_persistent"] for model in MODELS]
+    verdicts = [pc.coalesce(*both) for both in zip(pointwise, persistent, strict=True)]
+    debounced = [pc.coalesce(*both) for both in zip(persistent, pointwise, strict=True)]
+    sources = [measured["iso_class"], *[pa.nulls(measured.num_rows, pa.string())] * 2]
+    return pa.table(
+        {
+            **{name: tripled[name] for name in ("capture_id", "position", "site", "t")},
+            "channel": _tiled([CHANNELS[model] for model in MODELS], measured.num_rows),
+            "rule": _tiled(list(MODELS.values()), measured.num_rows),
+            "verdict": _worded(verdicts, lambda _, word: _level(word, lost)),
+            "persistent": _worded(debounced, lambda _, word: _level(word, lost)),
+            "limit_source": _worded(sources, lambda _, word: f"Monitron, {word}, ISO 10816-1"),
+            "reason": _worded(pointwise, lambda model, word: f"Monitron's {CALLED[model]} said {word}"),
+            "code_version": _constant("monitron", len(tripled["t"])),
+        }
+    )
 
 
-def _levels(said: pa.ChunkedArray, lost: Lost) -> pa.Array:
-    """Monitron's words for ours; what is none of them is UNKNOWN."""
-    coded = said.combine_chunks().dictionary_encode()
-    words = coded.dictionary.to_pylist()
-    ours = [VERDICTS.get(word, word) for word in words]
-    for word, our in zip(words, ours, strict=True):
-        if our not in LEVELS:
-            lost[f'verdict "{word}"', "not one of Monitron's: UNKNOWN"] += 1
-    return pa.array([one if one in LEVELS else "UNKNOWN" for one in ours], pa.string()).take(coded.indices)
+def _level(word: str, lost: Lost) -> str:
+    """Monitron's word for ours; what is none of them is UNKNOWN."""
+    our = VERDICTS.get(word, word)
+    if our in LEVELS:
+        return our
+    lost[f'verdict "{word}"', "not one of Monitron's: UNKNOWN"] += 1
+    return "UNKNOWN"
 
 
-def _source(measured: pa.Table) -> pa.Array:
-    coded = measured["iso_class"].combine_chunks().dictionary_encode()
-    said = [f"Monitron, {name}, ISO 10816-1" for name in coded.dictionary.to_pylist()]
-    return pa.array(said, pa.string()).take(coded.indices)
+def _worded(columns: Sequence[Any], say: Callable[[str, str], str]) -> pa.Array:
+    """The words of the models behind each other, row by row, as `say(model, word)` has them; null stays null."""
+    words: list[str] = []
+    codes = []
+    for model, column in zip(MODELS, columns, strict=True):
+        coded = _encoded(column)
+        found = np.asarray(coded.indices.fill_null(-1).to_numpy(zero_copy_only=False))
+        codes.append(np.where(found < 0, -1, found + len(words)))
+        words += [say(model, word) for word in coded.dictionary.to_pylist()]
+    flat = np.column_stack(codes).ravel().astype(np.int32)
+    indices = pa.array(flat, mask=flat < 0)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(words, pa.string())).dictionary_decode()
 
 
-def _reason(called: str, pointwise: pa.ChunkedArray) -> pa.Array:
-    coded = pointwise.combine_chunks().dictionary_encode()
-    said = [f"Monitron's {called} said {word}" for word in coded.dictionary.to_pylist()]
-    return pa.array(said, pa.string()).take(coded.indices)
+def _encoded(column: Any) -> pa.DictionaryArray:
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return array.dictionary_encode()
