@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
-from cli import backtest, importing, sql, tags, train_lake
+from cli import backtest, importing, plant_file, sql, tags, train_lake
 from cli.deployment import Deployment
 from telltale.adapters.commit import Committer
 from telltale.adapters.lake import Lake, glue_catalog
@@ -160,3 +160,37 @@ def test_the_same_values_after_their_commit_are_known(works: Works, run: Run, ex
     assert (again["records"], again["duplicate"], again["adds_up"]) == (3 * HOURS, 3 * 39, True)
     works.commit()
     assert (works.rows("readings"), works.rows("captures")) == (2 * HOURS, HOURS)
+
+
+def test_what_lookout_left_trains_the_model_that_takes_its_place(works: Works, run: Run, tmp_path: Path) -> None:
+    rng, start = np.random.default_rng(5), int(time.time()) // HOUR_S * HOUR_S - (HOURS + 10) * HOUR_S
+    stamps = [f"{datetime.fromtimestamp(start + hour * HOUR_S, UTC):%Y-%m-%dT%H:%M:%S}" for hour in range(HOURS)]
+    folder = tmp_path / "lookout"
+    (folder / "pump_1").mkdir(parents=True)
+    data = [f"{at},{1500 + rng.normal():.3f},{3 + 0.1 * rng.normal():.3f}" for at in stamps]
+    (folder / "pump_1" / "a.csv").write_text("\n".join(["Timestamp,Speed,Pressure", *data]) + "\n")
+    said = {"prediction": 1, "prediction_reason": "ANOMALY_DETECTED", "anomaly_score": 0.9}
+    shares = [{"name": "pump_1\\Speed", "value": 0.7}, {"name": "pump_1\\Pressure", "value": 0.3}]
+    results = [said | {"timestamp": f"{at}.000000", "diagnostics": shares} for at in stamps[-20:]]
+    (folder / "results.jsonl").write_text("".join(json.dumps(one) + "\n" for one in results))
+    (folder / "labels.csv").write_text(f"{stamps[-20]},{stamps[-1]}\n")
+    plant = tmp_path / "plant.yaml"
+
+    told = json.loads(
+        run("import", "lookout", folder, "--asset", "r/h/fan", "--off", "pump_1\\Speed<100", "--plant", plant, "--json")
+    )
+    assert (told["records"], told["stored"], told["adds_up"]) == (2 * HOURS + 21, 2 * HOURS + 21, True)
+    works.commit()
+    registry = Registry(works.dynamodb, works.tables["registry"])
+    described = plant_file.read(plant)
+    for position in described.positions.values():
+        registry.put(position)
+    registry.put(described.assets["r/h/fan"])
+    run("train", "--asset", "r/h/fan", "--by", "mia", "--labels", folder / "labels.csv", "--json", tmp_path / "t.json")
+
+    report = json.loads((tmp_path / "t.json").read_text())
+    assert report["abnormal_rows"] >= 19
+    assert (works.rows("scores"), works.rows("labels"), works.rows("cases")) == (20, 1, 0)
+    run("backtest", "r/h/fan", "--set", "growth=3", "--jobs", 1, "--json", tmp_path / "b.json")
+    tried = json.loads((tmp_path / "b.json").read_text())
+    assert (tried["before"]["cases"], [one["rows"] for one in tried["positions"]]) == (0, [HOURS])
