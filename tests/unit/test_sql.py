@@ -464,6 +464,24 @@ def test_a_wrong_name_is_reported_with_advice_by_the_engine(captures: Table) -> 
         ask("SELECT postion FROM captures")
 
 
+@pytest.mark.parametrize(
+    "condition",
+    ["t >= '2026-11-19'", "'2026-11-19' < c.t", "t BETWEEN '2026-11-19' AND '2026-11-20'", "t IN ('2026-11-19')"],
+)
+def test_a_time_compared_with_a_text_is_refused_as_on_athena(captures: Table, condition: str) -> None:
+    with pytest.raises(Problem, match=r"Athena compares no time with a text: .*2026-11-19") as caught:
+        ask(f"SELECT n FROM captures AS c WHERE {condition}")
+
+    assert "write TIMESTAMP '2026-11-20 08:00:00 UTC'" in str(caught.value)
+
+
+def test_a_time_made_a_text_may_be_compared_with_one(captures: Table) -> None:
+    text = """WITH days AS (SELECT date_format(t, '%Y-%m-%d') AS t, position FROM captures)
+              SELECT count(*) AS n FROM days WHERE t = '2026-11-19' AND position = 'p/1'"""
+
+    assert ask(text) == [{"n": 1}]
+
+
 def test_a_wrong_table_never_reads_a_file_or_a_variable(captures: Table, tmp_path: Path) -> None:
     path = tmp_path / "18.parquet"
 

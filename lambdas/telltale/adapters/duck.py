@@ -31,7 +31,7 @@ from telltale.adapters.about import ABOUT
 from telltale.adapters.answer import Answer, Unanswered, literal
 from telltale.adapters.parquet import ARROW, arrow_schema
 from telltale.adapters.translation import to_duckdb
-from telltale.adapters.trino import filled, parse_query, tables_of, tables_read, unknown_names, within
+from telltale.adapters.trino import filled, parse_query, tables_of, tables_read, times_as_text, unknown_names, within
 from telltale.core import schema
 
 AT_ONCE = 16  # footers read from S3, each nearly all waiting
@@ -261,6 +261,10 @@ def execute(sql: str, relations: Relations, *, database: str, limit: int | None 
 
 
 def _execute(query: exp.Query, relations: Relations, limit: int | None) -> tuple[pa.Table, bool]:
+    for comparison in times_as_text(query, {name: _times(relation) for name, relation in relations.items()}):
+        raise Unanswered(
+            f"Athena compares no time with a text: {comparison}", "write TIMESTAMP '2026-11-20 08:00:00 UTC'"
+        )
     try:
         with duckdb.connect(config=CONFINED) as connection:
             connection.execute("SET TimeZone = 'UTC'").complete()
@@ -271,6 +275,10 @@ def _execute(query: exp.Query, relations: Relations, limit: int | None) -> tuple
     except duckdb.Error as error:
         unknown = unknown_names(query, _known(relations, tables_read(query)))
         raise Unanswered("\n".join(unknown) or f"DuckDB cannot run this: {error}") from error
+
+
+def _times(relation: pa.Table | ds.Dataset) -> list[str]:
+    return [field.name for field in relation.schema if pa.types.is_timestamp(field.type)]
 
 
 def _register(connection: Any, name: str, relation: pa.Table | ds.Dataset) -> None:

@@ -85,6 +85,26 @@ def tables_read(query: exp.Query) -> set[str]:
     return {".".join(part.name for part in table.parts) for table in tables_of(query)}
 
 
+def times_as_text(query: exp.Query, times: Columns) -> list[str]:
+    """Comparisons of a table's column of times with a text: Athena refuses them, other engines guess a time."""
+    return [
+        comparison.sql(dialect="trino")
+        for scope in traverse_scope(query)
+        for column in scope.columns
+        if _is_time(scope, column, times)
+        for comparison in [column.parent]
+        if isinstance(comparison, (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In))
+        and any(isinstance(side, exp.Literal) and side.is_string for side in comparison.iter_expressions())
+    ]
+
+
+def _is_time(scope: Scope, column: exp.Column, times: Columns) -> bool:
+    """Whether the column is one of times, of a table and not of a query within."""
+    sources = [source for alias, (_, source) in scope.selected_sources.items() if column.table in ("", alias)]
+    tables = [source for source in sources if isinstance(source, exp.Table)]
+    return len(sources) == len(tables) > 0 and any(column.name in times.get(table.name, ()) for table in tables)
+
+
 def as_of(sql: str, at: datetime) -> str:
     """The text as it would have been asked then: with every table as it was, and with the clock at that time.
 
