@@ -41,6 +41,10 @@ STATEMENTS: Mapping[str, str] = {
 }
 
 
+# What a task answers is not needed, and the name of the table is, further on. CDK leaves out a `ResultPath` of null.
+NOTHING: Mapping[str, Any] = {"ResultSelector": {"done": True}, "ResultPath": "$.did"}
+
+
 class Engine(Construct):
     """The state machine, its clock, and a workgroup of its own: the people's one stops queries that read much."""
 
@@ -98,16 +102,20 @@ def machine(*, database: str, workgroup: str, tables: Sequence[str] = TABLES) ->
                 "ItemProcessor": _of_one_table(database, workgroup),
                 "Next": "Sum",
             },
-            "Sum": {"Type": "Pass", "Parameters": {"failed.$": "$[?(@.failed == true)].table"}, "Next": "All done?"},
+            "Sum": {
+                "Type": "Pass",
+                "Parameters": {"failed.$": "States.ArrayContains($[*].failed, true)", "said.$": "$[*].said"},
+                "Next": "All done?",
+            },
             "All done?": {
                 "Type": "Choice",
-                "Choices": [{"Variable": "$.failed[0]", "IsPresent": True, "Next": "Some failed"}],
+                "Choices": [{"Variable": "$.failed", "BooleanEquals": True, "Next": "Some failed"}],
                 "Default": "Done",
             },
             "Some failed": {
                 "Type": "Fail",
                 "Error": "TablesFailed",
-                "CausePath": "States.Format('not maintained: {}', States.JsonToString($.failed))",
+                "CausePath": "States.JsonToString($.said)",
             },
             "Done": {"Type": "Succeed"},
         },
@@ -123,14 +131,14 @@ def _of_one_table(database: str, workgroup: str) -> Any:
             "Type": "Task",
             "Resource": "arn:aws:states:::aws-sdk:glue:getTable",
             "Parameters": {"DatabaseName": database, "Name.$": "$.table"},
-            "ResultPath": None,
+            **NOTHING,
             "Retry": [_retry(["Glue.InternalServiceException", "Glue.OperationTimeoutException"])],
             "Catch": [missing, failed],
             "Next": names[0],
         },
-        "Not there": {"Type": "Pass", "Parameters": {"table.$": "$.table", "failed": False}, "End": True},
-        "Failed": {"Type": "Pass", "Parameters": {"table.$": "$.table", "failed": True}, "End": True},
-        "Maintained": {"Type": "Pass", "Parameters": {"table.$": "$.table", "failed": False}, "End": True},
+        "Not there": _end("is not there", failed=False),
+        "Failed": _end("failed", failed=True),
+        "Maintained": _end("is maintained", failed=False),
     }
     for name, after in zip(names, [*names[1:], "Maintained"], strict=True):
         states[name] = {
@@ -140,12 +148,21 @@ def _of_one_table(database: str, workgroup: str) -> Any:
                 "QueryString.$": _format(STATEMENTS[name], database),
                 "WorkGroup": workgroup,
             },
-            "ResultPath": None,
+            **NOTHING,
             "Retry": [_retry(["States.ALL"])],
             "Catch": [failed],
             "Next": after,
         }
     return {"ProcessorConfig": {"Mode": "INLINE"}, "StartAt": "Is there", "States": states}
+
+
+def _end(said: str, *, failed: bool) -> Any:
+    """The end of one table; `said` follows its name."""
+    return {
+        "Type": "Pass",
+        "Parameters": {"failed": failed, "said.$": f"States.Format('{{}} {said}', $.table)"},
+        "End": True,
+    }
 
 
 def _format(statement: str, database: str) -> str:

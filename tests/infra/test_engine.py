@@ -56,6 +56,15 @@ def test_every_table_is_packed_and_vacuumed_and_time_travel_is_left_its_days(lar
     assert said[2].startswith("States.Format('VACUUM ")
 
 
+def test_the_template_has_the_whole_machine(large: Assembly) -> None:
+    """CDK leaves out what is null; tests/contracts/test_engine_machine.py runs what the code says."""
+    found = definition(large)
+    steps = found["States"]["Each"]["ItemProcessor"]["States"]
+    database, workgroup = steps["Is there"]["Parameters"]["DatabaseName"], steps["Vacuum"]["Parameters"]["WorkGroup"]
+
+    assert found == machine(database=database, workgroup=workgroup)
+
+
 def test_what_fails_is_run_again_and_a_table_that_fails_for_good_fails_the_execution_at_the_end() -> None:
     states = machine(database="telltale", workgroup="w", tables=["captures"])["States"]
     steps = states["Each"]["ItemProcessor"]["States"]
