@@ -68,24 +68,27 @@ def blocks(file: File, *, size: int = BLOCK) -> Iterator[Block]:
         while not ended:
             read = stream.read(size)
             ended = len(read) < size  # a packed stream, too, gives as much as was asked for until it ends
-            body = rest + read
-            cut = len(body) if ended else _cut(body)
-            if cut:
-                yield Block(file.name, line, body[:cut], raw.tell())
-                line += body.count(b"\n", 0, cut)
-            rest = body[cut:]
+            cut = len(read) if ended else _cut(read, len(rest))
+            if cut or ended:
+                body = b"".join((rest, memoryview(read)[:cut]))  # one copy, of what may be megabytes
+                rest = read[cut:]
+                if body:
+                    yield Block(file.name, line, body, raw.tell())
+                    line += body.count(b"\n")
+            else:
+                rest += read
         if broken := damage(stream):
             yield Block(file.name, line, b"(cut off: " + broken.encode() + b")", raw.tell())
 
 
-def _cut(body: bytes) -> int:
-    """Where the last event begins, or the last line; 0 if neither is found yet."""
-    for begin in (max(0, len(body) - TAIL), 0):
-        starts = [match.end() for match in START.finditer(body, begin)]
+def _cut(read: bytes, waiting: int) -> int:
+    """Where the last event in it begins, or the last line; 0 if neither is found yet. `waiting`: bytes before it."""
+    for begin in (max(0, len(read) - TAIL), 0):
+        starts = [match.end() for match in START.finditer(read, begin)]
         if starts and starts[-1] > 0:
             return starts[-1]
-    line = body.rfind(b"\n") + 1
-    return line if line else len(body) if len(body) > LONGEST else 0
+    line = read.rfind(b"\n") + 1
+    return line if line else len(read) if len(read) + waiting > LONGEST else 0
 
 
 def pieces(body: bytes) -> list[tuple[int, int]]:
