@@ -14,7 +14,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -33,6 +33,7 @@ from telltale.adapters.trino import as_of
 from cli import sql
 from cli.choices import choices, choose, pairs
 from cli.deployment import current
+from cli.lake_models import registry_of
 from cli.problem import Problem
 from cli.queries import named_queries
 from cli.tables import objects_below
@@ -45,6 +46,7 @@ USD_PER_TB = 5.0
 LEAST_MB = 10
 AGE = re.compile(r"(\d{1,4})([mhd])")
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+NEAREST = 3  # names worth suggesting
 SHOWN = 100  # rows of a table for the eye; files and pipes get all
 
 
@@ -65,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     form = _format(args)
     limit = SHOWN if args.limit is None and form == "table" and args.out is None else args.limit
-    text = choose(text_of(args.query, sys.stdin), pairs(args.choices))
+    given = pairs(args.choices)
+    text = choose(text_of(args.query, sys.stdin), given)
     at = None if args.at is None else moment_of(args.at, datetime.now(UTC))
     if args.show:
         print(text.strip() if at is None else as_of(text, at).strip())
@@ -76,7 +79,20 @@ def run(args: argparse.Namespace) -> int:
     print(summary(answer), file=sys.stderr)
     if not answer.table.num_rows and (waiting := len(objects_below(deployment, PENDING))):
         print(f"not in the tables yet: {waiting} batches, which the committer's next run adds", file=sys.stderr)
+    if not answer.table.num_rows and "position" in given:
+        print(
+            *unknown_position(given["position"], registry_of(deployment).plant().positions), file=sys.stderr, sep="\n"
+        )
     return 0
+
+
+def unknown_position(chosen: str, known: Collection[str]) -> list[str]:
+    """Nothing for a position of the plant; else that there is none, and those that may be meant."""
+    if chosen in known:
+        return []
+    meant = [path for path in sorted(known) if path.endswith(f"/{chosen}") or path.startswith(f"{chosen}/")]
+    near = meant[:NEAREST] or difflib.get_close_matches(chosen, known, n=NEAREST)
+    return [f"there is no position {chosen} in the plant" + (f": did you mean {', '.join(near)}" if near else "")]
 
 
 def list_queries(console: Console) -> None:
@@ -240,7 +256,7 @@ def _scanned(answer: Answer) -> str:
         return ""
     size = f"{answer.scanned_bytes / 1e6:,.1f} MB"
     cost = f"{price_usd(answer.scanned_bytes):.5f} USD"
-    return f", {size} scanned, {cost}" if answer.engine == "athena" else f", {size} read; Athena would bill {cost}"
+    return f", {size} scanned, {cost}" if answer.engine == "athena" else f", plan of {size}; Athena would bill {cost}"
 
 
 def price_usd(scanned_bytes: int) -> float:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -233,7 +234,7 @@ def test_the_summary_tells_when_there_are_more_rows_and_what_was_scanned() -> No
         "the first 2 rows, there are more (--limit) from athena in 2.0 s, 1.5 MB scanned, 0.00005 USD"
     )
     local = replace(cut, engine="duckdb", more=False, scanned_bytes=2_345_600_000)
-    assert query.summary(local) == "2 rows from duckdb in 2.0 s, 2,345.6 MB read; Athena would bill 0.01173 USD"
+    assert query.summary(local) == "2 rows from duckdb in 2.0 s, plan of 2,345.6 MB; Athena would bill 0.01173 USD"
 
 
 @pytest.mark.parametrize(
@@ -338,3 +339,38 @@ def test_an_option_that_there_is_not_is_no_choice(capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit):
         parser.parse_args(["trend", "--shwo", "days=3"])
     assert "unrecognized arguments: --shwo" in capsys.readouterr().err
+
+
+PLANT = ["s/hall/pump-1/de", "s/hall/pump-1/nde", "s/hall/fan-1/de"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "meant"),
+    [
+        ("s/hall/pump-1", "s/hall/pump-1/de, s/hall/pump-1/nde"),
+        ("pump-1/nde", "s/hall/pump-1/nde"),
+        ("s/hall/fan-l/de", "s/hall/fan-1/de"),
+    ],
+)
+def test_a_position_that_there_is_not_gets_those_that_may_be_meant(chosen: str, meant: str) -> None:
+    [line] = query.unknown_position(chosen, PLANT)
+
+    assert line.startswith(f"there is no position {chosen} in the plant: did you mean {meant}")
+
+
+def test_a_position_of_the_plant_without_rows_is_no_mistake() -> None:
+    assert query.unknown_position(PLANT[0], PLANT) == []
+
+
+def test_a_query_of_no_position_of_the_plant_says_so(
+    lake: list[int | None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = Answer(ANSWER.table.slice(0, 0), more=False, engine="duckdb")
+    registry = SimpleNamespace(plant=lambda: SimpleNamespace(positions=dict.fromkeys(PLANT)))
+    monkeypatch.setattr(sql, "run", lambda *_, **__: empty)
+    monkeypatch.setattr(query, "objects_below", lambda *_: {})
+    monkeypatch.setattr(query, "registry_of", lambda _: registry)
+
+    assert telltale_query("trend", "position=pump-1/de", "--format", "csv") == 0
+
+    assert "did you mean s/hall/pump-1/de" in capsys.readouterr().err
