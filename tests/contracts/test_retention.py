@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import numpy as np
 import pytest
+from pyiceberg.types import DoubleType
 from telltale.adapters import clearing, parquet
 from telltale.adapters.cases import Cases
 from telltale.adapters.lake import Lake, glue_catalog
@@ -234,6 +235,17 @@ def test_files_that_a_compaction_replaced_meanwhile_are_left_to_the_next_run(
     second = plant.age()
 
     assert (first, between, second, plant.rows()) == (0, [(A, 31), (B, 31)], 1, [(B, 31)])
+
+
+def test_a_column_that_this_version_does_not_know_is_not_lost(plant: Plant) -> None:
+    plant.add(schema.READINGS, [reading(A, plant.ago(31)), reading(B, plant.ago(31)), reading(A, plant.ago(32))])
+    with plant.lake.load(schema.READINGS).update_schema() as update:
+        update.add_column("own", DoubleType())
+
+    with pytest.raises(RuntimeError, match="own"):
+        plant.age()
+
+    assert plant.rows() == [(A, 31), (B, 31)]
 
 
 def test_without_time_nothing_begins_and_nothing_is_said_to_be_done(plant: Plant) -> None:

@@ -22,7 +22,15 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.types import PrimitiveType
 
 from telltale.adapters.lake import Lake
-from telltale.adapters.rewrite import LiveFile, data_files, live_file, live_files, replace_files, rewrite_rows
+from telltale.adapters.rewrite import (
+    LiveFile,
+    data_files,
+    has_deletes,
+    live_file,
+    live_files,
+    replace_files,
+    rewrite_rows,
+)
 from telltale.core.schema import Table
 
 AT_ONCE = 8  # files whose telling columns are read side by side: one request or two each, nearly all waiting
@@ -98,6 +106,8 @@ def clear(
         part = whole[start : start + FILES_A_COMMIT]
         if enough_time() and replace_files(lake, table, [one.file.uri for one in part], [], why=why):
             done += part
+    if len(whole) < len(found):
+        _refuse_foreign(table, iceberg)
     rest = sorted((one for one in found if not one.whole), key=lambda one: one.file.day)
     for day, group in groupby(rest, key=lambda one: one.file.day):
         if not enough_time():
@@ -105,9 +115,21 @@ def clear(
         some = list(group)
         files = [one.file for one in some]
         rewritten = rewrite_rows(lake, table, files, keep=partial(_staying, doomed, day))
+        wanted = sum(file.rows for file in files) - sum(one.rows for one in some)
+        if rewritten.rows != wanted and not has_deletes(iceberg):
+            raise RuntimeError(
+                f"{table.name}, {day}: {wanted} rows should stay, {rewritten.rows} were written: left as it is"
+            )
         if replace_files(lake, table, [file.uri for file in files], rewritten.uris, why=why):
             done += some
     return replace(_summed(table, done), complete=len(done) == len(found))
+
+
+def _refuse_foreign(table: Table, iceberg: IcebergTable) -> None:
+    """RuntimeError if a rewrite would lose columns that another version or another engine has added."""
+    foreign = [field.name for field in iceberg.schema().fields if field.name not in table.names]
+    if foreign:
+        raise RuntimeError(f"{table.name} has columns {foreign} that this version does not know: left as it is")
 
 
 def plan(table: Table, iceberg: IcebergTable, doomed: Doomed) -> Cleared:
