@@ -1,7 +1,7 @@
 """Promises of the stack that keeps data."""
 
 import pytest
-from telltale.adapters.pictures import PREFIX as PICTURES
+from telltale.adapters.prefixes import EVIDENCE as PICTURES
 from telltale.core import schema
 
 from tests.infra.assembly import ROOT, Assembly, Json, Resource, stages_context

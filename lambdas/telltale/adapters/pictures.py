@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from telltale.adapters import registry
 from telltale.adapters.feature_stream import Message
+from telltale.adapters.prefixes import EVIDENCE
 from telltale.adapters.waveforms import Waveforms
 from telltale.core import picture, svg
 from telltale.core.detect import CaseChange, Row
@@ -20,7 +21,6 @@ from telltale.core.plant import Position
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-PREFIX = "evidence/"
 KINDS: Mapping[str, str] = {"svg": "image/svg+xml", "png": "image/png"}
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 def picture_key(change: CaseChange) -> str:
     """Where the picture of this change is; the PNG is beside it."""
-    return f"{PREFIX}{change.case_id}/{change.revision}.svg"
+    return f"{EVIDENCE}{change.case_id}/{change.revision}.svg"
 
 
 def order(change: CaseChange, message: Message, row: Row, position: Position) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from telltale.adapters.cases import Case, Cases
 from telltale.adapters.clearing import Bounded, Cleared, Doomed, Fate, all_begin, clear, may_begin, plan
 from telltale.adapters.lake import Lake
-from telltale.adapters.pictures import PREFIX
+from telltale.adapters.prefixes import EVIDENCE
 from telltale.adapters.registry import Registry
 from telltale.core.judgement import MODEL
 from telltale.core.plant import Plant
@@ -189,8 +189,8 @@ def delete_pictures(s3: Any, bucket: str, case_ids: Collection[str]) -> int:
 def pictures_of(s3: Any, bucket: str, case_ids: Collection[str]) -> Iterator[str]:
     """Keys of the pictures of these cases."""
     pages = s3.get_paginator("list_objects_v2")
-    for page in pages.paginate(Bucket=bucket, Prefix=PREFIX, Delimiter="/"):
+    for page in pages.paginate(Bucket=bucket, Prefix=EVIDENCE, Delimiter="/"):
         for folder in (item["Prefix"] for item in page.get("CommonPrefixes", [])):
-            if folder.removeprefix(PREFIX).rstrip("/") in case_ids:
+            if folder.removeprefix(EVIDENCE).rstrip("/") in case_ids:
                 for listed in pages.paginate(Bucket=bucket, Prefix=folder):
                     yield from (item["Key"] for item in listed.get("Contents", []))
