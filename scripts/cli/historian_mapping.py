@@ -3,7 +3,6 @@
 docs/import-historian.md describes the file.
 """
 
-import csv
 import difflib
 import json
 import re
@@ -26,6 +25,7 @@ from telltale.core.validate import (
 
 from cli import time_columns, units
 from cli.problem import Problem
+from cli.text_blocks import cells_of
 from cli.time_columns import EXCEL, ISO_IN_UTC, OFFSET, REPEATED, TimeFormat
 from cli.units import SAME, Conversion
 
@@ -312,7 +312,7 @@ def sample_of(text: str, *, encoding: str | None = None, delimiter: str | None =
     if not lines:
         raise Problem("the file is empty, wanted a table")
     mark = delimiter or delimiter_of(lines)
-    rows = list(csv.reader(lines, delimiter=mark))
+    rows = [cells_of(line, mark) for line in lines]
     width = Counter(len(row) for row in rows[len(rows) // 2 :]).most_common(1)[0][0]
     whole = [row for row in rows if len(row) == width]
     values = [place for place, row in enumerate(whole) if any(map(_is_value, row))]
@@ -327,7 +327,7 @@ def delimiter_of(lines: Sequence[str]) -> str:
     tail = lines[len(lines) // 3 :]
 
     def worth(mark: str) -> tuple[float, int]:
-        widths = Counter(len(row) for row in csv.reader(tail, delimiter=mark))
+        widths = Counter(len(cells_of(line, mark)) for line in tail)
         width, count = widths.most_common(1)[0]
         return (count / len(tail) if width > 1 else 0.0), -"; \t|,".index(mark)
 

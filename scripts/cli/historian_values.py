@@ -4,7 +4,6 @@ CSV of any size is read in blocks of lines, Parquet in batches of rows. Arrow re
 should be; a block in which something is not is read once more as text, to name the lines.
 """
 
-import csv
 import io
 import re
 from collections import Counter
@@ -25,7 +24,7 @@ from cli.historian_mapping import SCALARS, HistorianMapping, Target, named
 from cli.import_files import damage
 from cli.importing import Bad
 from cli.problem import Problem
-from cli.text_blocks import Block
+from cli.text_blocks import Block, cells_of
 from cli.time_columns import Fault, Times
 
 Array = NDArray[Any]
@@ -301,17 +300,17 @@ class _Text(_Table):
         self.delimiter = mapping.delimiter or historian_mapping.delimiter_of(filled)
         skipped = 0
         if mapping.header:
-            rows = [next(csv.reader([line], delimiter=self.delimiter), []) for line in lines]
+            rows = [cells_of(line, self.delimiter) for line in lines]
             plain = [[cell.strip().strip("\ufeff") for cell in row] for row in rows]
             place = next((place for place, row in enumerate(plain) if mapping.time in row), None)
             if place is None:
                 raise Problem(f'found "{filled[0][:200]}" and no column {mapping.time}, wanted a header with it')
             names, skipped = plain[place], place + 1
         else:
-            names = [""] * len(next(csv.reader([filled[0]], delimiter=self.delimiter), []))
+            names = [""] * len(cells_of(filled[0], self.delimiter))
         self.names = named(names)
         self.wanted = self.columns(self.names)
-        cells = [cell for line in lines[skipped:] for cell in next(csv.reader([line], delimiter=self.delimiter), [])]
+        cells = [cell for line in lines[skipped:] for cell in cells_of(line, self.delimiter)]
         commas = sum(bool(re.fullmatch(r"\s*[+-]?[\d.]*\d,\d+\s*", cell)) for cell in cells)
         points = sum(bool(re.fullmatch(r"\s*[+-]?\d+\.\d+\s*", cell)) for cell in cells)
         self.decimal = mapping.decimal or ("," if commas > points and self.delimiter != "," else ".")
@@ -325,6 +324,12 @@ class _Text(_Table):
             self.bad(number, Reason.BAD_PAYLOAD, "found bytes that are no text in the file's encoding", line)
             for number, line in block.unreadable.items()
         ]
+        body, open_quotes = _line_by_line(body)
+        bad += [
+            self.bad(lines.first + place, Reason.BAD_PAYLOAD, "found a quotation mark without its other", line)
+            for place, line in open_quotes.items()
+        ]
+        lines.told = {lines.first + place for place in open_quotes}
         if not body:
             return Values(*_none(), bad, Counter(), block.read)
         table, numeric = self._table(body, lines)
@@ -382,7 +387,7 @@ class _Text(_Table):
         skip = np.zeros(rows, bool)
         times = time_columns.parsed(table[mapping.time], mapping.times, latest_us=self.latest_us)
         for row in np.flatnonzero(times.faults).tolist():
-            skip[row] = not lines.of_row(row)[1].strip()
+            skip[row] = not lines.of_row(row)[1].strip() or lines.of_row(row)[0] in lines.told
         columns = {}
         for name in [mapping.value] if mapping.layout == "long" else self.wanted[1:]:
             columns[name] = _known(table[name]) if numeric else self._numbers_of(table[name])
@@ -395,7 +400,7 @@ class _Text(_Table):
 
         def cell(name: str, row: int) -> str:
             line = lines.of_row(row)[1].decode(errors="replace")
-            cells = next(csv.reader([line], delimiter=self.delimiter), [])
+            cells = cells_of(line, self.delimiter)
             return cells[self.names.index(name)].strip() if name in self.names[: len(cells)] else ""
 
         return self.found(times, columns, tags, good, lines.of_row, cell, skip)
@@ -407,11 +412,34 @@ class _Text(_Table):
         return numbers_of(column.combine_chunks(), self.mapping, self.decimal)
 
 
+def _line_by_line(body: bytes) -> tuple[bytes, dict[int, bytes]]:
+    """The same, so that each line is a row for Arrow as well, and the lines that were emptied for it, by place.
+
+    It would take what follows an open quotation mark into one cell, and a carriage return for the end of a line.
+    """
+    if b"\r" in body:
+        body = body.replace(b"\r\n", b"\n").replace(b"\r", b" ")
+    if b'"' not in body:
+        return body, {}
+    characters = np.frombuffer(body, np.uint8)
+    ends = np.flatnonzero(characters == ord("\n"))
+    marks = np.bincount(np.searchsorted(ends, np.flatnonzero(characters == ord('"'))))
+    places = np.flatnonzero(marks % 2).tolist()
+    if not places:
+        return body, {}
+    lines = body.split(b"\n")
+    emptied = {place: lines[place] for place in places}
+    for place in places:
+        lines[place] = b""
+    return b"\n".join(lines), emptied
+
+
 class _Lines:
     """Which line of the file a row is: rows that do not fit the table are left out of it."""
 
     def __init__(self, block: Block) -> None:
         self._block, self.first = block, block.first_line
+        self.told: set[int] = set()  # numbers of lines that are refused already
         self.odd: dict[int, tuple[str, bytes]] = {}  # place → what is wrong, and the line
         self._lines: list[bytes] | None = None
         self._places: NDArray[np.int64] | None = None

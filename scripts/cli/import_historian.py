@@ -9,7 +9,6 @@ tag goes, in which zone the times are, and which units become which: docs/import
 """
 
 import argparse
-import csv
 import hashlib
 import io
 import shutil
@@ -35,6 +34,7 @@ from cli.import_files import File, Input, LocalFile, find, grouped, unpacked
 from cli.import_seen import Keys, Seen
 from cli.importing import Bad, Chunk, Folder, Importer, Known, Stored
 from cli.problem import Problem
+from cli.text_blocks import cells_of
 from cli.time_columns import TimeFormat
 
 SUFFIXES = (".csv", ".txt", ".tsv", ".parquet")
@@ -196,7 +196,8 @@ def _later_tags(file: File, found: Sample, tag: str, encoding: str) -> list[str]
     place, tags = list(found.columns).index(tag), dict[str, None]()
     with file.open() as packed:
         for block in text_blocks.blocks(io.BytesIO(unpacked(packed).read(TAGS_BYTES)), encoding=encoding):
-            rows = csv.reader(block.body.decode(errors="replace").splitlines(), delimiter=found.delimiter or ",")
+            lines = block.body.decode(errors="replace").split("\n")
+            rows = (cells_of(line, found.delimiter or ",") for line in lines)
             tags.update((row[place].strip(), None) for row in rows if len(row) == len(found.columns))
     return [name for name in tags if name and name != tag]
 

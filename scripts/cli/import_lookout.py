@@ -10,7 +10,6 @@ and `list-inference-events` print becomes findings, labels and a plant file: doc
 """
 
 import argparse
-import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +33,7 @@ from cli.importing import Bad, Chunk, Known, Part, Stored
 from cli.lookout_files import Kind, Places, component_of, document, kind_of, mapping_of
 from cli.lookout_results import Described, Label, NotSo, Row
 from cli.problem import Problem
+from cli.text_blocks import cells_of
 
 SUFFIXES = (".csv", ".txt", ".json", ".jsonl", ".out")
 ASSET = re.compile(r"[A-Za-z0-9_.:-]{1,64}(/[A-Za-z0-9_.:-]{1,64}){2}")
@@ -242,7 +242,7 @@ class Lookout:
             ]
         labels, places, bad = [], [], []
         for number, line in lines:
-            cells = next(csv.reader([line.decode(errors="replace")]), [])
+            cells = cells_of(line.decode(errors="replace"))
             if len(cells) == 2:
                 labels.append(Label(cells[0].strip(), cells[1].strip()))
                 places.append((number, line))

@@ -484,7 +484,8 @@ class Importer:
         summary.bytes_written += sum(len(file.body) for file in made.files)
         for part in made.parts:
             if len(part.rows):
-                ends = pc.min_max(part.rows[part.table.day].cast(pa.timestamp("ms", "UTC")).cast(pa.int64()))
+                times = part.rows[part.table.day].cast(pa.timestamp("ms", "UTC"), safe=False)
+                ends = pc.min_max(times.cast(pa.int64()))
                 low, high = ends["min"].as_py(), ends["max"].as_py()
                 summary.first_ms = low if summary.first_ms is None else min(summary.first_ms, low)
                 summary.last_ms = high if summary.last_ms is None else max(summary.last_ms, high)

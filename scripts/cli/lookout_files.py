@@ -1,6 +1,5 @@
 """What a file of Lookout for Equipment is: told by what stands in it, whatever it is called."""
 
-import csv
 import io
 import json
 import re
@@ -14,6 +13,7 @@ from cli import historian_mapping, text_blocks, time_columns
 from cli.historian_mapping import HistorianMapping, Target, plain_tag
 from cli.import_files import File, unpacked
 from cli.problem import Problem
+from cli.text_blocks import cells_of
 from cli.time_columns import OFFSET, TimeFormat
 
 SNIFFED = 1 << 18
@@ -83,7 +83,7 @@ def kind_of(file: File) -> Kind:
         return Kind.DATA
     if text[:1] in ("{", "["):
         return Kind.RESULTS if _is_result(text.split("\n", 1)[0]) else Kind.DOCUMENT
-    rows = [row for row in csv.reader(text.splitlines()[:20]) if any(cell.strip() for cell in row)]
+    rows = [cells_of(line) for line in text.split("\n")[:20] if line.strip()]
     return Kind.LABELS if rows and len(rows[0]) == 2 and all(map(is_time, rows[0])) else Kind.DATA
 
 
@@ -146,7 +146,7 @@ def mapping_of(file: File, places: Places, component: str) -> HistorianMapping:
     if not lines:
         raise Problem("the file is empty, wanted a header and rows")
     delimiter = historian_mapping.delimiter_of(lines[:200])
-    rows = list(csv.reader(lines[:2000], delimiter=delimiter))
+    rows = [cells_of(line, delimiter) for line in lines[:2000]]
     if any(map(is_time, rows[0][:1])) or len(rows[0]) < 2:
         raise Problem(f'found "{lines[0].strip()[:200]}", wanted a header row: a time and sensors')
     names = historian_mapping.named([cell.strip() for cell in rows[0]])

@@ -207,8 +207,7 @@ def described(document: Any, places: Places, *, model: str) -> Described:
         found.findings = _events(ranges, places, model)
     elif METRICS in document or "ModelName" in document:
         name = str(document.get("ModelName") or model)
-        metrics = document.get(METRICS) or {}
-        metrics = json.loads(metrics) if isinstance(metrics, str) else metrics
+        metrics = _metrics_of(document)
         end = document.get("EvaluationDataEndTime") or document.get("TrainingDataEndTime")
         found.findings = _metrics(metrics, places, name, end)
         found.model = _model(document, places)
@@ -218,6 +217,19 @@ def described(document: Any, places: Places, *, model: str) -> Described:
     else:
         raise NotSo(f"found JSON with {', '.join(list(document)[:6])}: neither labels nor events nor a model")
     return found
+
+
+def _metrics_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """ModelMetrics, which the service gives as JSON in a text."""
+    metrics = document.get(METRICS) or {}
+    if isinstance(metrics, str):
+        try:
+            metrics = json.loads(metrics)
+        except ValueError as error:
+            raise NotSo(f"found {METRICS} that are no JSON: {error}") from error
+    if not isinstance(metrics, dict):
+        raise NotSo(f"found {METRICS} that are no mapping")
+    return metrics
 
 
 def _label(entry: Mapping[str, Any]) -> Label:
@@ -264,7 +276,8 @@ def _metrics(metrics: Mapping[str, Any], places: Places, model: str, end: object
     """Each figure, and each range, of a model's evaluation."""
     ranges = []
     for key, kind in RANGES.items():
-        listed = [one for one in metrics.get(key) or [] if isinstance(one, dict)]
+        given = metrics.get(key) or []
+        listed = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
         starts = _times([one.get("start") for one in listed], places)
         ends = _times([one.get("end") for one in listed], places)
         for one, start, until in zip(listed, starts, ends, strict=True):
@@ -310,7 +323,8 @@ TAKEN = frozenset(
 def _model(document: Mapping[str, Any], places: Places) -> dict[str, Any]:
     """What the plant file says of a model: interval, off rule, how far back it learns."""
     found: dict[str, Any] = {}
-    every = (document.get("DataPreProcessingConfiguration") or {}).get("TargetSamplingRate")
+    sampling = document.get("DataPreProcessingConfiguration")
+    every = sampling.get("TargetSamplingRate") if isinstance(sampling, dict) else None
     if isinstance(every, str) and (text := duration(every)):
         found["every"] = text
     if document.get("OffCondition"):

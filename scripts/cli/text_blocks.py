@@ -1,6 +1,7 @@
 """Text files of any size as blocks of whole lines in UTF-8, whatever they are written in."""
 
 import codecs
+import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
@@ -28,6 +29,14 @@ class Block:
     def line(self, number: int) -> bytes:
         """One line, without its end."""
         return self.body.split(b"\n")[number - self.first_line].rstrip(b"\r")
+
+
+def cells_of(line: str, delimiter: str = ",") -> list[str]:
+    """The cells of one line of a table; of one that no reader of CSV takes, whatever is between the delimiters."""
+    try:
+        return next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter), [])
+    except csv.Error:
+        return line.split(delimiter)
 
 
 def encoding_of(start: bytes) -> tuple[str, int]:

@@ -349,3 +349,34 @@ def test_a_file_of_nothing_but_bad_lines_is_all_kept_and_not_all_held(
 
     assert counts(done) == (50, 0, 0, 50)
     assert (len(done.bad), done.reasons.total(), len(lake.rows(schema.QUARANTINE))) == (3, 50, 50)
+
+
+def test_times_between_milliseconds_are_told_apart(bring: Import, lake: Folder) -> None:
+    lines = [f"2026-03-01 10:00:00.{digits},1\n" for digits in ("000001", "000002", "000001", "000")]
+
+    done = bring(WIDE, "Time,Flow\n" + "".join(lines))
+
+    assert counts(done) == (4, 3, 1, 0)
+    assert sorted(lake.rows(schema.READINGS)["capture_id"].to_pylist())[:2] == [
+        "r/h/p/process@1772359200000",
+        "r/h/p/process@1772359200000.001",
+    ]
+
+
+def test_a_line_that_no_reader_of_csv_takes_costs_itself(bring: Import, lake: Folder) -> None:
+    lines = [
+        "Time,Flow",
+        '2026-03-01 10:00:00,"1"',
+        '2026-03-01 10:01:00,"2',
+        "2026-03-01\r10:02:00,3",
+        "2026-03-01 10:03:00,x",
+    ]
+
+    done = bring(WIDE, "\n".join([*lines, "2026-03-01 10:04:00,4"]))
+
+    assert counts(done) == (5, 3, 0, 2)
+    assert [value for _, _, value in readings(lake)] == [1.0, 3.0, 4.0]
+    assert refused(done) == [
+        (3, "found a quotation mark without its other"),
+        (5, 'in column Flow, found "x", wanted a number'),
+    ]
