@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from cli.plant import Change
 from cli.plant_file import PlantFileError, parse
 from telltale.adapters import registry
 from telltale.core import schema
@@ -95,3 +96,9 @@ def test_the_registry_keeps_it_and_a_site_registered_before_keeps_all() -> None:
 
     assert registry.decode("site", registry.encode(site)) == site
     assert registry.decode("site", before) == Site("a")
+
+
+def test_a_shorter_time_shows_as_a_change_of_the_site_before_it_is_applied() -> None:
+    before, after = Site("a", retention={"waveforms": 365}), Site("a", retention={"waveforms": 90})
+
+    assert list(Change("site", "a", before, after).fields()) == [("retention.waveforms", "365", "90")]

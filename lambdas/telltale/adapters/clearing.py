@@ -5,7 +5,7 @@ by the few columns that tell. Each step is one transaction, beside the committer
 time, or was rewritten by somebody else meanwhile, is found again by the next run.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pyiceberg.conversions import from_bytes
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import ArrowScan
+from pyiceberg.manifest import ManifestContent
 from pyiceberg.table import FileScanTask
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.types import PrimitiveType
@@ -24,7 +25,6 @@ from pyiceberg.types import PrimitiveType
 from telltale.adapters.lake import Lake
 from telltale.adapters.rewrite import (
     LiveFile,
-    data_files,
     has_deletes,
     live_file,
     live_files,
@@ -140,16 +140,22 @@ def plan(table: Table, iceberg: IcebergTable, doomed: Doomed) -> Cleared:
 def was_shown(iceberg: IcebergTable, doomed: Doomed) -> bool:
     """Whether an earlier snapshot that is still kept shows rows that go, in files that are no longer live."""
     live = {file.uri for file in live_files(iceberg)}
-    seen: set[str] = set()
-    for snapshot in iceberg.snapshots():
-        for file in map(live_file, data_files(iceberg, snapshot)):
-            if file.uri in live or file.uri in seen:
-                continue
-            seen.add(file.uri)
-            fate = doomed.of_file(_bounded(iceberg, file))
-            if fate is Fate.GOES or (fate is Fate.PERHAPS and _count(iceberg, file, doomed)):
-                return True
-    return False
+    dead = {file.uri: file for file in _ever(iceberg) if file.uri not in live}
+    fates = [(file, doomed.of_file(_bounded(iceberg, file))) for file in dead.values()]
+    if any(fate is Fate.GOES for _, fate in fates):
+        return True
+    return any(_count(iceberg, file, doomed) for file, fate in fates if fate is Fate.PERHAPS)
+
+
+def _ever(iceberg: IcebergTable) -> Iterator[LiveFile]:
+    """The data files of all snapshots; a manifest that many of them share is read once."""
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        lists = threads.map(lambda snapshot: snapshot.manifests(iceberg.io), iceberg.snapshots())
+        manifests = {
+            one.manifest_path: one for of_one in lists for one in of_one if one.content == ManifestContent.DATA
+        }
+        for entries in threads.map(lambda one: one.fetch_manifest_entry(iceberg.io), manifests.values()):
+            yield from (live_file(entry.data_file) for entry in entries)
 
 
 def _found(iceberg: IcebergTable, doomed: Doomed) -> list[_Found]:
