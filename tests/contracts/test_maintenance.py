@@ -14,7 +14,7 @@ from telltale.adapters.lease import Busy
 from telltale.adapters.maintenance import LEASE_MS, Failed, Maintained, Maintenance, all_but_current, expire
 from telltale.adapters.receipts import DECIDED
 from telltale.adapters.snapshots import ALL_MS, DAILY_MS, DAY_MS
-from telltale.adapters.unneeded import ORPHAN_MS, Unneeded
+from telltale.adapters.unneeded import METADATA_MS, ORPHAN_MS, Unneeded
 from telltale.core import schema
 from telltale.core.schema import Table
 
@@ -243,7 +243,7 @@ def test_a_file_that_is_uploaded_again_at_the_last_moment_stays(place: Place) ->
 
 def test_versions_of_the_metadata_do_not_pile_up(place: Place) -> None:
     place.commit_each(*range(25))
-    place.now_ms += ALL_MS + 60_000
+    place.now_ms += METADATA_MS + 60_000
 
     place.maintain(READINGS)
 

@@ -169,8 +169,12 @@ class Maintenance:
         iceberg = self._lake.find(table)
         if iceberg is None:
             return done
-        expired, removed = expire(self._lake, self._unneeded, table, self._thin)
-        orphans = self._unneeded.delete_orphans(table.name, lambda: snapshots.reached(self._lake.load(table)))
+        reach = snapshots.Reach()
+        expired, removed = expire(self._lake, self._unneeded, table, self._thin, reach)
+        removed += self._unneeded.delete_versions(table.name, lambda: snapshots.versions(self._lake.load(table)))
+        last, orphans = self._status.of(table.name), 0
+        if last is None or day(last.ended_ms) != day(self._now_ms()):  # once a day: it lists all files there are
+            orphans = self._unneeded.delete_orphans(table.name, lambda: reach.of(self._lake.load(table)))
         return replace(done, expired=expired, removed=removed, orphans=orphans)
 
     def _thin(self, iceberg: IcebergTable) -> list[int]:
@@ -179,24 +183,27 @@ class Maintenance:
         return snapshots.to_expire(made_ms, named=named, now_ms=self._now_ms())
 
 
-def expire(lake: Lake, unneeded: Unneeded, table: Table, choose: Expire) -> tuple[int, int]:
+def expire(
+    lake: Lake, unneeded: Unneeded, table: Table, choose: Expire, reach: snapshots.Reach | None = None
+) -> tuple[int, int]:
     """Expire the snapshots that `choose` names and delete the files that only they read; how many of each.
 
     Killed in between, the files are orphans, which go when they are old enough.
     """
+    reach = reach or snapshots.Reach()
     for attempt in range(1, ATTEMPTS + 1):
         iceberg = lake.load(table)
         ids = list(choose(iceberg))
         if not ids:
             return 0, 0
-        needed = snapshots.reached(iceberg)
+        needed = reach.of(iceberg)
         try:
             iceberg.maintenance.expire_snapshots().by_ids(ids).commit()
         except CommitFailedException:
             if attempt == ATTEMPTS:
                 raise
         else:
-            return len(ids), unneeded.delete(needed - snapshots.reached(lake.load(table)))
+            return len(ids), unneeded.delete(needed - reach.of(lake.load(table)))
     raise AssertionError("unreachable: the last attempt raises")
 
 

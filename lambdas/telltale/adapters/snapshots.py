@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pyiceberg.manifest import ManifestFile
 from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.snapshots import Snapshot
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
-ALL_MS = 6 * HOUR_MS  # longer than a query takes: Athena stops one after 30 minutes, and after 4 hours at the most
-HOURLY_MS = 7 * DAY_MS
+# A snapshot that a query began with is kept for an hour less than this, at least: Athena stops one after 30 minutes.
+ALL_MS = 3 * HOUR_MS
+HOURLY_MS = 3 * DAY_MS
 DAILY_MS = 90 * DAY_MS
 AT_ONCE = 16
 
@@ -32,21 +34,37 @@ def to_expire(made_ms: Mapping[int, int], *, named: Collection[int], now_ms: int
     return sorted(made_ms.keys() - {*last.values(), *named})
 
 
-def reached(iceberg: IcebergTable) -> set[str]:
-    """URIs of all files that the table or one of its snapshots needs: metadata, manifests and data."""
-    found = {iceberg.metadata_location, *(entry.metadata_file for entry in iceberg.metadata.metadata_log)}
-    found |= {file.statistics_path for file in iceberg.metadata.statistics}
-    snapshots = iceberg.snapshots()
-    found |= {snapshot.manifest_list for snapshot in snapshots}
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        lists = threads.map(lambda snapshot: snapshot.manifests(iceberg.io), snapshots)
-        manifests = {manifest.manifest_path: manifest for of_one in lists for manifest in of_one}
-        found |= manifests.keys()
-        for uris in threads.map(lambda manifest: _data(iceberg, manifest), manifests.values()):
-            found |= uris
-    return found
+class Reach:
+    """Finds what tables reach. Manifests never change, so each is read once, however often it is asked."""
+
+    def __init__(self) -> None:
+        self._manifests: dict[str, list[ManifestFile]] = {}  # by manifest list
+        self._data: dict[str, set[str]] = {}  # by manifest
+
+    def of(self, iceberg: IcebergTable) -> set[str]:
+        """URIs of all files that the table or one of its snapshots needs: metadata, manifests and data."""
+        found = {file.statistics_path for file in iceberg.metadata.statistics} | versions(iceberg)
+        snapshots = iceberg.snapshots()
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            lists = threads.map(lambda snapshot: self._of_snapshot(iceberg, snapshot), snapshots)
+            manifests = {manifest.manifest_path: manifest for of_one in lists for manifest in of_one}
+            data = threads.map(lambda manifest: self._of_manifest(iceberg, manifest), manifests.values())
+            return found.union({snapshot.manifest_list for snapshot in snapshots}, manifests, *data)
+
+    def _of_snapshot(self, iceberg: IcebergTable, snapshot: Snapshot) -> list[ManifestFile]:
+        key = snapshot.manifest_list
+        if key not in self._manifests:
+            self._manifests[key] = snapshot.manifests(iceberg.io)
+        return self._manifests[key]
+
+    def _of_manifest(self, iceberg: IcebergTable, manifest: ManifestFile) -> set[str]:
+        key = manifest.manifest_path
+        if key not in self._data:
+            entries = manifest.fetch_manifest_entry(iceberg.io, discard_deleted=True)
+            self._data[key] = {entry.data_file.file_path for entry in entries}
+        return self._data[key]
 
 
-def _data(iceberg: IcebergTable, manifest: ManifestFile) -> set[str]:
-    entries = manifest.fetch_manifest_entry(iceberg.io, discard_deleted=True)
-    return {entry.data_file.file_path for entry in entries}
+def versions(iceberg: IcebergTable) -> set[str]:
+    """URIs of the versions of its metadata that the table lists."""
+    return {iceberg.metadata_location, *(entry.metadata_file for entry in iceberg.metadata.metadata_log)}

@@ -24,6 +24,7 @@ HOUR_MS = 3_600_000
 # files that it uploaded before. A day more for clocks and for the longest run.
 ORPHAN_MS = (168 + 24) * HOUR_MS
 METADATA_MS = 6 * HOUR_MS  # a version of the metadata is in the catalog within seconds; a query may hold it for longer
+METADATA = ".metadata.json"
 AT_ONCE = 16
 KEYS_A_DELETE = 1000  # S3's limit
 
@@ -50,7 +51,7 @@ class Unneeded:
 
     def delete_orphans(self, table: str, needed: Callable[[], Collection[str]]) -> int:
         """Delete old files of the table that nothing names. `needed` : the URIs that its snapshots need, as of now."""
-        old = self._old(table)
+        old = self._older(table, ORPHAN_MS)
         suspects = self._without(old, needed()) if old else []
         if not suspects:
             return 0
@@ -62,9 +63,14 @@ class Unneeded:
         """All files of the table, needed or not."""
         return [*self._listed(f"data/{table}/"), *self._listed(f"lake/{table}/")]
 
-    def _old(self, table: str) -> list[Stored]:
+    def delete_versions(self, table: str, listed: Callable[[], Collection[str]]) -> int:
+        """Delete old versions of the table's metadata. `listed` : the URIs of those that it lists, as of now."""
+        old = [file for file in self._older(f"{table}/metadata", METADATA_MS) if file.key.endswith(METADATA)]
+        return self._delete(file.key for file in self._without(old, listed())) if old else 0
+
+    def _older(self, table: str, age_ms: int) -> list[Stored]:
         now_ms = self._now_ms()
-        return [file for file in self.stored(table) if now_ms - file.changed_ms > _grace_ms(file.key)]
+        return [file for file in self.stored(table) if now_ms - file.changed_ms > age_ms]
 
     def _without(self, files: Iterable[Stored], uris: Collection[str]) -> list[Stored]:
         return [file for file in files if f"s3://{self._bucket}/{file.key}" not in uris]
@@ -112,7 +118,3 @@ class Unneeded:
             if errors:
                 raise RuntimeError(f"{len(errors)} files were not deleted, the first: {errors[0]}")
         return len(ours)
-
-
-def _grace_ms(key: str) -> int:
-    return METADATA_MS if key.endswith(".metadata.json") else ORPHAN_MS
