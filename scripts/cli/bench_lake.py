@@ -11,6 +11,7 @@ import io
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from telltale.adapters import parquet
 from telltale.adapters.duck import Duck, planned_bytes
+from telltale.adapters.rewrite import LiveFile
 from telltale.core import schema
 
 from cli import bench_place, lake_faults, progress
@@ -28,12 +30,13 @@ from cli.bench_place import TABLES, Place
 from cli.deployment import ROOT
 from cli.import_historian import measure_csv
 from cli.import_monitron import measure_monitron
-from cli.lake_load import DAY_MS, TICK_MS, Load
+from cli.lake_load import TICKS_AN_HOUR, Load
 
 FEMTO = ROOT.parent / "shared" / "data" / "femto"
 RECEIPTS = 1000  # that wait when the committer comes: a full plan
 SMALL_BYTES = 8 << 20  # a file that compaction should leave no two of in a day
 COMPARED = 10  # commits: the last with the first
+FIRST_MS = 1_790_000_000_000 // 86_400_000 * 86_400_000  # of the recordings: a day's start, so that they are one file
 COMMIT_MS, MAINTAIN_EVERY = 5 * 60_000, 12  # a commit every five minutes, maintenance every hour
 GROWING = 8  # positions of the lake with many commits: its files are small, what grows is the number of things
 
@@ -91,7 +94,7 @@ def figures(arguments: argparse.Namespace) -> dict[str, Any]:
         logging.getLogger(name).setLevel(logging.ERROR)
     pa.set_cpu_count(1)
     with bench_place.aws() as url:
-        found = lake(url, Load(arguments.positions, arguments.days, int(time.time() * 1000)))
+        found = lake(url, Load(arguments.positions, arguments.days * 24, int(time.time() * 1000)))
     with bench_place.aws() as url:  # another: one that holds a gigabyte answers more slowly
         found |= growth(url, arguments.commits)
         survived = lake_faults.survive(url)
@@ -129,7 +132,7 @@ def _write(place: Place, load: Load) -> dict[str, Any]:
     """Rows to files, receipts and tables. Making the rows up is not counted."""
     clock = {"convert": 0.0, "upload": 0.0, "commit": 0.0}
     commits: list[tuple[int, float]] = []
-    ticks = load.days * DAY_MS // TICK_MS
+    ticks = load.hours * TICKS_AN_HOUR
     with progress.shown("batches", total=ticks) as advance:
         for number, (captures, features) in enumerate(load.ticks()):
             with _added(clock, "convert"):
@@ -173,16 +176,22 @@ def _compact(place: Place) -> dict[str, Any]:
     after = {table.name: place.files(table) for table in TABLES}
     size = sum(file.bytes for name in TRENDS for file in after[name])
     rows = sum(file.rows for name in TRENDS for file in after[name])
-    days = sum(len({file.day for file in files}) for files in after.values())
-    small = [sum(file.bytes < SMALL_BYTES for files in these.values() for file in files) for these in (before, after)]
     left = sum(map(len, after.values()))
+    days = sum(len({file.day for file in files}) for files in after.values())
+    gone = 1 - _small(after, beside=1) / max(1, _small(before, beside=0))
     return {
         "files_after": left,
         "files_after_beyond_one_a_day": left - days,
-        "small_files_gone": round(1 - (small[1] - days if small[1] > days else 0) / small[0], 4) if small[0] else 1.0,
+        "small_files_gone": round(gone, 4),
         "compact_rows_per_s": round(rows / seconds),
         "bytes_per_row": round(size / rows, 1),
     }
+
+
+def _small(tables: Mapping[str, Sequence[LiveFile]], *, beside: int) -> int:
+    """Small files, not counting so many a day."""
+    days = Counter((name, file.day) for name, files in tables.items() for file in files if file.bytes < SMALL_BYTES)
+    return sum(max(0, count - beside) for count in days.values())
 
 
 def _shares(place: Place, load: Load, tables: Sequence[str] | Mapping[str, str], name: str) -> dict[str, Any]:
@@ -245,7 +254,7 @@ class _Growing:
         end_ms = int(time.time() * 1000)
         self._clock = [end_ms - commits * COMMIT_MS]
         self._place = Place(url, now_ms=lambda: self._clock[0])
-        self._ticks = enumerate(Load(GROWING, math.ceil(commits * TICK_MS / DAY_MS), end_ms).ticks())
+        self._ticks = enumerate(Load(GROWING, math.ceil(commits / TICKS_AN_HOUR), end_ms).ticks())
 
     def commit(self) -> float:
         """Seconds that it took."""
@@ -303,7 +312,7 @@ def _waveforms(name: str, counts: Any) -> pa.Table:
     """FEMTO's snapshots of ten seconds each as rows of the table `waveforms`."""
     snapshots, axes, samples = counts.shape
     rows = snapshots * axes
-    times = np.repeat(np.arange(snapshots) * 10_000 + 1_790_000_000_000 // DAY_MS * DAY_MS, axes)
+    times = np.repeat(np.arange(snapshots) * 10_000 + FIRST_MS, axes)
     same = {"position": f"femto/rig/bearing/{name}", "site": "femto", "sensor": name, "unit": "g", "scale": 0.001}
     columns = {key: pa.array([value] * rows) for key, value in (same | {"fs_hz": 25_600.0}).items()}
     ends = pa.array(np.arange(rows + 1, dtype=np.int32) * samples)

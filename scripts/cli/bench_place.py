@@ -31,6 +31,7 @@ from cli.problem import Problem
 
 REGION, KEY = "us-east-1", "testing"
 READY_WITHIN_S = 60
+PATIENCE_S = "60"  # of Arrow's client: a computer with other work may not answer within the 3 s that it would wait
 AT_ONCE = 16  # as many calls as the committer makes at a time
 LONG_MS = 3_600_000
 SPARE_MS = 1000
@@ -92,6 +93,7 @@ class Place:
         glue.create_database(DatabaseInput={"Name": self.database})
         access = {"s3.endpoint": self.url, "s3.region": REGION}
         access |= {"s3.access-key-id": KEY, "s3.secret-access-key": KEY}
+        access |= {"s3.connect-timeout": PATIENCE_S, "s3.request-timeout": PATIENCE_S}
         self.catalog: Catalog = glue_catalog(glue, access)
         self.lake = Lake(self.catalog, database=self.database, location=f"s3://{self.bucket}/lake")
         self._threads = ThreadPoolExecutor(AT_ONCE)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from telltale.core.schema import FEATURES
 
-TICK_MS, HOUR_MS, DAY_MS = 300_000, 3_600_000, 86_400_000
+TICK_MS, HOUR_MS = 300_000, 3_600_000
 TICKS_AN_HOUR = HOUR_MS // TICK_MS
 JITTER_MS = 2000  # of sensors that keep their own time
 NAMES = [column.name for column in FEATURES]
@@ -22,10 +22,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Load:
-    """`positions` for `days`, ending with the hour before `end_ms`."""
+    """`positions` for `hours`, ending with the hour before `end_ms`."""
 
     positions: int
-    days: int
+    hours: int
     end_ms: int
     seed: int = 1
 
@@ -38,18 +38,18 @@ class Load:
 
     @property
     def start_ms(self) -> int:
-        return self.end_ms // HOUR_MS * HOUR_MS - self.days * DAY_MS
+        return (self.end_ms // HOUR_MS - self.hours) * HOUR_MS
 
     @property
     def rows(self) -> int:
-        return self.positions * self.days * 24 * (TICKS_AN_HOUR + 1)
+        return self.positions * self.hours * (TICKS_AN_HOUR + 1)
 
     def ticks(self) -> Iterator[tuple[list[Row], list[Row]]]:
         """What comes in every five minutes: captures, and features once an hour."""
         rng = np.random.default_rng(self.seed)
         levels = rng.lognormal(0.0, 1.0, (self.positions, len(NAMES)))
         warmth = rng.normal(50, 8, self.positions)
-        for tick in range(self.days * 24 * TICKS_AN_HOUR):
+        for tick in range(self.hours * TICKS_AN_HOUR):
             times = self.start_ms + tick * TICK_MS + rng.integers(0, JITTER_MS, self.positions)
             captures = self._captures(tick, times, warmth, rng)
             full = tick % TICKS_AN_HOUR == 0
