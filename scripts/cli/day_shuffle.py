@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from cli.problem import Problem
 
 DAY_US = 86_400_000_000
+BIN_US = 300_000_000  # 5 minutes: what a slice of a day is made of
 BYTES = 20  # of a value in the file: its time, its series, itself
-AT_ONCE = 2_000_000  # values that are given back together: 20 bytes here, some hundreds where they become rows. A guess
+AT_ONCE = 500_000  # values that are given back together: 20 bytes here, some hundreds where they become rows
 SPARE_BYTES = 1 << 30  # that is left free on the disk
 
 
@@ -54,6 +55,7 @@ class DayShuffle:
         self._file = self._path.open("wb+")
         self._at = 0
         self._runs: dict[int, list[_Run]] = {}
+        self._bins: dict[int, NDArray[np.int64]] = {}  # values in each bin of a day
         self.count = 0
 
     def close(self) -> None:
@@ -70,7 +72,10 @@ class DayShuffle:
             days, t_us, series, value = days[order], t_us[order], series[order], value[order]
         edges = [0, *(np.flatnonzero(days[1:] != days[:-1]) + 1).tolist(), count]
         for first, end in pairwise(edges):
-            self._runs.setdefault(int(days[first]), []).append(_Run(self._at, count, first, end - first))
+            day = int(days[first])
+            self._runs.setdefault(day, []).append(_Run(self._at, count, first, end - first))
+            bins = np.bincount((t_us[first:end] - day * DAY_US) // BIN_US, minlength=DAY_US // BIN_US)
+            self._bins[day] = self._bins[day] + bins if day in self._bins else bins
         if shutil.disk_usage(self._path.parent).free < SPARE_BYTES + BYTES * count:
             raise Problem(
                 f"no room left in {self._path.parent} after {self._at >> 20} MB",
@@ -82,14 +87,17 @@ class DayShuffle:
         self.count += count
 
     def stretches(self) -> list[Stretch]:
-        """Days in order; those with too many values in slices of equal time."""
-        found = []
-        for day in sorted(self._runs):
-            total = sum(run.values for run in self._runs[day])
-            slices = -(-total // AT_ONCE)
-            edges = [day * DAY_US + DAY_US * place // slices for place in range(slices + 1)]
-            found += [Stretch(low, high, day) for low, high in pairwise(edges)]
-        return found
+        """Days in order; those with too many values in slices, which have as many as fit."""
+        return [Stretch(low, high, day) for day in sorted(self._runs) for low, high in pairwise(self._edges(day))]
+
+    def _edges(self, day: int) -> list[int]:
+        edges, taken = [day * DAY_US], 0
+        for place, count in enumerate(self._bins[day].tolist()):
+            if taken and taken + count > AT_ONCE:
+                edges.append(day * DAY_US + place * BIN_US)
+                taken = 0
+            taken += count
+        return [*edges, (day + 1) * DAY_US]
 
     def read(self, stretch: Stretch) -> Together:
         """The values of a stretch."""

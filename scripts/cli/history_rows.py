@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from telltale.adapters.asset_history import IMPORTED
 from telltale.core import schema
 from telltale.core.capture import AXES
 
@@ -119,13 +120,14 @@ def _ids(series: Series, which: Array, t_us: Array) -> dict[str, pa.Array]:
 
 
 def capture_ids(positions: pa.Array, t_us: Array) -> pa.Array:
-    """`position@ms` as of messages that have no id of their own, with the microseconds where there are any."""
+    """`import/position@ms`, with the microseconds where there are any: by it scoring knows what no sensor sent."""
     milliseconds = pc.cast(pa.array(t_us // 1000), pa.string())
     if (within := t_us % 1000).any():
         digits = pc.utf8_lpad(pc.cast(pa.array(within), pa.string()), width=3, padding="0")
         after = pc.if_else(pa.array(within != 0), pc.binary_join_element_wise(".", digits, ""), "")
         milliseconds = pc.binary_join_element_wise(milliseconds, after, "")
-    return pc.binary_join_element_wise(positions.cast(pa.string()), milliseconds, "@")
+    named = pc.binary_join_element_wise(IMPORTED, positions.cast(pa.string()), "")
+    return pc.binary_join_element_wise(named, milliseconds, "@")
 
 
 def _of(names: Sequence[str], which: Array) -> pa.Array:

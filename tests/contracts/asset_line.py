@@ -80,21 +80,29 @@ class AssetLine:
 
     # --- What positions send
 
-    def send(self, rows: int, *, moved: float = 0.0, at: Sequence[str] = (PROCESS, MOTOR), go: bool = True) -> None:
+    def send(
+        self,
+        rows: int,
+        *,
+        moved: float = 0.0,
+        at: Sequence[str] = (PROCESS, MOTOR),
+        go: bool = True,
+        ids: Callable[[str, int], dict[str, Any]] | None = None,
+    ) -> None:
         """So many intervals pass, in each of which these positions send; the temperature is higher by `moved`."""
         begun = round((self.now_s - START_S) / EVERY_S)
         captures, features, readings = [], [], []
         for number in range(begun, begun + rows):
             flow, pressure, celsius, velocity = next(self._values)
             for position in at:
-                ids = _ids(position, number)
+                own = (ids or _ids)(position, number)
                 if position == PROCESS:
                     tags = {"flow": flow, "pressure": pressure}
-                    readings += [{**ids, "tag": tag, "value": value} for tag, value in tags.items()]
-                    captures.append(_capture(ids))
+                    readings += [{**own, "tag": tag, "value": value} for tag, value in tags.items()]
+                    captures.append(_capture(own))
                 else:
-                    captures.append(_capture(ids) | {"temperature_c": celsius + moved})
-                    features.append({**ids, "axis": "x", "velocity_rms_mm_s": velocity})
+                    captures.append(_capture(own) | {"temperature_c": celsius + moved})
+                    features.append({**own, "axis": "x", "velocity_rms_mm_s": velocity})
         for table, found in (
             (schema.CAPTURES, captures),
             (schema.FEATURES_TABLE, features),

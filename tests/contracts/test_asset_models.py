@@ -16,6 +16,7 @@ from telltale.core.detect import CaseChange
 from telltale.core.plant import Asset
 
 from tests.contracts.asset_line import EVERY_S, MOTOR, OFFSET_S, PROCESS, PUMP, START_S, TAGS, AssetLine, end_s
+from tests.contracts.asset_line import _ids as row_ids
 from tests.contracts.killing import Interrupted, Killed, killed_at
 
 HISTORY = 300  # rows before the first model
@@ -189,6 +190,19 @@ def test_what_the_lake_gets_days_late_is_left_out(live: AssetLine) -> None:
     live.now_s += PATIENCE_S
 
     assert live.score() == pytest.approx(LATEST_S / EVERY_S, abs=3)
+
+
+def test_what_was_imported_is_told_to_nobody_and_teaches_all_the_same(live: AssetLine) -> None:
+    live.send(
+        20, moved=30.0, ids=lambda position, number: row_ids(position, number) | {"capture_id": f"import/{number}"}
+    )
+
+    assert live.score() == 0
+    assert (live.told(), live.scores()) == ([], [])
+    names = [one.tag for one in live.history.sources([PROCESS], from_s=end_s(HISTORY), to_s=live.now_s)]
+    assert "process/flow" in names
+    live.send(3)
+    assert live.score() == 2  # the last one waits
 
 
 def test_a_fault_is_told_to_detection_to_the_bus_and_to_the_lake(live: AssetLine) -> None:

@@ -94,7 +94,7 @@ def test_a_wide_table_becomes_readings_and_captures(bring: Import, lake: Folder)
     assert readings(lake) == [("flow", "2026-03-01T10:00:00+00:00", 12.5)]
     captures = lake.rows(schema.CAPTURES).to_pylist()
     assert [row["temperature_c"] for row in captures] == pytest.approx([100.0, 0.0])
-    assert captures[0]["capture_id"] == "r/h/p/process@1772359200000"
+    assert captures[0]["capture_id"] == "import/r/h/p/process@1772359200000"
     assert captures[0]["received_at"] == captures[0]["t"]
     assert done.lost["empty cell", "no value there"] == 1
 
@@ -358,8 +358,8 @@ def test_times_between_milliseconds_are_told_apart(bring: Import, lake: Folder) 
 
     assert counts(done) == (4, 3, 1, 0)
     assert sorted(lake.rows(schema.READINGS)["capture_id"].to_pylist())[:2] == [
-        "r/h/p/process@1772359200000",
-        "r/h/p/process@1772359200000.001",
+        "import/r/h/p/process@1772359200000",
+        "import/r/h/p/process@1772359200000.001",
     ]
 
 

@@ -23,6 +23,7 @@ from telltale.core.training import History
 
 Array = NDArray[Any]
 
+IMPORTED = "import/"  # what ids of captures begin with that a historian or Lookout brought in, and no sensor's do
 CHUNK_VALUES = 1_000_000  # that are asked for at once: with ten values to an interval, a few hundred MB. A guess
 
 
@@ -50,10 +51,20 @@ class AssetHistory:
         sources += [Source(at, name, axis) for at, axis in axes if axis in AXES for name in INDICATORS]
         return sorted(sources, key=lambda one: one.tag)
 
-    def read(self, asset: str, names: Sequence[str], *, every_s: float, from_s: float, to_s: float) -> Heard:
+    def read(
+        self,
+        asset: str,
+        names: Sequence[str],
+        *,
+        every_s: float,
+        from_s: float,
+        to_s: float,
+        imported: bool = True,
+    ) -> Heard:
         """The intervals of `every_s` that lie wholly between two times; ValueError for what is no name of a tag.
 
         An interval holds its beginning and not its end, by which it is called. One without any value is left out.
+        imported : with values that no sensor sent, but that were brought in.
         """
         sources = [source(asset, name) for name in names]
         chunk_s = every_s * max(1, CHUNK_VALUES // max(1, len(names)))
@@ -61,21 +72,23 @@ class AssetHistory:
         times, values, until = [np.empty(0)], [np.empty((0, len(names)))], dict[str, float]()
         while start_s < end_s:
             next_s = min(start_s + chunk_s, end_s)
-            at_s, wide, heard = self._values(sources, start_s, next_s)
+            at_s, wide, heard = self._values(sources, start_s, next_s, imported)
             ends, means = tags.resampled(at_s, wide, every_s=every_s)
             times.append(ends)
             values.append(means)
             until |= heard
             start_s = next_s
-        until |= self._values(sources, end_s, to_s)[2] if end_s < to_s else {}
+        until |= self._values(sources, end_s, to_s, imported)[2] if end_s < to_s else {}
         return Heard(History(tuple(names), np.concatenate(times), np.concatenate(values)), until)
 
-    def _values(self, sources: Sequence[Source], from_s: float, to_s: float) -> tuple[Array, Array, dict[str, float]]:
+    def _values(
+        self, sources: Sequence[Source], from_s: float, to_s: float, imported: bool
+    ) -> tuple[Array, Array, dict[str, float]]:
         """Times (rows,), values (rows, sources) with NaN where one has none, and until when positions were heard."""
         long = [
             (place, at_s, values)
             for table in sorted({one.table for one in sources})
-            for place, at_s, values in self._of_table(table, sources, from_s, to_s)
+            for place, at_s, values in self._of_table(table, sources, from_s, to_s, imported)
         ]
         if not long:
             return np.empty(0), np.empty((0, len(sources))), {}
@@ -91,13 +104,13 @@ class AssetHistory:
         return at_s, wide, heard
 
     def _of_table(
-        self, table: str, sources: Sequence[Source], from_s: float, to_s: float
+        self, table: str, sources: Sequence[Source], from_s: float, to_s: float, imported: bool
     ) -> Iterator[tuple[int, Array, Array]]:
         """For each source that has values there: its place, times and values."""
         here = [(place, one) for place, one in enumerate(sources) if one.table == table]
         named = sorted({one.name for _, one in here})
         columns = {"readings": ["tag", "value"], "captures": named, "features": ["axis", *named]}[table]
-        found = self._scan(table, columns, {one.position for _, one in here}, from_s, to_s)
+        found = self._scan(table, columns, {one.position for _, one in here}, from_s, to_s, imported=imported)
         if found is None:
             return
         at_s = np.asarray(pc.cast(found["t"], pa.int64())) / 1e6
@@ -122,7 +135,14 @@ class AssetHistory:
         return set(zip(pairs["position"].to_pylist(), pairs[column].to_pylist(), strict=True))
 
     def _scan(
-        self, table: str, columns: Sequence[str], positions: Iterable[str], from_s: float, to_s: float
+        self,
+        table: str,
+        columns: Sequence[str],
+        positions: Iterable[str],
+        from_s: float,
+        to_s: float,
+        *,
+        imported: bool = True,
     ) -> pa.Table | None:
         """Rows of the positions between two times; None where there is no such table yet."""
         try:
@@ -130,7 +150,8 @@ class AssetHistory:
         except NoSuchTableError:
             return None
         fields = ("position", "t", *columns)
-        return iceberg.scan(row_filter=_between(positions, from_s, to_s), selected_fields=fields).to_arrow()
+        heard = "" if imported else f" and capture_id not like '{IMPORTED}%'"
+        return iceberg.scan(_between(positions, from_s, to_s) + heard, selected_fields=fields).to_arrow()
 
 
 def _between(positions: Iterable[str], from_s: float, to_s: float) -> str:

@@ -149,10 +149,12 @@ class Scoring:
         return self._loaded[key]
 
     def _new(self, stored: Stored, until_s: float) -> History:
-        """The intervals that are complete and were not scored when last looked."""
+        """The intervals that are complete and were not scored when last looked. What was imported is told to nobody."""
         now_s, every_s = self._now_ms() / 1000, stored.every_s
         from_s = max(until_s, every_s * floor((now_s - LATEST_S) / every_s))
-        heard = self._history.read(stored.asset, stored.tags, every_s=every_s, from_s=from_s, to_s=now_s)
+        heard = self._history.read(
+            stored.asset, stored.tags, every_s=every_s, from_s=from_s, to_s=now_s, imported=False
+        )
         return complete(heard, tag_sources.of_positions(stored.tags, stored.asset), now_s=now_s)
 
     def _record(self, asset: str, end_s: float) -> Record:
