@@ -253,8 +253,11 @@ def _arrow(table: schema.Table, rows: Sequence[dict[str, Any]]) -> pa.Table:
 # ---- Measured ---------------------------------------------------------------------------------------
 
 
+ROUNDS = 3  # the best counts: others may share the core, which only ever makes it slower
+
+
 def measure_monitron(count: int) -> float:
-    """Events a second, on one thread: from JSON lines in a file to Parquet files in the lake's layout in a folder.
+    """Events a second of one core, on one thread: from JSON lines in a file to Parquet files in the lake's layout.
 
     The events are those of a thousand positions, hour after hour, with values that are random like a sensor's.
     """
@@ -266,15 +269,20 @@ def measure_monitron(count: int) -> float:
             path = Path(folder) / "events.json"
             with path.open("w") as stream:
                 stream.writelines(json.dumps(event) + "\n" for event in _made_up(count))
-            began = time.process_time()  # what one core works: others may share it
-            summary = importing.carried_out(Monitron([LocalFile(path)]), Folder(Path(folder) / "lake"))
-            seconds = time.process_time() - began
-            if summary.stored != count:
-                raise RuntimeError(f"{summary.stored} of {count} events were stored: {summary.bad[:1]}")
-            return count / seconds
+            return count / min(_seconds(path, Path(folder) / f"lake-{n}", count) for n in range(ROUNDS))
     finally:
         pa.set_cpu_count(threads[0])
         pa.set_io_thread_count(threads[1])
+
+
+def _seconds(path: Path, folder: Path, count: int) -> float:
+    """Of a processor, for the whole import."""
+    began = time.process_time()
+    summary = importing.carried_out(Monitron([LocalFile(path)]), Folder(folder))
+    seconds = time.process_time() - began
+    if summary.stored != count:
+        raise RuntimeError(f"{summary.stored} of {count} events were stored: {summary.bad[:1]}")
+    return seconds
 
 
 def _made_up(count: int) -> Iterator[dict[str, Any]]:

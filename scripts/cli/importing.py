@@ -43,7 +43,7 @@ from telltale.adapters.receipts import COMMITTED, PENDING, DataFile, NewFile, Re
 from telltale.core import schema
 from telltale.core.errors import Reason
 
-from cli.deployment import Deployment, current
+from cli.deployment import Deployment, NotDeployed, current
 from cli.import_files import Input
 from cli.import_seen import Keys, Seen
 from cli.problem import Problem
@@ -55,6 +55,7 @@ AT_ONCE = 16  # calls to S3, each nearly all waiting
 COUNTS = ("records", "stored", "duplicate", "quarantined")
 SHOWN = 20  # lines of a list for the eye; --report has all
 POSITIONS_COUNTED = 100_000
+BAD_KEPT = 10_000  # refused items that a report names; the table `quarantine` has all
 KEPT_BYTES = 64 * 1024  # of an item that could not be stored
 SHOWN_BYTES = 200  # of these, in the summary
 MOST_NAMED = 100_000  # items in the report that were refused; the table `quarantine` has all. A guess
@@ -338,7 +339,7 @@ class Summary:
     seconds: float = 0.0
     rows: Counter[str] = field(default_factory=Counter)
     lost: Counter[tuple[str, str]] = field(default_factory=Counter)
-    bad: list[Bad] = field(default_factory=list)
+    bad: list[Bad] = field(default_factory=list)  # the first of them, without their bytes
     reasons: Counter[str] = field(default_factory=Counter)
     positions: set[str] = field(default_factory=set)
     first_ms: int | None = None
@@ -548,8 +549,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(source: Source, args: argparse.Namespace, lake: Stored | None = None) -> int:
     """Import, show what became of it, and write the report. 1 when the counts do not add up."""
-    summary = carried_out(source, lake or Deployed(current()), dry_run=args.dry_run)
+    lake = lake or _lake(alone=args.dry_run)
+    summary = carried_out(source, lake, dry_run=args.dry_run)
     notes = list(source.notes())
+    if args.dry_run and isinstance(lake, Folder):
+        notes.append("nothing is deployed here that it could be compared with: what a lake has already counts as new")
     if args.report:
         args.report.write_text(json.dumps(report(summary, notes), indent=2, ensure_ascii=False) + "\n")
     if args.json:
@@ -557,6 +561,16 @@ def run(source: Source, args: argparse.Namespace, lake: Stored | None = None) ->
     else:
         show(summary, source, notes, dry_run=args.dry_run)
     return 0 if summary.adds_up else 1
+
+
+def _lake(*, alone: bool) -> Stored:
+    """The deployment's. `alone`: it can do without one."""
+    try:
+        return Deployed(current())
+    except NotDeployed:
+        if not alone:
+            raise
+        return Folder()
 
 
 def carried_out(source: Source, lake: Stored, *, dry_run: bool = False) -> Summary:
@@ -635,7 +649,7 @@ def show(summary: Summary, source: Source, notes: Sequence[str], *, dry_run: boo
     for note in notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     rate = summary.records / summary.seconds if summary.seconds else 0
-    done = "would be written" if dry_run else f"{summary.files} files, {summary.bytes_written} bytes"
+    done = "nothing was written" if dry_run else f"{summary.files} files, {summary.bytes_written} bytes"
     console.print(f"{summary.seconds:.1f} s, {rate:.0f} {source.noun}/s; {done}", highlight=False)
     if not dry_run and summary.files:
         console.print("in the tables when the committer next runs, within minutes", highlight=False)

@@ -33,6 +33,7 @@ FIRST: Mapping[Path, str] = {
 WRAPPINGS = ("Records", "records", "kinesis", "data", "Data")  # what is not an event but has some in it
 ALONE = 16  # events that are not worth halving
 AROUND = b" \t\r\n,[]\x1e\xef\xbb\xbf"  # what may stand between events
+STRETCH = 6 << 10  # bytes in which an eventId stands: two without one are at most 12,000 deep
 LOOKED_AT = 1 << 14  # bytes of a block by which its version is told
 LONGEST_SHOWN = 60  # characters of a value in a message
 
@@ -129,6 +130,8 @@ class Read:
 
 def fast(body: bytes) -> pa.Table | None:
     """The events of a block that is plain JSON throughout; None for any other."""
+    if not _shallow(body):
+        return None
     start = body[:LOOKED_AT]  # what its first events have, all have as a rule; if not, it is read again
     named = _named(
         first=b'DisplayName"' in start,
@@ -138,18 +141,26 @@ def fast(body: bytes) -> pa.Table | None:
     )
     try:
         read, strange = _read(body, named)
-        if any(path in _EVERY or path in _INNER or path[:3] == SAMPLED[:2] for path, _ in strange):
+        if any(path in _EVERY or path in _INNER or path == SAMPLED[:2] for path, _ in strange):
             named = _named(first=True, second=True, variants=True, own=True)
             read, strange = _read(body, named)
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, RecursionError):
         return None
-    if any(path[0] in WRAPPINGS or _has_times(kind) for path, kind in strange):
+    try:
+        if any(path[0] in WRAPPINGS or _has_times(kind) for path, kind in strange):
+            return None
+    except RecursionError:
         return None
     columns = {name: _coalesced(read, paths, FLAT.field(name).type) for name, paths in named.columns.items()}
     unknown = [path for path, _ in strange] + ([SAMPLED] if named.own else [])
     columns["extra"] = _extra(read, unknown)
     nulls = {kind: pa.nulls(len(read), kind) for kind in (pa.float64(), pa.string())}
     return pa.table([columns.get(one.name, nulls[one.type]) for one in FLAT], schema=FLAT)
+
+
+def _shallow(body: bytes) -> bool:
+    """Whether events follow each other closely. Arrow's reader dies of objects 20,000 deep, which need room."""
+    return all(body.find(b'"eventId"', at, at + STRETCH) >= 0 for at in range(0, len(body) - STRETCH, STRETCH))
 
 
 def _read(body: bytes, named: "_Named") -> tuple[pa.StructArray, list[tuple[Path, pa.DataType]]]:

@@ -38,6 +38,7 @@ VERDICTS = {"INITIALIZING": "UNKNOWN", "MUTED_WARNING": "WARNING", "MUTED_ALARM"
 LEVELS = frozenset({"UNKNOWN", "HEALTHY", "WARNING", "ALARM"})
 EVENT_TYPES = frozenset({MEASUREMENT, TRANSITION, *CONNECTIONS.values()})
 GATEWAY_EVENTS = ("gatewayConnected", "gatewayDisconnected")
+DEEPEST = 6  # names within names that are listed
 SEPARATOR = "\x1f"
 MIXER = np.uint64(0x9E3779B97F4A7C15)  # of Fibonacci hashing: spreads times over all bits
 
@@ -239,13 +240,14 @@ def _made_ids(columns: dict[str, Any]) -> pa.ChunkedArray:
 
 
 def _names(extra: dict[str, Any], before: str = "") -> list[str]:
-    """Dotted names of fields, without those of our own exports."""
+    """Dotted names of fields, without those of our own exports, and not deeper than events of Monitron are."""
     found = []
     for name, value in extra.items():
         here = f"{before}{name}"
         if here == "eventPayload.x":
             continue
-        found += _names(value, f"{here}.") if isinstance(value, dict) and value else [here]
+        deeper = isinstance(value, dict) and value and here.count(".") < DEEPEST
+        found += _names(value, f"{here}.") if deeper else [here]
     return found
 
 
