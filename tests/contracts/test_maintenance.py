@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.table.update.snapshot import ExpireSnapshots
-from telltale.adapters import rewrite
+from telltale.adapters import maintenance, rewrite
 from telltale.adapters.duck import Duck
 from telltale.adapters.lake import Lake
 from telltale.adapters.lease import Busy
@@ -20,6 +20,7 @@ from telltale.core.schema import Table
 
 from tests.contracts.killing import Interrupt, Interrupted, Killed, killed_at, once_at
 from tests.contracts.test_commit import Place as Commits
+from tests.contracts.test_lake import T, reading
 
 READINGS, BATCHES = schema.READINGS, schema.BATCHES
 LONG_MS = 900_000
@@ -121,6 +122,44 @@ def test_small_files_become_one_and_the_rows_stay(place: Place) -> None:
 
     assert [(one.table, one.files_before, one.files, one.rewritten) for one in done] == [("readings", 3, 1, 3)]
     assert place.values() == [1.0, 2.0, 3.0]
+
+
+def on_days(place: Place, *numbers: int) -> None:
+    """Two commits for each reading's day: of the reading and of another one ten later."""
+    for n in (*numbers, *(n + 10 for n in numbers)):
+        place.publish_row(n, READINGS, reading(n, T + n % 10 * DAY_MS))
+        place.commit(owner=f"c{n}")
+
+
+def test_many_days_are_swapped_in_one_transaction(place: Place) -> None:
+    on_days(place, 1, 2, 3)
+
+    [done] = place.maintain(READINGS)
+
+    assert (done.files_before, done.files, done.rewritten) == (6, 3, 6)
+    assert len(place.iceberg().snapshots()) == 6 + 1
+    assert place.values() == [1.0, 2.0, 3.0, 11.0, 12.0, 13.0]
+
+
+def test_a_day_that_somebody_else_rewrote_meanwhile_is_left_and_the_others_are_done(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_days(place, 1, 2)
+    lake = Lake(place.catalog, database=place.database, location=f"s3://{place.bucket}/lake")
+    first = [file for file in rewrite.live_files(place.iceberg()) if file.day == "2026-09-22"]
+    new = rewrite.rewrite_rows(lake, READINGS, first).uris
+    replace_files, meanwhile = rewrite.replace_files, [True]
+
+    def late(*args: Any, **named: Any) -> bool:
+        if meanwhile and meanwhile.pop():
+            replace_files(lake, READINGS, [file.uri for file in first], new, why="compaction")
+        return replace_files(*args, **named)
+
+    monkeypatch.setattr(maintenance, "replace_files", late)
+    [done] = place.maintain(READINGS)
+
+    assert (done.rewritten, done.files) == (2, 2)
+    assert place.values() == [1.0, 2.0, 11.0, 12.0]
 
 
 def test_a_table_that_is_not_there_is_left_alone(place: Place) -> None:

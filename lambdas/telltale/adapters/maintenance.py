@@ -22,7 +22,7 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table as IcebergTable
 
 from telltale.adapters import snapshots
-from telltale.adapters.compaction import groups
+from telltale.adapters.compaction import GROUP_BYTES, groups
 from telltale.adapters.lake import Lake
 from telltale.adapters.lease import Lease
 from telltale.adapters.parquet import day
@@ -42,6 +42,7 @@ LEASE, LEASE_MS = "maintain", 16 * 60_000  # longer than the function may run (1
 STATUS = "maintenance#"  # in the progress table, with the name of a table: how its last maintenance went
 ATTEMPTS = 5  # to expire snapshots, when the committer gets in between
 
+Group = Sequence[LiveFile]
 Age = Callable[[Lake, Table], int]  # rows that are past their time leave the table: how many
 Expire = Callable[[IcebergTable], Sequence[int]]  # ids of the snapshots to expire
 
@@ -136,18 +137,27 @@ class Maintenance:
         files = live_files(iceberg)
         done = replace(done, files_before=len(files))
         if self._compact:
-            rewritten = 0
-            for group in groups(files, today=day(self._now_ms())):
-                if self._now_ms() >= until_ms:
-                    break
-                rewritten += self._rewrite(table, group)
+            rewritten = self._compacted(table, groups(files, today=day(self._now_ms())), until_ms)
             merged = merge_manifests(self._lake, table)
             files = live_files(self._lake.load(table))
             done = replace(done, rewritten=rewritten, manifests_merged=merged)
         return replace(done, files=len(files), bytes=sum(file.bytes for file in files))
 
-    def _rewrite(self, table: Table, group: Sequence[LiveFile]) -> int:
-        """Number of files that went; 0 if one of them was no longer there."""
+    def _compacted(self, table: Table, wanted: Iterable[Group], until_ms: int) -> int:
+        """Number of files that became fewer. Many small groups are swapped together: each swap is a snapshot."""
+        gone = 0
+        ready: list[tuple[Group, tuple[str, ...]]] = []
+        for group in wanted:
+            if self._now_ms() >= until_ms:
+                break
+            ready.append((group, self._rewritten(table, group)))
+            if sum(file.bytes for of_one, _ in ready for file in of_one) >= GROUP_BYTES:
+                gone += self._swap(table, ready)
+                ready = []
+        return gone + self._swap(table, ready)
+
+    def _rewritten(self, table: Table, group: Group) -> tuple[str, ...]:
+        """URIs of files that have the group's rows."""
         self._lease.hold()
         iceberg = self._lake.load(table)
         known = set(table.names)
@@ -160,9 +170,19 @@ class Maintenance:
             raise RuntimeError(
                 f"{len(group)} files have {expected} rows, {rewritten.rows} were written: left as they are"
             )
-        if replace_files(self._lake, table, [file.uri for file in group], rewritten.uris, why="compaction"):
-            return len(group)
-        self._unneeded.delete(rewritten.uris)
+        return rewritten.uris
+
+    def _swap(self, table: Table, ready: Sequence[tuple[Group, tuple[str, ...]]]) -> int:
+        """Number of files that went; none of a group of which one was no longer there."""
+        if not ready:
+            return 0
+        gone = [file.uri for group, _ in ready for file in group]
+        new = [uri for _, uris in ready for uri in uris]
+        if replace_files(self._lake, table, gone, new, why="compaction"):
+            return len(gone)
+        if len(ready) > 1:
+            return sum(self._swap(table, [one]) for one in ready)
+        self._unneeded.delete(new)
         return 0
 
     def _history(self, table: Table, done: Maintained, until_ms: int) -> Maintained:
