@@ -106,6 +106,7 @@ class Monitron:
         self._changes: list[pa.Table] = []
         self._strange: Counter[str] = Counter()
         self._unlabelled = 0
+        self._resumes = False
         self.heard = Heard()
         self.known = (
             Known(schema.MONITRON_EVENTS, ("event_id", "t"), key_of),
@@ -118,6 +119,7 @@ class Monitron:
         return list(grouped(self._files, options=options, bytes_each=0 if self._layout.columns else self._chunk_bytes))
 
     def chunks(self, given: Input, done: Collection[int]) -> Iterator[Chunk]:
+        self._resumes |= bool(done)
         reads = self._tables(given) if self._layout.columns else self._events(given, done)
         for number, stretch in enumerate(reads):
             if number not in done or self._wants_plant:
@@ -163,7 +165,7 @@ class Monitron:
 
     def finish(self, lake: Stored) -> Iterator[tuple[str, Chunk]]:
         """Cases and labels, of all changes of state that the lake has and that were read now."""
-        if not self._changes:
+        if not self._changes and not self._resumes:  # an earlier run may have been stopped just before this
             return
         days = lake.days(schema.MONITRON_EVENTS)
         before = [_changed(rows) for rows in lake.read(schema.MONITRON_EVENTS, CHANGES, days)]

@@ -15,6 +15,7 @@ from cli import importing
 from cli.import_files import LocalFile, find
 from cli.import_monitron import Monitron, measure_monitron
 from cli.importing import Folder, Summary
+from telltale.adapters.receipts import Receipt
 from telltale.core import monitron_rows, schema
 
 from tests.command import telltale
@@ -555,3 +556,24 @@ def test_objects_within_objects_without_end_stop_nothing(how: str, place: Place)
 
     assert summary.stored == 3 + len(EVERY)
     assert summary.adds_up
+
+
+class Stopped(Folder):
+    """A lake whose importer is stopped before what is made of all events is stored."""
+
+    def publish(self, receipt: Receipt) -> None:
+        if receipt.shard.startswith("made of"):
+            raise KeyboardInterrupt
+        super().publish(receipt)
+
+
+def test_an_import_that_was_stopped_before_its_cases_were_stored_makes_them_when_it_goes_on(place: Place) -> None:
+    path = place.file(text(STORY))
+    with pytest.raises(KeyboardInterrupt):
+        importing.carried_out(Monitron([LocalFile(path)], now_ms=lambda: NOW), Stopped(place.path / "lake"))
+
+    place.imported(path)
+    place.imported(path)
+
+    assert sorted(row["revision"] for row in place.rows(schema.CASES)) == [1, 2, 3, 4]
+    assert len(place.rows(schema.LABELS)) == 1
