@@ -527,6 +527,7 @@ def test_the_measure_stores_what_it_made() -> None:
     assert measure_monitron(200) > 0
 
 
+@pytest.mark.long
 def test_what_was_imported_is_replayed_by_the_detector(
     place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

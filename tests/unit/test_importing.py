@@ -24,7 +24,7 @@ T = 1_790_000_000_000
 KEYS = st.lists(st.integers(0, 50), max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(batches=st.lists(KEYS, max_size=8), in_memory=st.integers(1, 30))
 def test_a_key_is_new_once(batches: list[list[int]], in_memory: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     seen, known = Seen(tmp_path_factory.mktemp("seen"), in_memory=in_memory), set()
