@@ -10,13 +10,14 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
 from telltale.adapters.aws import client
-from telltale.adapters.commit import Busy, Committer
+from telltale.adapters.commit import AT_ONCE, Busy, Committer
 from telltale.adapters.lake import Lake, file_access, glue_catalog
 from telltale.adapters.settings import CommitSettings
 from telltale.core import schema
 
-SPARE_MS = 60_000  # a commit of a full plan takes less (guess: 3,000 footers at 10 ms, 16 at once, are 2 s)
+SPARE_MS = 60_000  # a commit of a full plan takes less: 9 s of processor time for 1,000 files (docs/lake-figures.md)
 
 log = Logger(service="commit_lake")
 metrics = Metrics(namespace="Telltale", service="commit_lake")
@@ -54,7 +55,7 @@ def _collaborators() -> dict[str, Any]:
     for table in schema.TABLES:  # from the first run on: a query that names a table that is not there fails
         lake.ensure(table)
     return {
-        "s3": client("s3"),
+        "s3": client("s3", Config(max_pool_connections=AT_ONCE)),  # of ten, which is the default, six would be dropped
         "dynamodb": client("dynamodb"),
         "lake": lake,
         "bucket": settings.lake_bucket,
