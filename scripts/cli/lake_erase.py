@@ -101,7 +101,8 @@ def _plan(deployment: Deployment, eraser: Eraser, over: set[str], plant: Plant, 
         _nothing(eraser.subject, plant)
         return
     Console().print(planned([one.rows for one in found], **{"snapshots": [one.snapshots for one in found]}))
-    print(f"{pictures} pictures of {len(over)} cases" if over else "no pictures")
+    if over:
+        print(f"{pictures} pictures of {len(over)} cases")
     print(f"this is what --yes would erase of {eraser.subject} before {moment(eraser.subject.before_ms)} UTC")
     _caveats(deployment, eraser.subject)
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
@@ -9,10 +10,11 @@ from uuid import uuid4
 
 import pyarrow.parquet as pq
 import pytest
+from cli.reconcile import _compared
 from telltale.adapters import clearing, erase, parquet
 from telltale.adapters.erase import POSITION, SENSOR, SITE, Eraser, Subject, record
 from telltale.adapters.lake import Lake, glue_catalog
-from telltale.adapters.rewrite import live_files, replace_files, rewrite_rows
+from telltale.adapters.rewrite import live_files, replace_files, rewrite_rows, rows_cleared
 from telltale.adapters.unneeded import Unneeded
 from telltale.core import schema
 from telltale.core.plant import Assignment, Gateway, Plant, Sensor
@@ -114,6 +116,35 @@ def test_a_position_is_gone_from_the_rows_from_time_travel_and_from_the_bucket(p
     assert place.values() == [2.0, 4.0]
     assert len(place.lake.load(schema.READINGS).snapshots()) == 1
     assert {row["position"] for row in place.everywhere(schema.READINGS)} == {A2, B}
+    assert rows_cleared(place.lake.load(schema.READINGS)) == 2
+
+
+def test_rows_that_were_taken_out_are_not_taken_for_lost() -> None:
+    batch = {
+        "batch_id": "b",
+        "function": "extract_features",
+        "records": 10,
+        "stored": 9,
+        "duplicate": 0,
+        "quarantined": 1,
+    }
+    waiting = {"pending_receipts": 0, "pending_records": 0}
+
+    def lost(rows: int, **cleared: int) -> tuple[int, int]:
+        found = _compared(
+            [batch],
+            capture_rows=rows,
+            doubled_parts=0,
+            quarantined=Counter(["q"] if "quarantine" not in cleared else []),
+            waiting=waiting,
+            undelivered=0,
+            cleared={"captures": 0, "quarantine": 0, **cleared},
+        )
+        return found.lost, len(found.problems)
+
+    assert [lost(9), lost(6), lost(6, captures=3), lost(5, captures=3)] == [(0, 0), (3, 1), (0, 0), (1, 1)]
+    assert lost(9, quarantine=1) == (0, 0)
+    assert lost(8, captures=3) == (0, 0)  # two of the three were imported
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,8 @@ def clear(
     whole = [one for one in found if one.whole]
     for start in range(0, len(whole), FILES_A_COMMIT):
         part = whole[start : start + FILES_A_COMMIT]
-        if enough_time() and replace_files(lake, table, [one.file.uri for one in part], [], why=why):
+        uris, cleared = [one.file.uri for one in part], sum(one.rows for one in part)
+        if enough_time() and replace_files(lake, table, uris, [], why=why, cleared=cleared):
             done += part
     if len(whole) < len(found):
         _refuse_foreign(table, iceberg)
@@ -120,7 +121,8 @@ def clear(
             raise RuntimeError(
                 f"{table.name}, {day}: {wanted} rows should stay, {rewritten.rows} were written: left as it is"
             )
-        if replace_files(lake, table, [file.uri for file in files], rewritten.uris, why=why):
+        uris, cleared = [file.uri for file in files], sum(one.rows for one in some)
+        if replace_files(lake, table, uris, rewritten.uris, why=why, cleared=cleared):
             done += some
     return replace(_summed(table, done), complete=len(done) == len(found))
 

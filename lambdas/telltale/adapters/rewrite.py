@@ -31,6 +31,7 @@ from telltale.core.schema import Table
 
 WHY = "telltale.why"  # in a snapshot's summary: what replaced files in it
 MARK = "telltale.replacement"  # likewise: which replacement, so that one whose answer was lost is known again
+CLEARED = "telltale.cleared"  # on a table: rows that were taken out for good
 SAME_ROWS = frozenset({"compaction", "manifests"})  # reasons after which the table has the rows that it had
 ATTEMPTS = 20  # of one replacement, when the committer gets in between; it commits once a minute at most
 WAIT_S = 0.2  # after a lost race, times the attempt: the other's commit is through by then
@@ -111,11 +112,14 @@ def replace_files(
     *,
     why: str,
     summary: Mapping[str, str] = EMPTY_DICT,
+    cleared: int = 0,
 ) -> bool:
     """Take the live data files `gone` (URIs) out of the table and the Parquet files `new` in, in one transaction.
 
     False, and nothing is changed, if any of `gone` is no longer live. Other writers may commit meanwhile: it is tried
     again on what they left. Nothing is deleted: earlier snapshots still read the files that went.
+
+    cleared : rows that are taken out for good, which the table counts, so that they are not taken for lost.
     """
     marks = {**summary, WHY: why, MARK: uuid4().hex}
     for attempt in range(1, ATTEMPTS + 1):
@@ -128,7 +132,7 @@ def replace_files(
         with ThreadPoolExecutor(AT_ONCE) as threads:
             added = list(threads.map(partial(parquet_file_to_data_file, iceberg.io, iceberg.metadata), new))
         try:
-            _replace(iceberg, [by_uri[uri] for uri in gone], added, marks)
+            _replace(iceberg, [by_uri[uri] for uri in gone], added, marks, cleared)
         except (CommitFailedException, ValidationException):
             if attempt == ATTEMPTS:
                 raise
@@ -149,9 +153,11 @@ def merge_manifests(lake: Lake, table: Table) -> bool:
 
 
 def _replace(
-    iceberg: IcebergTable, gone: Iterable[DataFile], new: Iterable[DataFile], marks: Mapping[str, str]
+    iceberg: IcebergTable, gone: Iterable[DataFile], new: Iterable[DataFile], marks: Mapping[str, str], cleared: int = 0
 ) -> None:
     with iceberg.transaction() as transaction:
+        if cleared:
+            transaction.set_properties({CLEARED: str(rows_cleared(iceberg) + cleared)})
         if iceberg.name_mapping() is None:  # files without Iceberg's column numbers are read by it
             mapping = iceberg.schema().name_mapping.model_dump_json()
             transaction.set_properties({TableProperties.DEFAULT_NAME_MAPPING: mapping})
@@ -162,6 +168,11 @@ def _replace(
         for file in new:
             replacement.append_data_file(file)
         replacement.commit()
+
+
+def rows_cleared(iceberg: IcebergTable) -> int:
+    """Rows that retention and erases have taken out of the table so far."""
+    return int(iceberg.properties.get(CLEARED, "0"))
 
 
 def _has_mark(iceberg: IcebergTable, mark: str) -> bool:
