@@ -255,7 +255,7 @@ def _layout(table: Table) -> dict[str, Any]:
     """Compression, encodings and statistics: of what rows are found by.
 
     None of samples and payloads, nor of measured values: those of every row group spread over the same range, and their
-    bounds would be half of the footers of 80 columns.
+    bounds would be a third of the footers of 80 columns.
     """
     unsought = {"list<int>", "binary", "double", "float"}
     return {
