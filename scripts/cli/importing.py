@@ -642,7 +642,8 @@ def show(summary: Summary, source: Source, notes: Sequence[str], *, dry_run: boo
             rows.add_row(name, str(count))
         console.print(rows)
     span = f"{_text(summary.first_ms)} to {_text(summary.last_ms)}" if summary.first_ms is not None else "no time"
-    console.print(f"{len(summary.positions)} positions, {span}", markup=False, highlight=False)
+    positions = "1 position" if len(summary.positions) == 1 else f"{len(summary.positions)} positions"
+    console.print(f"{positions}, {span}", markup=False, highlight=False)
     _list(console, "not carried", [f"{n} × {what}: {why}" for (what, why), n in summary.lost.most_common()])
     refused = [f"{one.where}: {one.reason}: {one.detail}" for one in summary.bad]
     _list(console, "refused", refused, total=summary.reasons.total())

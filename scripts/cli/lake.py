@@ -86,12 +86,15 @@ def _size(count: float) -> str:
 
 def _maintain(args: argparse.Namespace) -> None:
     deployment = current()
-    for name in [args.table] if args.table else [one.table for one in standings(deployment)]:
-        done = _invoke(deployment, {"table": name})
-        if not done["tables"]:
-            print(f"{name}: nothing done; a maintenance is under way, or the table is not there")
+    chosen = [one for one in standings(deployment) if args.table in (None, one.table)]
+    if not chosen:
+        raise Problem(f"there is no table {args.table or 'at all'} yet", "the first commit makes them all")
+    for one in chosen:
+        done = _invoke(deployment, {"table": one.table})
+        if done["tables"]:
+            print(f"{one.table}: {done['rewritten']} files rewritten, {done['deleted']} deleted")
         else:
-            print(f"{name}: {done['rewritten']} files rewritten, {done['deleted']} deleted")
+            print(f"{one.table}: " + ("nothing done, a maintenance is under way" if one.files else "empty"))
 
 
 def _invoke(deployment: Deployment, event: dict[str, str]) -> dict[str, int]:

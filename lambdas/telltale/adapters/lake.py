@@ -54,6 +54,7 @@ LASTING: Mapping[str, str] = {
 }
 AT_ONCE = 16  # footers, each nearly all waiting
 METRICS = "write.metadata.metrics"
+PATIENCE_S = "60"  # as botocore's own clients have
 ATTEMPTS = 5  # of one addition, when another writer (a compaction, say) gets in between
 
 TYPES: Mapping[Type, IcebergType] = {
@@ -75,9 +76,12 @@ def glue_catalog(glue: Any, files: Mapping[str, str]) -> Catalog:
 
 
 def file_access(environment: Mapping[str, str]) -> dict[str, str]:
-    """Where S3 is. Arrow's client does not read the SDK's variable for another endpoint, and asks S3 for the region."""
+    """Where S3 is, and how long it may take. Arrow's client does not read the SDK's variable for another endpoint, asks S3
+    for the region, and gives up after 3 s, which a busy computer's local AWS is over at times.
+    """
     wanted = {"s3.endpoint": "AWS_ENDPOINT_URL", "s3.region": "AWS_REGION"}
-    return {setting: environment[name] for setting, name in wanted.items() if name in environment}
+    where = {setting: environment[name] for setting, name in wanted.items() if name in environment}
+    return {**where, "s3.connect-timeout": PATIENCE_S, "s3.request-timeout": PATIENCE_S}
 
 
 class Lake:
