@@ -305,6 +305,80 @@ def test_closing_the_order_resolves_the_case_and_stores_the_label(line: Telltale
     }
 
 
+def test_maintenance_leaves_one_file_a_day_and_every_row(line: Telltale) -> None:
+    line.commit()
+    before = {table["table"]: table for table in json.loads(line.say("lake", "--json"))}
+    stored = line.query("select capture_id, axis, fs_hz, cardinality(samples) as n from waveforms order by 1, 2")
+    days = line.query("select count(distinct date(t)) as days from waveforms")[0]["days"]
+
+    said = line.say("lake", "maintain", "--table", "waveforms")
+
+    [after] = [table for table in json.loads(line.say("lake", "--json")) if table["table"] == "waveforms"]
+    assert "files rewritten" in said
+    assert after["files"] <= days + 1 < before["waveforms"]["files"]  # the plant goes on: a commit may come between
+    assert after["problem"] == ""
+    kept = line.query("select capture_id, axis, fs_hz, cardinality(samples) as n from waveforms order by 1, 2")
+    assert [row for row in kept if row in stored] == stored
+    assert line.query("select count(*) as n from captures")[0]["n"] >= before["captures"]["rows"]
+
+
+def test_what_monitron_told_is_imported_once_and_comes_back_as_it_was(line: Telltale, tmp_path: Path) -> None:
+    told = [_monitron_event(n) for n in range(3)]
+    file = tmp_path / "firehose"
+    file.write_text("".join(json.dumps(event) for event in told) + '{"eventId": "cut of')
+
+    dry = line.say("import", "monitron", str(file), "--dry-run")
+    first = json.loads(line.say("import", "monitron", str(file), "--json"))
+    again = json.loads(line.say("import", "monitron", str(file), "--json"))
+    line.commit()
+
+    assert "nothing was written" in dry
+    assert (first["records"], first["stored"], first["duplicate"], first["quarantined"]) == (4, 3, 0, 1)
+    assert again["earlier"] == 4
+    told_again = line.say("export", "monitron", "--position", "old-site").splitlines()
+    assert [json.loads(one) for one in told_again] == told
+    assert line.run("reconcile").returncode == 0
+
+
+def _monitron_event(n: int) -> dict[str, Any]:
+    rms = {f"{axis}Axis": {"rms": 0.5 + n} for axis in "xyz"}
+    healthy = dict.fromkeys(
+        (f"{kind}ClassificationOutput" for kind in ("previousPersistent", "persistent", "pointwise")), "HEALTHY"
+    )
+    return {
+        "timestamp": f"2026-05-04 0{n}:00:12.345",
+        "eventId": f"event-{n}",
+        "version": "2.0",
+        "accountId": "111122223333",
+        "projectName": "plant-a",
+        "projectId": "p-0001",
+        "eventType": "measurement",
+        "eventPayload": {
+            "siteName": "old-site",
+            "assetName": "pump-07",
+            "positionName": "motor-de",
+            "sensor": {"physicalId": "aabbccddeeff", "rssi": -61},
+            "gateway": {"physicalId": "112233445566"},
+            "sequenceNo": n,
+            "features": {
+                "acceleration": {"band0To6000Hz": rms, "band10To1000Hz": rms},
+                "velocity": {"band10To1000Hz": rms},
+                "temperature": 41.5,
+            },
+            "models": {"temperatureML": healthy, "vibrationML": healthy},
+            "assetPositionId": "ap-1",
+        },
+    }
+
+
+def test_everything_comes_out_in_one_command_and_proves_whole(line: Telltale, tmp_path: Path) -> None:
+    line.say("export", "all", "--out", str(tmp_path / "all"))
+
+    assert "whole" in line.say("export", "verify", str(tmp_path / "all"))
+    (some := next((tmp_path / "all").rglob("*.parquet"))).write_bytes(some.read_bytes()[:-1])
+    assert line.run("export", "verify", str(tmp_path / "all")).returncode == 1
+
+
 def test_every_named_query_runs_on_the_deployed_lake(line: Telltale) -> None:
     line.commit()
 
