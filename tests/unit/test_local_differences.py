@@ -23,7 +23,10 @@ def changed(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "Line.template.json").read_text())
 
 
-FUNCTION = {"Type": "AWS::Lambda::Function", "Properties": {"Layers": ["arn:layer"], "Handler": "x.handler"}}
+FUNCTION: dict[str, Any] = {
+    "Type": "AWS::Lambda::Function",
+    "Properties": {"Layers": ["arn:layer"], "Handler": "x.handler"},
+}
 
 
 def test_functions_lose_their_layers_and_nothing_else(tmp_path: Path) -> None:

@@ -76,8 +76,8 @@ def glue_catalog(glue: Any, files: Mapping[str, str]) -> Catalog:
 
 
 def file_access(environment: Mapping[str, str]) -> dict[str, str]:
-    """Where S3 is, and how long it may take. Arrow's client does not read the SDK's variable for another endpoint, asks S3
-    for the region, and gives up after 3 s, which a busy computer's local AWS is over at times.
+    """Where S3 is, and how long it may take. Arrow's client does not read the SDK's variable for another endpoint, asks
+    S3 for the region, and gives up after 3 s, which a busy computer's local AWS is over at times.
     """
     wanted = {"s3.endpoint": "AWS_ENDPOINT_URL", "s3.region": "AWS_REGION"}
     where = {setting: environment[name] for setting, name in wanted.items() if name in environment}
