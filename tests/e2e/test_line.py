@@ -146,6 +146,15 @@ def test_a_capture_in_three_messages_is_stored_axis_by_axis_as_it_comes(line: Te
     assert sorted((row["axis"], row["n"]) for row in rows) == [("x", 26_667), ("z", 26_667)]
 
 
+def test_a_capture_can_be_asked_for_within_the_commit_interval_and_a_minute(line: Telltale) -> None:
+    taken = capture(now_ms(), temperature_c=40.0)
+
+    send(line, Message(topic(), wire.encode_json(taken)))
+
+    asked = f"select count(*) as n from captures where capture_id = '{taken.capture_id}'"
+    wait_until(lambda: line.query(asked) == [{"n": 1}], seconds=60 + 60)  # the schedule alone commits: every minute
+
+
 def test_what_is_sent_twice_is_stored_once(line: Telltale) -> None:
     t_ms = now_ms()
     message = Message(topic(), wire.encode_json(capture(t_ms, temperature_c=40.0)))
