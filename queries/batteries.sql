@@ -1,19 +1,26 @@
 -- Batteries, the soonest to be empty first
 -- The last charge of each sensor, what it loses a day (the slope of ninety days), and how long it then lasts to 10 %. Null
--- where it loses nothing, or was heard on fewer than three days. Cold and weak radio make it worse: see rssi_dbm.
+-- where it loses nothing, or was heard on fewer than three days. Cold and weak radio make it worse: see rssi_dbm. Of each
+-- day the last charge, by the daily aggregates: up to a quarter of an hour old.
 WITH heard AS (
-    SELECT sensor, position, t, battery_pct, rssi_dbm, to_unixtime(t) / 86400 AS days
-    FROM captures
+    SELECT
+        sensor,
+        position,
+        last_capture_at,
+        battery_pct,
+        rssi_dbm,
+        to_unixtime(last_capture_at) / 86400 AS days
+    FROM position_daily
     WHERE t >= current_timestamp - interval '90' /* days */ day AND battery_pct IS NOT NULL
 ),
 slopes AS (
     SELECT
         sensor,
-        max_by(position, t) AS position,
-        max(t) AS last_seen,
-        max_by(battery_pct, t) AS battery_pct,
-        max_by(rssi_dbm, t) AS rssi_dbm,
-        CASE WHEN count(DISTINCT CAST(t AS date)) >= 3 THEN -regr_slope(battery_pct, days) END AS loses
+        max_by(position, last_capture_at) AS position,
+        max(last_capture_at) AS last_seen,
+        max_by(battery_pct, last_capture_at) AS battery_pct,
+        max_by(rssi_dbm, last_capture_at) AS rssi_dbm,
+        CASE WHEN count(DISTINCT CAST(last_capture_at AS date)) >= 3 THEN -regr_slope(battery_pct, days) END AS loses
     FROM heard
     GROUP BY sensor
 )

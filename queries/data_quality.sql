@@ -1,31 +1,34 @@
 -- Data quality by sensor: captures a day, and how many are missing
--- The last fourteen whole days (UTC), a day without a capture included. What to expect of a sensor is what
--- it does itself: a day divided by the median time between its captures. Its first day is left out, as it
--- is seldom whole; so is a sensor with fewer than two captures.
+-- The last fourteen whole days (UTC) of the daily aggregates, a day without a capture included; yesterday is whole a
+-- quarter of an hour after midnight. What to expect of a sensor is what it does itself: a day divided by its usual
+-- interval, the median of those of its days. Its first day is left out, as it is seldom whole; so is a sensor with fewer
+-- than two captures. Of two sensors that a position had on one day, the day counts for the last. Days that were only
+-- imported are left out.
 WITH heard AS (
     SELECT
         sensor,
-        t,
-        lag(t) OVER (PARTITION BY sensor ORDER BY t) AS t_before
-    FROM (
-        SELECT DISTINCT sensor, capture_id, t
-        FROM captures
-        WHERE
-            t >= date_trunc('day', current_timestamp) - interval '14' day
-            AND t < date_trunc('day', current_timestamp)
-            AND record_id NOT LIKE 'import/%'
-    ) AS instants
+        CAST(t AS date) AS day,
+        captures,
+        interval_s,
+        to_unixtime(last_capture_at)
+        - to_unixtime(lag(last_capture_at) OVER (PARTITION BY sensor ORDER BY last_capture_at)) AS day_s
+    FROM position_daily
+    WHERE
+        t >= date_trunc('day', current_timestamp) - interval '14' day
+        AND t < date_trunc('day', current_timestamp)
+        AND coalesce(messages, judged) > 0
 ),
 cadence AS (
     SELECT
         sensor,
-        min(CAST(t AS date)) AS first_day,
-        approx_percentile(to_unixtime(t) - to_unixtime(t_before), 0.5) AS interval_s
+        min(day) AS first_day,
+        -- a sensor that comes once a day has no interval within one
+        coalesce(approx_percentile(interval_s, 0.5), approx_percentile(day_s, 0.5)) AS interval_s
     FROM heard
     GROUP BY sensor
 ),
 daily AS (
-    SELECT sensor, CAST(t AS date) AS day, count(*) AS captures
+    SELECT sensor, day, sum(captures) AS captures
     FROM heard
     GROUP BY 1, 2
 ),

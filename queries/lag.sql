@@ -1,12 +1,11 @@
 -- Lag from capture to stored, by hour
 -- Seconds from the sample to its arrival in the cloud, and to the batch that stored it, for the messages
 -- received in the last 24 hours. A capture's batch is the one with the highest first sequence number that is
--- not above the capture's own, in the same shard.
+-- not above the capture's own, in the same shard. What gateways held back for more than a day is left out.
 WITH marks AS (
     SELECT
         shard,
-        -- sequence numbers have up to 128 digits: padded, they compare as text
-        lpad("first", 128, '0') AS seq,
+        "first" AS seq,
         0 AS is_capture,
         t AS stored_at,
         NULL AS sampled_at,
@@ -15,22 +14,30 @@ WITH marks AS (
     WHERE "function" = 'extract_features' AND t >= current_timestamp - interval '1' day
     UNION ALL
     SELECT
-        regexp_extract(record_id, 'shardId-[0-9]+') AS shard,
-        lpad(regexp_extract(record_id, '[0-9]+$'), 128, '0') AS seq,
+        split_part(record_id, ':', 1) AS shard,
+        split_part(record_id, ':', 2) AS seq,
         1 AS is_capture,
         NULL AS stored_at,
         t AS sampled_at,
         received_at
     FROM captures
-    WHERE received_at >= current_timestamp - interval '1' day AND record_id NOT LIKE 'import/%'
+    WHERE
+        t >= current_timestamp - interval '2' day
+        AND received_at >= current_timestamp - interval '1' day
+        AND record_id NOT LIKE 'import/%'
 ),
 matched AS (
     SELECT
         is_capture,
         received_at,
         to_unixtime(received_at) - to_unixtime(sampled_at) AS received_s,
-        to_unixtime(last_value(stored_at) IGNORE NULLS OVER (PARTITION BY shard ORDER BY seq, is_capture))
-        - to_unixtime(sampled_at) AS stored_s
+        -- sequence numbers are whole numbers of up to 128 digits: of two the longer is the larger; and the batches of
+        -- a shard are stored in their order, so that the last one before is the latest
+        to_unixtime(
+            max(stored_at) OVER (
+                PARTITION BY shard ORDER BY length(seq), seq, is_capture ROWS UNBOUNDED PRECEDING
+            )
+        ) - to_unixtime(sampled_at) AS stored_s
     FROM marks
 )
 SELECT

@@ -19,7 +19,10 @@ from uuid import uuid4
 import boto3
 from botocore.config import Config
 from pyiceberg.catalog import Catalog
+from telltale.adapters.aggregates import Aggregated, Aggregator
+from telltale.adapters.changed_days import ChangedDays
 from telltale.adapters.commit import Committed, Committer
+from telltale.adapters.duck import Duck
 from telltale.adapters.lake import Lake, glue_catalog
 from telltale.adapters.maintenance import Maintained, Maintenance
 from telltale.adapters.receipts import PENDING, DataFile, NewFile, Receipt
@@ -150,6 +153,13 @@ class Place:
 
     def maintain(self, tables: Sequence[Table]) -> list[Maintained]:
         return self.maintenance().run(tables, until_ms=self.now_ms() + LONG_MS, spare_ms=SPARE_MS)
+
+    def aggregate(self) -> Aggregated:
+        """All days that wait, as the function of the aggregates does, by DuckDB."""
+        days = ChangedDays(self.dynamodb, self.database, now_ms=self.now_ms)
+        aggregator = Aggregator(Duck(self.catalog, self.database), self.lake, days, now_ms=self.now_ms)
+        with days.alone(uuid4().hex):
+            return aggregator.run(enough_time=lambda: True)
 
     def files(self, table: Table) -> list[LiveFile]:
         iceberg = self.lake.find(table)

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from telltale.adapters import parquet
 from telltale.adapters.aggregates import Aggregated, Aggregator
 from telltale.adapters.answer import Answer, Engine
 from telltale.adapters.changed_days import Busy, ChangedDays
@@ -242,3 +244,29 @@ def test_a_late_capture_of_a_day_whose_raw_rows_were_aged_makes_it_forget_nothin
 
     assert place.captures() == [("a/b/c/e", 1), ("a/b/c/d", 3), ("a/b/c/f", 1)]
     assert sorted(row["captures"] for row in place.rows("site_daily")) == [1, 4]
+
+
+def test_columns_that_came_later_are_added_to_the_table_and_days_of_before_read_null(place: Works) -> None:
+    later = ("messages", "gateway", "battery_pct", "rssi_dbm")
+    before = replace(
+        schema.POSITION_DAILY, columns=tuple(one for one in schema.POSITION_DAILY.columns if one.name not in later)
+    )
+    place.capture(0)
+    place.aggregate()
+    [old] = [{name: row[name] for name in before.names} for row in place.rows("position_daily")]
+    lake = place.lake()
+    place.catalog.drop_table((place.database, "position_daily"))
+    iceberg = lake.ensure(before)
+    [file] = parquet.columnar_files(before, pa.Table.from_pylist([old | {"judged": 1}], parquet.arrow_schema(before)))
+    uri = f"{iceberg.location()}/data/{file.day}/before.parquet"
+    with iceberg.io.new_output(uri).create() as sink:
+        sink.write(file.body)
+    replace_files(lake, before, [], [uri], why="aggregation")
+    place.capture(0, day=-1)
+
+    place.aggregate()
+
+    rows = sorted(place.rows("position_daily"), key=lambda row: row["t"])
+    assert [tuple(row[name] for name in later) for row in rows] == [(1, "g", None, None), (None, None, None, None)]
+    sql = "SELECT sum(captures) AS captures, sum(coalesce(messages, captures)) AS messages FROM position_daily"
+    assert Duck(place.catalog, place.database).run(sql).to_pylist() == [{"captures": 2, "messages": 2}]

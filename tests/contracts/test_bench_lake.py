@@ -21,6 +21,7 @@ def test_all_rows_are_written_compacted_and_asked(ministack: str) -> None:
     assert found["files_after"] <= 6  # three tables, on two days at most
     assert found["small_files_gone"] >= 0.9  # a few of today's may wait for more
     assert 0 < found["trend_bytes_share"] <= 1
+    assert found["aggregated_days"] in (1, 2)
     assert found["query_max_s"] > 0
 
 

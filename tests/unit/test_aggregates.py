@@ -147,8 +147,36 @@ def test_captures_count_once_however_many_messages_brought_them() -> None:
 
     row = of_position(captures=parts)
 
-    assert picked(row, "t", "position", "site", "captures") == (DAY, P, "riverside", 2)
+    assert picked(row, "t", "position", "site", "captures", "messages") == (DAY, P, "riverside", 2, 4)
     assert picked(row, "sensor", "last_capture_at") == ("s-102", DAY + 2 * HOUR)
+
+
+def test_messages_are_those_of_the_line_and_not_of_an_import() -> None:
+    captures = [
+        capture(HOUR, record_id="shardId-0:1"),
+        capture(2 * HOUR, record_id="import/abc/0"),
+        capture(3 * HOUR, record_id="import/abc/0"),
+        capture(3 * HOUR, part="xyz", record_id="shardId-0:2"),
+    ]
+
+    row = of_position(captures=captures)
+
+    assert picked(row, "captures", "messages") == (3, 2)
+    assert of_position(captures=captures[1:2])["messages"] == 0
+    assert of_position(readings=[{"position": P, "site": "riverside", "t": DAY}])["messages"] == 0
+
+
+def test_the_last_gateway_battery_and_signal_are_those_of_the_last_capture_that_told() -> None:
+    captures = [
+        capture(HOUR, battery_pct=81.0, rssi_dbm=-70.0, gateway="gw-2"),
+        capture(2 * HOUR, part="xyz", rssi_dbm=-75.0),
+        capture(2 * HOUR, battery_pct=80.0),
+        capture(3 * HOUR, part="xyz", gateway="gw-3"),
+    ]
+
+    row = of_position(captures=captures)
+
+    assert picked(row, "gateway", "battery_pct", "rssi_dbm") == ("gw-3", 80.0, -75.0)
 
 
 def test_only_the_days_that_are_asked_for_are_aggregated_each_by_itself() -> None:

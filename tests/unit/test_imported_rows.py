@@ -2,22 +2,28 @@
 
 import pytest
 
-from tests.unit.test_queries import DAY, HOUR, NOW, ask
+from tests.unit.test_queries import DAY, HOUR, NOW, ask, by_day
 
 IDS = {"position": "site-1/main/a/p", "site": "site-1", "sensor": "s", "capture_id": "c"}
 
 
-@pytest.mark.parametrize("query", ["stale_sensors", "lag", "data_quality"])
-def test_captures_that_were_imported_say_nothing_of_sensors_now(query: str) -> None:
-    def captures(record_id: str) -> list[dict[str, object]]:
-        times = [NOW - 3 * DAY + n * HOUR for n in range(40)]
-        return [
-            {**IDS, "capture_id": f"c-{n}", "t": t, "received_at": NOW - HOUR, "record_id": record_id, "part": "s"}
-            for n, t in enumerate(times)
-        ]
+def captures(record_id: str) -> list[dict[str, object]]:
+    times = [NOW - 3 * DAY + n * HOUR for n in range(40)]
+    return [
+        {**IDS, "capture_id": f"c-{n}", "t": t, "received_at": NOW - HOUR, "record_id": record_id, "part": "s"}
+        for n, t in enumerate(times)
+    ]
 
-    assert ask(query, captures=captures("import/abc/000000")) == []
-    assert ask(query, captures=captures("shardId-0:1")) != []
+
+@pytest.mark.parametrize("query", ["stale_sensors", "cost_by_sensor", "data_quality"])
+def test_days_that_were_imported_say_nothing_of_sensors_now(query: str) -> None:
+    assert ask(query, position_daily=by_day(captures("import/abc/000000"))) == []
+    assert ask(query, position_daily=by_day(captures("shardId-0:1"))) != []
+
+
+def test_captures_that_were_imported_have_no_lag() -> None:
+    assert ask("lag", captures=captures("import/abc/000000")) == []
+    assert ask("lag", captures=captures("shardId-0:1")) != []
 
 
 def test_what_monitron_said_is_not_among_the_worst_positions() -> None:

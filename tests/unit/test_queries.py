@@ -11,9 +11,11 @@ import pytest
 from cli.choices import choices, choose
 from cli.queries import named_queries
 from telltale.adapters.about import ABOUT, FILES
+from telltale.adapters.aggregates import POSITIONS, parameters
+from telltale.adapters.answer import literal
 from telltale.adapters.duck import execute
 from telltale.adapters.parquet import arrow_schema
-from telltale.adapters.trino import parse_query, tables_read, unknown_names
+from telltale.adapters.trino import filled, parse_query, tables_read, unknown_names
 from telltale.core import schema
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -251,7 +253,23 @@ def test_rejected_records_are_counted_by_reason_and_sender_with_the_latest_examp
 def captures_at(sensor: str, times: Sequence[datetime], **fields: Any) -> list[Row]:
     """Two messages for each capture: an axis, and the scalars."""
     ids = [{"sensor": sensor, "t": t, "received_at": t, "capture_id": f"{sensor}@{t}"} for t in times]
-    return [row | {"part": part} | fields for row in ids for part in ("x", "s")]
+    plain = {"position": f"p/{sensor}", "site": "p"}
+    return [plain | row | {"part": part} | fields for row in ids for part in ("x", "s")]
+
+
+def by_day(captures: Sequence[Row], features: Sequence[Row] = ()) -> list[Row]:
+    """What the aggregation makes of them: rows of position_daily."""
+    values = [literal(value) for value in parameters(POSITIONS, NOW - 100 * DAY, NOW + DAY)]
+    sql = filled(POSITIONS.sql, values).replace("current_timestamp", literal(NOW))
+    given = {"captures": captures, "features": features}
+    relations = {table.name: seeded(table.name, given.get(table.name, ())) for table in POSITIONS.reads}
+    return execute(sql, relations, database="telltale")[0].to_pylist()
+
+
+def before_the_column(rows: Sequence[Row]) -> list[Row]:
+    """The same rows as they are where they were computed before messages, batteries and signals were in them."""
+    later = {"messages", "gateway", "battery_pct", "rssi_dbm"}
+    return [{name: value for name, value in row.items() if name not in later} for row in rows]
 
 
 def hourly(start: datetime, count: int) -> list[datetime]:
@@ -269,7 +287,7 @@ def test_data_quality_counts_captures_not_messages_and_finds_days_with_none() ->
     ]
     quarantine = [{"sensor": "holes", "received_at": gap}]
 
-    rows = ask("data_quality", captures=captures, quarantine=quarantine)
+    rows = ask("data_quality", position_daily=by_day(captures), quarantine=quarantine)
 
     assert picked(rows, "sensor", "day", "captures", "expected", "missing", "rejected") == [
         ("holes", date(2026, 11, 18), 24, 24, 0, 0),
@@ -283,9 +301,32 @@ def test_data_quality_counts_captures_not_messages_and_finds_days_with_none() ->
 def test_a_day_that_is_not_over_does_not_change_what_is_expected() -> None:
     hectic = [MIDNIGHT + number * timedelta(minutes=5) for number in range(144)]
 
-    rows = ask("data_quality", captures=captures_at("s", [*hourly(MIDNIGHT - 2 * DAY, 48), *hectic]))
+    rows = ask("data_quality", position_daily=by_day(captures_at("s", [*hourly(MIDNIGHT - 2 * DAY, 48), *hectic])))
 
     assert picked(rows, "day", "captures", "expected") == [(date(2026, 11, 19), 24, 24)]
+
+
+def test_a_sensor_that_comes_once_a_day_is_expected_once_a_day() -> None:
+    heard = [MIDNIGHT - ago * DAY + 6 * HOUR for ago in range(1, 6) if ago != 2]
+
+    rows = ask("data_quality", position_daily=by_day(captures_at("s", heard)))
+
+    assert picked(rows, "day", "captures", "expected", "missing") == [
+        (date(2026, 11, 16), 1, 1, 0),
+        (date(2026, 11, 17), 1, 1, 0),
+        (date(2026, 11, 18), 0, 1, 1),
+        (date(2026, 11, 19), 1, 1, 0),
+    ]
+
+
+def test_days_aggregated_before_messages_were_counted_are_told_from_imported_ones_by_their_judgements() -> None:
+    days = before_the_column(by_day(captures_at("s", hourly(MIDNIGHT - 3 * DAY, 72))))
+    judged = [day | {"judged": 24} for day in days]
+
+    assert ask("data_quality", position_daily=days) == []
+    assert len(ask("data_quality", position_daily=judged)) == 2
+    assert picked(ask("stale_sensors", position_daily=judged), "sensor", "battery_pct") == [("s", None)]
+    assert picked(ask("cost_by_sensor", position_daily=judged), "captures", "messages") == [(72, 72)]
 
 
 def test_a_sensor_is_stale_after_three_of_its_own_intervals() -> None:
@@ -294,11 +335,54 @@ def test_a_sensor_is_stale_after_three_of_its_own_intervals() -> None:
         *captures_at("gone", hourly(NOW - 15 * HOUR, 11), position="p/1", gateway="gw", battery_pct=7.0),
     ]
 
-    rows = ask("stale_sensors", captures=captures)
+    rows = ask("stale_sensors", position_daily=by_day(captures))
 
     assert picked(
         rows, "sensor", "position", "gateway", "silent_hours", "usual_interval_s", "missed", "battery_pct"
     ) == [("gone", "p/1", "gw", 5.0, 3600.0, 5, 7.0)]
+
+
+def test_a_sensor_that_spoke_since_the_last_aggregation_is_not_stale() -> None:
+    heard = hourly(NOW - 20 * HOUR, 15)  # until six hours ago
+    days = by_day([*captures_at("back", heard), *captures_at("import", heard), *captures_at("gone", heard)])
+    fresh = [
+        *captures_at("back", [NOW - HOUR]),
+        *captures_at("import", [NOW - HOUR], record_id="import/abc/0"),
+        *captures_at("new", [NOW - 2 * HOUR]),
+    ]
+
+    rows = ask("stale_sensors", position_daily=days, captures=fresh)
+
+    assert picked(rows, "sensor", "last_seen", "silent_hours") == [
+        ("gone", NOW - 6 * HOUR, 6.0),
+        ("import", NOW - 6 * HOUR, 6.0),
+    ]
+
+
+def test_a_sensor_that_comes_once_a_day_is_stale_after_three_days() -> None:
+    days = by_day(
+        [
+            *captures_at("gone", [NOW - ago * DAY for ago in range(4, 9)]),
+            *captures_at("here", [NOW - ago * DAY for ago in range(2, 9)]),
+        ]
+    )
+
+    rows = ask("stale_sensors", position_daily=days)
+
+    assert picked(rows, "sensor", "usual_interval_s", "missed") == [("gone", 86400.0, 4)]
+
+
+def test_a_sensor_that_moved_to_another_position_is_one_sensor() -> None:
+    days = by_day(
+        [
+            *captures_at("s", hourly(MIDNIGHT - 2 * DAY, 24), position="p/old"),
+            *captures_at("s", hourly(MIDNIGHT - DAY, 24), position="p/new"),
+        ]
+    )
+
+    rows = ask("stale_sensors", position_daily=days)
+
+    assert picked(rows, "sensor", "position", "silent_hours") == [("s", "p/new", 13.0)]
 
 
 def test_lag_is_measured_to_the_batch_that_stored_the_message() -> None:
@@ -318,6 +402,7 @@ def test_lag_is_measured_to_the_batch_that_stored_the_message() -> None:
         message(0, 99, sampled=4, received=5),  # in the same batch, though "99" is after "100" as text
         message(0, 100, sampled=15, received=18),  # at 20
         message(1, 50, sampled=10, received=11),  # at 40
+        message(1, 60, sampled=-2 * 86400, received=11),  # held back for two days: left out
     ]
 
     [row] = ask("lag", batches=batches, captures=captures)
@@ -519,13 +604,15 @@ def test_lead_times_are_taken_from_the_opening_and_leave_false_alarms_out() -> N
 
 def test_a_sensors_cost_is_its_share_of_the_metered_units() -> None:
     captures = [
-        *captures_at("big", [NOW - HOUR], position="p/1"),  # two messages
-        *captures_at("small", [NOW - HOUR], position="p/2"),
+        *captures_at("big", [NOW - HOUR]),  # two messages
+        *captures_at("small", [NOW - HOUR]),
         *captures_at("gone", [NOW - 31 * DAY]),
+        *captures_at("imported", [NOW - HOUR], record_id="import/abc/0"),
     ]
-    waveforms = [{"sensor": "big", "t": NOW - HOUR, "samples": [0] * 2560 * 6}]  # 30,720 bytes: 6 units
+    plain = {"position": "p/big", "capture_id": f"big@{NOW - HOUR}", "axis": "x", "t": NOW - HOUR}
+    features = [plain | {"fs_hz": 6667.0, "n_samples": 2560 * 6}]  # 30,720 bytes: 6 units
 
-    rows = ask("cost_by_sensor", {"bill_usd": "100"}, captures=captures, waveforms=waveforms)
+    rows = ask("cost_by_sensor", {"bill_usd": "100"}, position_daily=by_day(captures, features))
 
     assert picked(rows, "sensor", "captures", "messages", "sample_mb", "units", "percent", "usd") == [
         ("big", 1, 2, 0.031, 8, 80.0, 80.0),
@@ -580,7 +667,8 @@ def test_a_gap_is_known_for_three_usual_intervals_and_not_beyond() -> None:
 
 def test_a_battery_lasts_as_long_as_its_slope_says() -> None:
     def charge(sensor: str, ago: int, percent: float) -> Row:
-        return {"sensor": sensor, "t": NOW - ago * DAY, "battery_pct": percent, "position": "p", "capture_id": f"{ago}"}
+        row = {"sensor": sensor, "t": NOW - ago * DAY, "battery_pct": percent, "capture_id": f"{sensor}-{ago}"}
+        return row | {"position": f"p/{sensor}"}
 
     captures = [
         *(charge("half", ago, 50 + 0.5 * ago) for ago in range(10)),
@@ -589,7 +677,7 @@ def test_a_battery_lasts_as_long_as_its_slope_says() -> None:
         charge("new", 0, 90),
     ]
 
-    rows = ask("batteries", captures=captures)
+    rows = ask("batteries", position_daily=by_day(captures))
 
     assert picked(rows, "sensor", "battery_pct", "percent_a_day", "days_left") == [
         ("soon", 20.0, 2.0, 5.0),

@@ -10,7 +10,12 @@ WITH instants AS (
         max(site) AS site,
         max(sensor) AS sensor,
         min(t) AS t,
-        max(temperature_c) AS temperature_c
+        max(temperature_c) AS temperature_c,
+        -- the messages that came over the line itself
+        sum(CASE WHEN record_id LIKE 'import/%' THEN 0 ELSE 1 END) AS messages,
+        max(gateway) AS gateway,
+        max(battery_pct) AS battery_pct,
+        max(rssi_dbm) AS rssi_dbm
     FROM captures
     WHERE t >= ? AND t < ?
     GROUP BY 1, 2, 3
@@ -39,6 +44,10 @@ heard AS (
         sensor,
         t,
         temperature_c,
+        messages,
+        gateway,
+        battery_pct,
+        rssi_dbm,
         gap_s,
         max(CASE WHEN place = (intervals + 1) / 2 THEN gap_s END) OVER (PARTITION BY position, day) AS interval_s
     FROM ranked
@@ -133,6 +142,10 @@ moments AS (
         h.sensor,
         h.t,
         h.temperature_c,
+        h.messages,
+        h.gateway,
+        h.battery_pct,
+        h.rssi_dbm,
         h.interval_s,
         least(coalesce(h.gap_s, h.interval_s), h.interval_s) / 60 AS minutes,
         j.velocity_mm_s,
@@ -159,6 +172,10 @@ measured AS (
         max(interval_s) AS interval_s,
         avg(temperature_c) AS temperature_mean_c,
         max(temperature_c) AS temperature_max_c,
+        sum(messages) AS messages,
+        max_by(gateway, CASE WHEN gateway IS NOT NULL THEN t END) AS gateway,
+        max_by(battery_pct, CASE WHEN battery_pct IS NOT NULL THEN t END) AS battery_pct,
+        max_by(rssi_dbm, CASE WHEN rssi_dbm IS NOT NULL THEN t END) AS rssi_dbm,
         avg(velocity_mm_s) AS velocity_mean_mm_s,
         max(velocity_mm_s) AS velocity_max_mm_s,
         max_by(velocity_axis, velocity_mm_s) AS velocity_axis,
@@ -274,5 +291,9 @@ SELECT
     coalesce(cases_resolved, 0) AS cases_resolved,
     coalesce(false_alarms, 0) AS false_alarms,
     coalesce(readings, 0) AS readings,
-    coalesce(samples, 0) * 2 AS sample_bytes
+    coalesce(samples, 0) * 2 AS sample_bytes,
+    coalesce(messages, 0) AS messages,
+    gateway,
+    battery_pct,
+    rssi_dbm
 FROM joined

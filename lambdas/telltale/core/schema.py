@@ -736,6 +736,11 @@ POSITION_DAILY = Table(
         FALSE_ALARMS,
         AGGREGATED_READINGS,
         SAMPLE_BYTES,
+        # added later: null on days that were not computed since
+        Column("messages", "long", "messages of captures that came over the line, not by an import"),
+        Column("gateway", "string", "the gateway of the last capture that had one"),
+        Column("battery_pct", "double", "the last battery charge", "%"),
+        Column("rssi_dbm", "double", "the last radio signal strength", "dBm"),
     ),
     day="t",
     sort=("position", "t"),
