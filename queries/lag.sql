@@ -1,7 +1,8 @@
 -- Lag from capture to stored, by hour
 -- Seconds from the sample to its arrival in the cloud, and to the batch that stored it, for the messages
 -- received in the last 24 hours. A capture's batch is the one with the highest first sequence number that is
--- not above the capture's own, in the same shard. What gateways held back for more than a day is left out.
+-- not above the capture's own, in the same shard. What was sampled before yesterday (UTC) is left out, however
+-- late it came: two days of the table are read, not all.
 WITH marks AS (
     SELECT
         shard,
@@ -22,7 +23,7 @@ WITH marks AS (
         received_at
     FROM captures
     WHERE
-        t >= current_timestamp - interval '2' day
+        t >= date_trunc('day', current_timestamp) - interval '1' day
         AND received_at >= current_timestamp - interval '1' day
         AND record_id NOT LIKE 'import/%'
 ),

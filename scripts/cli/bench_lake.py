@@ -71,7 +71,7 @@ QUERIES: Mapping[str, str] = {
         ), steps AS (SELECT *, lag(level) OVER (PARTITION BY position ORDER BY on_day) AS was FROM days)
         SELECT * FROM steps WHERE level > 1.25 * was ORDER BY on_day, position""",
     "hottest of the week": """
-        SELECT position, max(temperature_c) AS hottest FROM captures
+        SELECT position, max(temperature_max_c) AS hottest FROM position_daily
         WHERE t >= current_timestamp - interval '7' day GROUP BY position ORDER BY hottest DESC LIMIT 20""",
     "silent sensors": """
         SELECT sensor, max(t) AS last FROM captures
