@@ -26,7 +26,7 @@ from telltale.adapters import duck, wire
 from telltale.adapters.answer import Answer
 from telltale.adapters.cmms.logbook import Logbook
 from telltale.adapters.cmms.port import Status
-from telltale.adapters.feature_stream import decode
+from telltale.adapters.feature_stream import Message, read
 from telltale.adapters.parquet import arrow_schema
 from telltale.adapters.registry import Registry
 from telltale.core import schema
@@ -97,8 +97,8 @@ class Lived:
 
     def sent(self) -> list[Row]:
         """The rows on detection's stream, with the indicators that it looks at."""
-        items = [decode(data).item for data in self.works.acts()]
-        return [only_read(item) for item in items if isinstance(item, Row)]
+        messages = [message for message in map(read, self.works.acts()) if isinstance(message, Message)]
+        return [only_read(message.item) for message in messages if isinstance(message.item, Row)]
 
     def table(self, name: str) -> pa.Table:
         s3 = self.works.aws.s3
