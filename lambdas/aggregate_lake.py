@@ -13,8 +13,9 @@ from telltale.adapters.aggregates import Aggregator
 from telltale.adapters.answer import Engine
 from telltale.adapters.athena import Athena
 from telltale.adapters.aws import client
-from telltale.adapters.changed_days import Busy, ChangedDays, oldest_ms
+from telltale.adapters.changed_days import ChangedDays, oldest_ms
 from telltale.adapters.lake import Lake, file_access, glue_catalog
+from telltale.adapters.lease import Busy
 from telltale.adapters.settings import AggregateSettings
 
 SPARE_MS = 180_000  # seven days of two aggregates take less. A guess: queries of Athena on a week take tens of seconds

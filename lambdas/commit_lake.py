@@ -12,8 +12,9 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from telltale.adapters.aws import client
-from telltale.adapters.commit import AT_ONCE, Busy, Committer
+from telltale.adapters.commit import AT_ONCE, Committer
 from telltale.adapters.lake import Lake, file_access, glue_catalog
+from telltale.adapters.lease import Busy
 from telltale.adapters.settings import CommitSettings
 from telltale.core import schema
 

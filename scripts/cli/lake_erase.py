@@ -81,12 +81,10 @@ def run(args: argparse.Namespace) -> None:
     over = set() if kind == SENSOR else {case.change.case_id for case in cases if case.change.t_ms < subject.before_ms}
     if args.yes:
         try:
-            lease.hold()
-            _erase(deployment, eraser, over, args, now_ms)
+            with lease:
+                _erase(deployment, eraser, over, args, now_ms)
         except Busy as busy:
             raise Problem(f"maintenance of the lake is at work: {busy}", RERUN) from busy
-        finally:
-            lease.release()
     else:
         _plan(deployment, eraser, over, plant, args)
 

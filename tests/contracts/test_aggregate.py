@@ -10,9 +10,10 @@ import pytest
 from telltale.adapters import parquet
 from telltale.adapters.aggregates import Aggregated, Aggregator
 from telltale.adapters.answer import Answer, Engine
-from telltale.adapters.changed_days import Busy, ChangedDays
+from telltale.adapters.changed_days import ChangedDays
 from telltale.adapters.duck import Duck
 from telltale.adapters.lake import Lake
+from telltale.adapters.lease import Busy
 from telltale.adapters.rewrite import live_files, replace_files, rewrite_rows
 from telltale.core import schema
 from telltale.core.schema import Table

@@ -1,7 +1,8 @@
 """A day that changed waits until it is aggregated as it is now: not forgotten, and not aggregated for nothing."""
 
 import pytest
-from telltale.adapters.changed_days import LEASE_MS, Busy, Change, ChangedDays, LastRun, day_of, end_ms, oldest_ms
+from telltale.adapters.changed_days import LEASE_MS, Change, ChangedDays, LastRun, day_of, end_ms, oldest_ms
+from telltale.adapters.lease import Busy
 
 from tests.contracts.conftest import client
 from tests.contracts.test_registry import table

@@ -11,8 +11,9 @@ import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
 from telltale.adapters import parquet
-from telltale.adapters.commit import LEASE_MS, PLAN, Busy, Committer
+from telltale.adapters.commit import LEASE_MS, PLAN, Committer
 from telltale.adapters.lake import Lake, glue_catalog
+from telltale.adapters.lease import Busy
 from telltale.adapters.receipts import COMMITTED, PENDING, DataFile, Receipt
 from telltale.core import schema
 from telltale.core.errors import RetryLater

@@ -13,21 +13,18 @@ is over is `unfinished`: it is aggregated once more, for on that evening nothing
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from telltale.adapters.lease import Lease
+
 STATUS = "aggregates"
-LEASE = "lease#aggregate"
+LEASE = "aggregate"
 LEASE_MS = 16 * 60_000  # longer than the function may run (15 min), so that two never replace the same day
 MARKS_AN_UPDATE = 50  # of days: the expression stays below DynamoDB's 4 KB
 KEYS_A_BATCH = 100  # DynamoDB's limit
 EPOCH, ONE_DAY, DAY_MS = date(1970, 1, 1), timedelta(days=1), 86_400_000
-
-
-class Busy(Exception):
-    """Another aggregation is at work."""
 
 
 @dataclass(frozen=True)
@@ -120,20 +117,9 @@ class ChangedDays:
         times = {name: int(item[name]["N"]) for name in ("ran_ms", "failed_ms") if name in item}
         return LastRun(**times, problem=item["problem"]["S"] if "problem" in item else None)
 
-    @contextmanager
-    def alone(self, owner: str) -> Iterator[None]:
-        """Nobody else aggregates meanwhile; raises Busy if somebody does."""
-        free = "attribute_not_exists(pk) OR expires_ms < :now OR #owner = :owner"
-        until = self._now_ms() + LEASE_MS
-        held = {":now": {"N": str(self._now_ms())}, ":owner": {"S": owner}, ":until": {"N": str(until)}}
-        names = {"#owner": "owner"}
-        if not self._update(LEASE, "SET #owner = :owner, expires_ms = :until", only=free, names=names, values=held):
-            raise Busy("another aggregation holds the lease")
-        try:
-            yield
-        finally:
-            over = {":owner": {"S": owner}, ":over": {"N": "0"}}
-            self._update(LEASE, "SET expires_ms = :over", only="#owner = :owner", names=names, values=over)
+    def alone(self, owner: str) -> Lease:
+        """With it nobody else aggregates meanwhile; entering it raises Busy if somebody does."""
+        return Lease(self._dynamodb, table=self._table, name=LEASE, owner=owner, lasts_ms=LEASE_MS, now_ms=self._now_ms)
 
     # --- The table
 

@@ -18,7 +18,6 @@ from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any
@@ -29,19 +28,17 @@ from telltale.adapters import parquet
 from telltale.adapters.aggregates import days_of
 from telltale.adapters.changed_days import ChangedDays
 from telltale.adapters.lake import Lake
+from telltale.adapters.lease import Busy, Lease
 from telltale.adapters.receipts import COMMITTED, PENDING, Receipt
 from telltale.core import schema
 from telltale.core.errors import RetryLater
 
 PLAN = "commits/plan.json"
 RECEIPTS_A_PLAN = 1000  # one listing, and one deletion; about 3,000 files, whose footers are read in seconds
-LEASE_MS = 60_000  # longer than adding the files of one table takes; nothing depends on it
+LEASE = "commit"
+LEASE_MS = 60_000  # longer than adding the files of one table takes, and short: one that died holds nobody up for long
 AT_ONCE = 16  # calls to S3, each nearly all waiting
 TABLES = {table.name: table for table in schema.TABLES}
-
-
-class Busy(Exception):
-    """Another committer holds the lease, or took the plan over."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +74,9 @@ class Committer:
         owner: str,
         now_ms: Callable[[], int],
     ) -> None:
-        self._s3, self._dynamodb, self._lake = s3, dynamodb, lake
-        self._bucket, self._table = bucket, table
+        self._s3, self._lake, self._bucket = s3, lake, bucket
         self._owner, self._now_ms = owner, now_ms
+        self._lease = Lease(dynamodb, table=table, name=LEASE, owner=owner, lasts_ms=LEASE_MS, now_ms=now_ms)
         self._changed = ChangedDays(dynamodb, table, now_ms=now_ms)
 
     def run(self, *, until_ms: int, spare_ms: int) -> list[Committed]:
@@ -87,14 +84,11 @@ class Committer:
 
         Raises Busy when another committer is at it.
         """
-        self._hold_lease()
-        try:
+        with self._lease:
             commits = []
             while self._now_ms() < until_ms - spare_ms and (commit := self._commit()):
                 commits.append(commit)
             return commits
-        finally:
-            self._release_lease()
 
     def _commit(self) -> Committed | None:
         """Carry out the plan there is, or else make one; None when nothing is pending."""
@@ -107,7 +101,7 @@ class Committer:
                 return None
             plan, tag = made, self._write_plan(made, replacing=tag)
         for name, sizes in plan.files.items():
-            self._hold_lease()
+            self._lease.hold()
             uris = {f"s3://{self._bucket}/{key}": size for key, size in sizes.items()}
             self._lake.add(TABLES[name], uris, number=plan.number)
         self._changed.mark(days_of(plan.files), plan.number)  # after the rows are there: who reads the mark sees them
@@ -214,37 +208,6 @@ class Committer:
     def _each(self, action: Callable[[Any], Any], arguments: Iterable[Any]) -> list[Any]:
         with ThreadPoolExecutor(AT_ONCE) as threads:
             return list(threads.map(action, arguments))
-
-    # --- The lease
-
-    def _hold_lease(self) -> None:
-        """Take the lease or hold it longer. It is short, so that a committer that died holds nobody up for long."""
-        now_ms = self._now_ms()
-        try:
-            self._dynamodb.put_item(
-                TableName=self._table,
-                Item={
-                    "pk": {"S": "lease#commit"},
-                    "owner": {"S": self._owner},
-                    "expires_ms": {"N": str(now_ms + LEASE_MS)},
-                },
-                ConditionExpression="attribute_not_exists(pk) OR expires_ms < :now OR #owner = :owner",
-                ExpressionAttributeNames={"#owner": "owner"},
-                ExpressionAttributeValues={":now": {"N": str(now_ms)}, ":owner": {"S": self._owner}},
-            )
-        except self._dynamodb.exceptions.ConditionalCheckFailedException as held:
-            raise Busy("another committer holds the lease") from held
-
-    def _release_lease(self) -> None:
-        """Only if it still is ours."""
-        with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
-            self._dynamodb.delete_item(
-                TableName=self._table,
-                Key={"pk": {"S": "lease#commit"}},
-                ConditionExpression="#owner = :owner",
-                ExpressionAttributeNames={"#owner": "owner"},
-                ExpressionAttributeValues={":owner": {"S": self._owner}},
-            )
 
 
 def _is_missing(error: ClientError) -> bool:

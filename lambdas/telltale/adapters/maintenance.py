@@ -103,14 +103,11 @@ class Maintenance:
 
         Raises Busy when another one is at it, and Failed at the end if a table failed; the others are done then.
         """
-        self._lease.hold()
-        try:
+        with self._lease:
             last = {table.name: self._status.of(table.name) for table in tables}
             waiting = sorted(tables, key=lambda table: known.ended_ms if (known := last[table.name]) else 0)
             begin_ms = until_ms - spare_ms
             done = [self._maintain(table, begin_ms) for table in waiting if self._now_ms() < begin_ms]
-        finally:
-            self._lease.release()
         problems = [f"{one.table}: {one.problem}" for one in done if one.problem]
         if problems:
             raise Failed("; ".join(problems))
