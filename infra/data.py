@@ -30,6 +30,10 @@ class Data(Stack):
         # Signs what the webhook sends. Encrypted with AWS's key for secrets in every stage: a grant on a customer key
         # would name the reader's role in the key's policy, and that role is in the stack after this one.
         self.webhook_secret = secretsmanager.Secret(self, "WebhookSecret", removal_policy=settings.removal)
+        # What the sites' maintenance systems ask for, one object for all sites; `telltale cmms secret` fills it in.
+        self.cmms_secrets = secretsmanager.Secret(
+            self, "CmmsSecrets", secret_object_value={}, removal_policy=settings.removal
+        )
 
         for name, value in self._outputs().items():
             CfnOutput(self, name, value=value)
@@ -68,6 +72,7 @@ class Data(Stack):
             "OrdersQueueUrl": self.messages.orders.queue_url,
             "OrdersDeadLettersUrl": self.messages.dead_letters.queue_url,
             "WebhookSecretArn": self.webhook_secret.secret_arn,
+            "CmmsSecretsArn": self.cmms_secrets.secret_arn,
         }
 
 

@@ -88,6 +88,7 @@ class Line(Stack):
         tables.ledger.grant_read_write_data(orders)
         tables.logbook.grant_read_write_data(orders)
         data.webhook_secret.grant_read(orders)
+        data.cmms_secrets.grant_read(orders)
         messages.notices.grant_publish(orders)
 
         if data.monitron:
@@ -177,4 +178,5 @@ def _environment(data: Data, settings: Settings) -> dict[str, str]:
         "BUS_NAME": data.messages.bus.event_bus_name,
         "TOPIC_ARN": data.messages.notices.topic_arn,
         "WEBHOOK_SECRET_ARN": data.webhook_secret.secret_arn,
+        "CMMS_SECRETS_ARN": data.cmms_secrets.secret_arn,
     }

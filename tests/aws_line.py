@@ -60,6 +60,7 @@ class Aws:
     topic: str = ""
     notices_queue: str = ""
     secret: str = ""
+    cmms_secrets: str = ""
 
     def notices(self) -> list[str]:
         """Subjects of the notices that a person got since the last look."""
@@ -112,6 +113,7 @@ def aws() -> Iterator[Aws]:
         made.topic = made.sns.create_topic(Name="notices")["TopicArn"]
         made.sns.subscribe(TopicArn=made.topic, Protocol="sqs", Endpoint=_arn(made, made.notices_queue))
         made.secret = made.secrets.create_secret(Name="webhook", SecretString="shared")["ARN"]
+        made.cmms_secrets = made.secrets.create_secret(Name="cmms", SecretString="{}")["ARN"]
         yield made
 
 

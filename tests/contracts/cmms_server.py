@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-FIELDS = {"key", "case_id", "title", "description", "severity", "position", "asset", "opened_ms"}
+FIELDS = {"key", "case_id", "title", "description", "severity", "position", "asset", "opened_ms", "link", "fields"}
 CLOSURE = {"failure_mode", "failure_cause", "action_taken", "note"}
 FINAL = ("DONE", "CANCELLED")
 
@@ -78,9 +78,9 @@ class Cmms:
         return order
 
     def update(self, order: dict[str, Any], message: dict[str, Any], _: Any) -> None:
-        assert set(message["order"]) == FIELDS
+        assert set(message["order"]) <= FIELDS
         if order["status"] not in FINAL:
-            order |= {"title": message["order"]["title"], "severity": message["order"]["severity"]}
+            order |= {name: message["order"][name] for name in ("title", "severity") if name in message["order"]}
 
     def comment(self, order: dict[str, Any], message: dict[str, Any], headers: Any) -> None:
         order["comments"].setdefault(headers["Idempotency-Key"], message["text"])

@@ -150,6 +150,7 @@ def works(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("TOPIC_ARN", made.topic)
         monkeypatch.setenv("WEBHOOK_SECRET_ARN", made.secret)
+        monkeypatch.setenv("CMMS_SECRETS_ARN", made.cmms_secrets)
         for module in (extract_features, detect_anomalies, work_orders, stale_sensors):
             for remembered in vars(module).values():
                 if hasattr(remembered, "cache_clear"):

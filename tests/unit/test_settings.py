@@ -35,6 +35,7 @@ NAMES = [
     "BUS_NAME",
     "TOPIC_ARN",
     "WEBHOOK_SECRET_ARN",
+    "CMMS_SECRETS_ARN",
 ]
 ENVIRONMENT = {name: name.lower() + "-value" for name in NAMES}
 

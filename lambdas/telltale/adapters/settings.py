@@ -73,6 +73,7 @@ class WorkOrdersSettings(_FromEnvironment):
     bus_name: str
     topic_arn: str
     webhook_secret_arn: str
+    cmms_secrets_arn: str
 
 
 @dataclass(frozen=True)

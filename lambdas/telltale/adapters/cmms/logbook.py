@@ -1,20 +1,29 @@
 """The built-in maintenance system: one DynamoDB item an order. Enough for a plant that has no other."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from telltale.adapters.cmms.port import Capabilities, Forged, Order, OrderRequest, Status
+from telltale.adapters.cmms.adapter import Adapter
+from telltale.adapters.cmms.port import FIELDS, Capabilities, Order, OrderRequest, Plain, Status
 from telltale.core.closure import Closure
 from telltale.core.errors import CmmsRefused
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-TEXTS = ("case_id", "title", "description", "severity", "position", "asset")  # of an OrderRequest, beside its key
+TEXTS = (
+    "case_id",
+    "title",
+    "description",
+    "severity",
+    "position",
+    "asset",
+    "link",
+)  # of an OrderRequest, beside its key
 
 
 @dataclass(frozen=True)
@@ -34,11 +43,11 @@ class Entry:
     history: tuple[Line, ...]
 
 
-class Logbook:
+class Logbook(Plain):
     """The table LOGBOOK; an order's reference is its key."""
 
     name = "logbook"
-    capabilities = Capabilities(upsert=True, pushes=False)
+    capabilities = Capabilities(upsert=True, pushes=False, reopens=True, codes=True)
 
     def __init__(self, client: "DynamoDBClient", table: str, now_ms: Callable[[], int]) -> None:
         self._client = client
@@ -68,12 +77,12 @@ class Logbook:
         entry = self.entry(ref)
         return entry.order if entry else None
 
-    def update(self, ref: str, request: OrderRequest) -> Order:
-        values = {f":{name}": {"S": getattr(request, name)} for name in ("title", "description", "severity")}
+    def update(self, ref: str, request: OrderRequest, fields: Collection[str] = FIELDS) -> Order:
+        values = {f":{name}": {"S": getattr(request, name)} for name in FIELDS if name in fields}
         values |= {":done": {"S": Status.DONE}, ":cancelled": {"S": Status.CANCELLED}}
         self._change(
             ref,
-            "SET title = :title, description = :description, severity = :severity",
+            "SET " + ", ".join(f"{name} = :{name}" for name in FIELDS if name in fields),
             "attribute_exists(pk) AND NOT #status IN (:done, :cancelled)",
             {"#status": "status"},
             values,
@@ -98,22 +107,22 @@ class Logbook:
             ":by": {"S": by},
             ":now": {"N": str(now)},
             ":line": _line(now, words),
-            ":done": {"S": Status.DONE},
-            ":cancelled": {"S": Status.CANCELLED},
         }
         update = "SET #status = :status, #by = :by, changed_ms = :now, history.#key = :line"
-        if closure:
-            update += ", closure = :closure"
-            values[":closure"] = {"S": json.dumps(closure.as_dict())}
-        may = "attribute_exists(pk) AND #status <> :status AND NOT #status IN (:done, :cancelled)"
+        may = "attribute_exists(pk) AND #status <> :status"
+        if status is Status.OPEN:
+            update += " REMOVE closure"
+        else:  # what is final can only be opened again
+            may += " AND NOT #status IN (:done, :cancelled)"
+            values |= {":done": {"S": Status.DONE}, ":cancelled": {"S": Status.CANCELLED}}
+            if closure:
+                update += ", closure = :closure"
+                values[":closure"] = {"S": json.dumps(closure.as_dict())}
         moved = self._change(ref, update, may, names, values)
         order = self._order(ref)
         if not moved and order.status != status:
             raise CmmsRefused(f"order {ref} is {order.status} and stays so; {status} was wanted")
         return order
-
-    def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> NoReturn:
-        raise Forged("the logbook sends no messages")
 
     def entry(self, key: str) -> Entry | None:
         """The order with all its history."""
@@ -170,7 +179,7 @@ def _entry(item: Mapping[str, Any]) -> Entry:
     status = Status(item["status"]["S"])
     return Entry(
         request=OrderRequest(
-            key=key, opened_ms=int(item["opened_ms"]["N"]), **{name: item[name]["S"] for name in TEXTS}
+            key=key, opened_ms=int(item["opened_ms"]["N"]), **{name: item[name]["S"] for name in TEXTS if name in item}
         ),
         order=Order(
             ref=key,
@@ -180,6 +189,7 @@ def _entry(item: Mapping[str, Any]) -> Entry:
             changed_ms=int(item["changed_ms"]["N"]),
             by=item["by"]["S"] if "by" in item else None,
             closure=json.loads(item["closure"]["S"]) if "closure" in item else None,
+            shows={name: item[name]["S"] for name in FIELDS},
         ),
         history=tuple(sorted(history, key=lambda line: line.t_ms)),
     )
@@ -188,3 +198,6 @@ def _entry(item: Mapping[str, Any]) -> Entry:
 def matching(entries: Sequence[Entry], beginning: str) -> list[Entry]:
     """The orders whose key begins so: people type the first few characters."""
     return [entry for entry in entries if entry.request.key.startswith(beginning.upper())]
+
+
+ADAPTER = Adapter(title="Logbook, built in", make=lambda given: given.logbook)

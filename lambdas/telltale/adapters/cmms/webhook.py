@@ -7,17 +7,23 @@ shared secret over `<timestamp>.<body>`, so that neither the body nor its age ca
 
 import hashlib
 import hmac
-import ipaddress
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
-from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
-import urllib3
-
-from telltale.adapters.cmms.port import Capabilities, CmmsBusy, Forged, Hint, Order, OrderRequest, Status
+from telltale.adapters.cmms.adapter import Adapter, Given, Setting
+from telltale.adapters.cmms.http import Http, shown
+from telltale.adapters.cmms.port import (
+    FIELDS,
+    Capabilities,
+    Forged,
+    Hint,
+    Order,
+    OrderRequest,
+    Plain,
+    Status,
+)
 from telltale.core.closure import Closure
 from telltale.core.errors import CmmsRefused, RetryLater
 
@@ -25,10 +31,6 @@ SIGNATURE = "Telltale-Signature"
 TIMESTAMP = "Telltale-Timestamp"  # seconds since 1970-01-01 UTC
 IDEMPOTENCY = "Idempotency-Key"
 REPLAY_WINDOW_S = 300  # older or newer than this is refused; the usual five minutes of signed webhooks
-CONNECT_S, READ_S = 3.0, 10.0  # guesses: a healthy system answers in well under a second
-MAX_ANSWER_BYTES = 1_000_000
-COME_AGAIN = (408, 409, 412, 425, 429)  # may pass, as may every 5xx
-SHOWN = 200  # characters of an unexpected answer that go into an error
 
 
 def signature(secret: bytes, timestamp: str, body: bytes) -> str:
@@ -36,21 +38,25 @@ def signature(secret: bytes, timestamp: str, body: bytes) -> str:
     return "sha256=" + hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
-class Webhook:
+class Webhook(Plain):
     """One endpoint. Raises CmmsRefused for an address that is neither https nor on this computer."""
 
     name = "webhook"
 
-    def __init__(self, url: str, secret: bytes, now_ms: Callable[[], int], *, pushes: bool = False) -> None:
-        if not _allowed(url):
-            raise CmmsRefused(f"webhook address {url!r} is not https; http is for this computer only")
-        self.capabilities = Capabilities(upsert=False, pushes=pushes)
+    def __init__(
+        self,
+        url: str,
+        secret: bytes,
+        now_ms: Callable[[], int],
+        *,
+        pushes: bool = False,
+        budget: Callable[[], None] | None = None,
+    ) -> None:
+        self.capabilities = Capabilities(upsert=False, pushes=pushes, codes=True)
         self._url = url
         self._secret = secret
         self._now_ms = now_ms
-        self._http = urllib3.PoolManager(
-            timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S), retries=False, maxsize=1
-        )
+        self._http = Http(url, now_ms=now_ms, budget=budget)
 
     def find(self, key: str) -> Order | None:
         return self._ask({"action": "find", "key": key})
@@ -61,8 +67,9 @@ class Webhook:
     def get(self, ref: str) -> Order | None:
         return self._ask({"action": "get", "ref": ref})
 
-    def update(self, ref: str, request: OrderRequest) -> Order:
-        return self._tell({"action": "update", "ref": ref, "order": asdict(request)})
+    def update(self, ref: str, request: OrderRequest, fields: Collection[str] = FIELDS) -> Order:
+        told = {name: value for name, value in asdict(request).items() if name in fields or name not in FIELDS}
+        return self._tell({"action": "update", "ref": ref, "order": told})
 
     def comment(self, ref: str, text: str, *, key: str) -> None:
         self._tell({"action": "comment", "ref": ref, "text": text}, once=key)
@@ -97,15 +104,6 @@ class Webhook:
 
     def _ask(self, message: Mapping[str, Any], once: str | None = None) -> Order | None:
         body = json.dumps({"version": "1", **message}, ensure_ascii=False, allow_nan=False).encode()
-        status, headers, answer = self._post(body, once)
-        if status in COME_AGAIN or status >= 500:
-            raise CmmsBusy(f"{self._url} answered {status}", self._after_s(headers.get("Retry-After")))
-        if not 200 <= status < 300:
-            shown = answer[:SHOWN].decode(errors="replace")
-            raise CmmsRefused(f"{self._url} answered {status} to {message['action']}: {shown}")
-        return self._order(answer)
-
-    def _post(self, body: bytes, once: str | None) -> tuple[int, Mapping[str, str], bytes]:
         timestamp = str(self._now_ms() // 1000)
         headers = {
             "Content-Type": "application/json",
@@ -113,22 +111,13 @@ class Webhook:
             SIGNATURE: signature(self._secret, timestamp, body),
             **({IDEMPOTENCY: once} if once else {}),
         }
-        try:
-            response = self._http.request(
-                "POST", self._url, body=body, headers=headers, redirect=False, preload_content=False
-            )
-            try:
-                return response.status, response.headers, response.read(MAX_ANSWER_BYTES)
-            finally:
-                response.release_conn()
-        except urllib3.exceptions.HTTPError as error:
-            raise RetryLater(f"{self._url} could not be reached: {error}") from error
+        return self._order(self._http.ask("POST", "", raw=body, headers=headers, good=range(200, 300)).body)
 
     def _order(self, answer: bytes) -> Order | None:
         """The order in a 2xx answer. Anything else there (a proxy's page, say) proves nothing: ask again later."""
         document = _json(answer)
         if not isinstance(document, dict) or "order" not in document:
-            raise RetryLater(f"{self._url} answered without an order: {answer[:SHOWN].decode(errors='replace')}")
+            raise RetryLater(f"{self._url} answered without an order: {shown(answer)}")
         found = document["order"]
         if found is None:
             return None
@@ -141,20 +130,10 @@ class Webhook:
                 changed_ms=int(found.get("changed_ms") or self._now_ms()),
                 by=_text(found["by"]) if found.get("by") is not None else None,
                 closure=_codes(found["closure"]) if found.get("closure") is not None else None,
+                shows={name: _text(found[name]) for name in FIELDS if found.get(name)},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RetryLater(f"{self._url} answered with an order that cannot be read: {error!r}") from error
-
-    def _after_s(self, retry_after: str | None) -> float | None:
-        """Retry-After, in seconds or as a date (RFC 9110, 10.2.3)."""
-        if retry_after is None:
-            return None
-        if retry_after.isdecimal():
-            return float(retry_after)
-        try:
-            return max(0.0, parsedate_to_datetime(retry_after).timestamp() - self._now_ms() / 1000)
-        except ValueError:
-            return None
 
 
 def _text(value: object) -> str:
@@ -176,13 +155,17 @@ def _json(body: bytes) -> object:
         return None
 
 
-def _allowed(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and _loopback(parts.hostname or ""))
+def _made(given: Given) -> Webhook:
+    settings, secret = given.settings, given.secret("secret").encode()
+    return Webhook(str(settings["url"]), secret, given.now_ms, pushes=bool(settings["pushes"]), budget=given.budget)
 
 
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+ADAPTER = Adapter(
+    title="Signed webhook",
+    make=_made,
+    settings={
+        "url": Setting("the address that takes the messages", "url", required=True),
+        "pushes": Setting("whether the other side tells of changes itself", bool, default=False),
+    },
+    secrets={"secret": "shared with the other side, which signs and checks with it"},
+)
