@@ -1,6 +1,6 @@
 """One case, one work order: whatever is repeated, crashes, races, or is down for a day."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -422,7 +422,7 @@ def test_a_refused_order_is_tried_again_when_the_case_changes(webhook_office: Of
 def test_a_refused_update_does_not_hide_that_the_order_was_closed(webhook_office: Office, server: Server) -> None:
     webhook_office.worker().settle(webhook_office.open(change()))
     server.trouble = [("after", 200, {}, b'{"order": {"ref": "WO-1", "key": "K", "status": "OPEN"}}')]
-    server.fail(status=403, body=b"read only")
+    server.fail(status=422, body=b"read only")
 
     webhook_office.worker().settle(webhook_office.open(change(2, "updated", severity="ALARM")))
     webhook_office.cmms.set_status("WO-1", Status.DONE, by="mia", closure=FOUND)
@@ -597,11 +597,11 @@ class Flaky(Webhook):
         super().__init__(*args)
         self.script = script
 
-    def _post(self, body: bytes, once: str | None) -> Any:
+    def _ask(self, message: Mapping[str, Any], once: str | None = None) -> Order | None:
         word = self.script.pop(0) if self.script else "well"
         if word == "down":
             raise RetryLater("down")
-        answer = super()._post(body, once)
+        answer = super()._ask(message, once)
         if word == "lost":
             raise RetryLater("made, but the answer got lost")
         if word == "dies":
