@@ -1,5 +1,5 @@
 """Run the tests: style, types, pytest for units (under two minutes), handlers on moto and what is long,
-recordings, contracts, templates, the line."""
+recordings, contracts, maintenance systems, templates, the line."""
 
 import argparse
 import os
@@ -22,6 +22,7 @@ PARTS: dict[str, Sequence[Sequence[str]]] = {
     "handlers": (["pytest", "tests/unit", "-q", "-m", "(aws or long) and not data", *EVERY_CORE],),
     "recordings": (["pytest", "tests/unit", "-q", "-m", "data", *EVERY_CORE],),
     "contracts": (["pytest", "tests/contracts", "-q", *EVERY_CORE],),
+    "cmms": (["pytest", "tests/cmms", "-q", "-rs", "-n", "2", "--dist", "loadgroup"],),
     "templates": (["pytest", "tests/infra", "tests/rules", "-q", "-m", "synth"],),
     "line": (["pytest", "tests/e2e", "-q", "-s"],),
 }
