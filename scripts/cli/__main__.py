@@ -41,6 +41,7 @@ COMMANDS = {
     "tags": "tags watched as streams: what each has learned and told, and history replayed",
     "cases": "list and explain cases; shelve them, or positions, for a time",
     "orders": "work orders of the built-in logbook: list, acknowledge, close",
+    "cmms": "maintenance systems: which there are, whether a site's takes orders, its secrets",
     "modes": "operating modes of a position: what is normal in each",
     "relearn": "have what is normal at a position learned anew",
     "redrive": "send dead letters and pending orders round again",

@@ -39,9 +39,10 @@ from telltale.core.streams import LEAST_PROBATION
 from telltale.core.tag_streams import EVERY_TAG, INDICATORS, PROBATION_ROWS
 from telltale.core.validate import ID, SPEED_RPM, TEMPERATURE_C, VELOCITY_MM_S
 
+from cli.plant_cmms import maintenance_system
+
 TYPES = ("Bearing", "Compressor", "Fan", "Gearbox", "Motor", "Pump", "Other")
 DIRECTIONS = ("horizontal", "vertical", "axial")
-CMMS: Mapping[str, tuple[str, ...]] = {"logbook": (), "webhook": ("url", "pushes")}  # adapter → its settings
 
 THING = re.compile(r"[A-Za-z0-9_:-]{1,64}")  # AWS IoT thing names have no dots
 ID_WANTED = "1 to 64 letters, digits or _ . : -"
@@ -347,7 +348,7 @@ class _Reader:
     def site(self, site: str, node: yaml.Node, kept: Mapping[str, int | None]) -> None:
         """kept : how long data is kept at sites that do not say otherwise."""
         given = self.keys(node, SITE_KEYS, "a site's keys")
-        cmms, cmms_settings = self.cmms(given.get("cmms"))
+        cmms, cmms_settings = maintenance_system(self, given.get("cmms"))
         zone_name, zone = self.time_zone(given.get("time_zone"))
         self.sites[site] = Site(
             id=site,
@@ -388,36 +389,6 @@ class _Reader:
         else:
             self.problem(node, f'found "{found}", wanted a time zone such as Europe/Berlin{did_you_mean(found, zones)}')
         return "UTC", UTC
-
-    def cmms(self, node: yaml.Node | None) -> tuple[str, dict[str, Any]]:
-        """The maintenance system's adapter, and the settings written below its name."""
-        if node is None:
-            return "logbook", {}
-        name_node: yaml.Node = node
-        settings_node: yaml.Node | None = None
-        if not isinstance(node, yaml.ScalarNode):
-            entries = self.entries(node, "a maintenance system, such as logbook")
-            if len(entries) != 1:
-                self.problem(node, f"found {len(entries)} maintenance systems, wanted one of {', '.join(CMMS)}")
-                return "logbook", {}
-            [(name_node, _, settings_node)] = entries
-        name = self.choice(name_node, CMMS, "a maintenance system")
-        if name is None:
-            return "logbook", {}
-        settings = self.keys(settings_node, CMMS[name], f"the settings of {name}")
-        return name, {} if name == "logbook" else self.webhook(name_node, settings)
-
-    def webhook(self, node: yaml.Node, given: Mapping[str, yaml.Node]) -> dict[str, Any]:
-        """`url`, and `pushes`: whether the other side tells of changes itself."""
-        url = self.text(given.get("url"))
-        if "url" not in given:
-            self.problem(node, "webhook needs its url")
-        elif url is not None and not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
-            self.problem(given["url"], f'found "{url}", wanted an address that starts with https://')
-        settings: dict[str, Any] = {"url": url}
-        if "pushes" in given:
-            settings["pushes"] = self.choice(given["pushes"], ("true", "false"), "true or false") == "true"
-        return settings
 
     def retention(self, node: yaml.Node | None) -> dict[str, int | None]:
         """Class of data → days that it is kept; None: for good."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cli import cmms_check
 from telltale.adapters.cmms.port import (
     DESCRIPTION,
     FIELDS,
@@ -336,6 +337,29 @@ def test_a_genuine_message_names_the_order_and_a_forged_one_is_refused(peer: Pee
     ):
         with pytest.raises(Forged):
             cmms.verify_webhook(forged, said)
+
+
+def test_a_check_of_a_system_that_is_well_says_so(peer: Peer, cmms: Cmms) -> None:
+    assets = [peer.asset] if peer.asset else []
+
+    findings = [
+        cmms_check.credentials(cmms),
+        *cmms_check.mapping(cmms, assets),
+        *cmms_check.dry_order(cmms, position="plant/hall/pump-7/motor-de", asset=peer.asset, now_ms=1),
+    ]
+
+    assert [finding for finding in findings if finding.good is False] == []
+    assert findings[-1].what == "cancel"
+
+
+def test_a_check_names_what_is_wrong(peer: Peer, weather: Weather) -> None:
+    cmms = peer.cmms(weather.url)
+    weather.fail(12, status=403, body=b"the bot may not read orders")
+
+    finding = cmms_check.credentials(cmms)
+
+    assert finding.good is False
+    assert "the bot may not read orders" in finding.said
 
 
 # Weather

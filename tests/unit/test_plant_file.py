@@ -171,6 +171,16 @@ def test_the_webhook_keeps_its_settings() -> None:
     assert plant.sites["s"].cmms_settings == {"url": "https://cmms.example.com/hook"}
 
 
+def test_every_system_takes_fields_of_its_own_and_a_limit_of_calls() -> None:
+    fields = "fields: {team: 3, place: '{site} {asset}', urgent: true}"
+    plant = plant_with("p: ", site=f"cmms: {{logbook: {{calls_per_minute: 90, {fields}}}}}")
+
+    assert plant.sites["s"].cmms_settings == {
+        "calls_per_minute": 90,
+        "fields": {"team": 3, "place": "{site} {asset}", "urgent": True},
+    }
+
+
 def test_the_demo_plant_and_the_documented_example_are_right() -> None:
     documented = (ROOT / "docs/plant.md").read_text().split("```yaml\n")[1].split("```")[0]
 
@@ -368,6 +378,21 @@ WRONG_SITE = {
     "a misspelt maintenance system": ("cmms: webhok", '4:11: found "webhok"', 'did you mean "webhook"?'),
     "a webhook without an address": ("cmms: webhook", "4:11: webhook needs its url", ""),
     "an unsafe address": ("cmms: {webhook: {url: http://x.example}}", '4:27: found "http://x.example"', "https://"),
+    "a setting it does not have": (
+        "cmms: {webhook: {url: https://x.example, pushs: true}}",
+        '4:46: found the key "pushs"',
+        'did you mean "pushes"?',
+    ),
+    "a template that names nothing known": (
+        "cmms: {webhook: {url: https://x.example, title: '{severty}'}}",
+        "4:53: found {severty}",
+        "severity",
+    ),
+    "calls that are no number": (
+        "cmms: {webhook: {url: https://x.example, calls_per_minute: many}}",
+        '4:64: found "many"',
+        "calls a minute",
+    ),
     "two maintenance systems": ("cmms: {logbook: , webhook: }", "4:11: found 2 maintenance systems", "one of"),
     "a misspelt site key": ("area: {}", '4:5: found the key "area"', 'did you mean "areas"?'),
 }
