@@ -10,6 +10,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any, cast
 
+from telltale.core import recipients
 from telltale.core.errors import RetryLater
 from telltale.core.plant import (
     Alike,
@@ -60,6 +61,8 @@ def decode(kind: str, doc: str) -> Item:
         values["envelope_band_hz"] = tuple(values["envelope_band_hz"]) if values.get("envelope_band_hz") else None
         values["modes"] = tuple(_mode(mode) for mode in values.get("modes", ()))
         values["fleet"] = {name: Alike(*usual) for name, usual in values.get("fleet", {}).items()}
+    if kind == "site":
+        values["notices"] = tuple(recipients.decoded(one) for one in values.get("notices", ()))
     if kind == "asset":
         values["tags"] = tuple(values["tags"])
     if kind == "sensor":

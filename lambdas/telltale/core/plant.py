@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from math import exp
 from typing import Any, NamedTuple
 
+from telltale.core.recipients import Recipient
+
 
 @dataclass(frozen=True)
 class Bearing:
@@ -228,6 +230,7 @@ class Site:
     """A site, with the maintenance system its orders go to (adapter name and that adapter's settings).
 
     retention : class of data (core.retention) → whole days that its rows are kept; for good, if it is not named.
+    notices : who is told of its cases.
     """
 
     id: str
@@ -236,6 +239,7 @@ class Site:
     cmms: str = "logbook"
     cmms_settings: Mapping[str, Any] = field(default_factory=dict)
     retention: Mapping[str, int] = field(default_factory=dict)
+    notices: tuple[Recipient, ...] = ()
 
 
 @dataclass(frozen=True)
