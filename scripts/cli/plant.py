@@ -203,6 +203,8 @@ def _flat(item: Item | None) -> dict[str, str]:
         value = getattr(item, field.name)
         if field.name == "assignments":
             flat |= {f"assignment {i}": _seat(assignment) for i, assignment in enumerate(value, 1)}
+        elif field.name == "notices":
+            flat |= {f"notices.{one.name}": str(one) for one in value}
         elif field.name == "modes":
             flat |= {f"modes.{mode.name}": mode.edges for mode in value}
         elif dataclasses.is_dataclass(value) and not isinstance(value, type):

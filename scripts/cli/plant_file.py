@@ -40,6 +40,7 @@ from telltale.core.tag_streams import EVERY_TAG, INDICATORS, PROBATION_ROWS
 from telltale.core.validate import ID, SPEED_RPM, TEMPERATURE_C, VELOCITY_MM_S
 
 from cli.plant_cmms import maintenance_system
+from cli.plant_notices import places_of, recipients
 
 TYPES = ("Bearing", "Compressor", "Fan", "Gearbox", "Motor", "Pump", "Other")
 DIRECTIONS = ("horizontal", "vertical", "axial")
@@ -53,7 +54,7 @@ LONG_SECONDS = {"d": 86400.0, "w": 7 * 86400.0, "y": 365 * 86400.0}  # that data
 DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)")
 
 PLANT_KEYS = ("sites", "retention")
-SITE_KEYS = ("name", "time_zone", "cmms", "retention", "areas", "gateways")
+SITE_KEYS = ("name", "time_zone", "cmms", "notices", "retention", "areas", "gateways")
 AREA_KEYS = ("assets",)
 GATEWAY_KEYS = ("name",)
 SENSOR_KEYS = ("id", "from", "to")
@@ -367,6 +368,8 @@ class _Reader:
             assets = self.keys(area_node, AREA_KEYS, "the key assets").get("assets")
             for _, asset, asset_node in self.ids(assets, "an asset"):
                 self.asset(f"{site}/{area}/{asset}", asset_node, zone)
+        told = recipients(self, site, given.get("notices"), places_of(site, self.positions))
+        self.sites[site] = dataclasses.replace(self.sites[site], notices=told)
 
     def site_gateways(self, site: str, node: yaml.Node | None) -> None:
         for key_node, gateway, value in self.ids(node, "a gateway", THING, THING_WANTED):
