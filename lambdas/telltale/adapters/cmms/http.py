@@ -1,6 +1,6 @@
 """HTTP as maintenance systems speak it: JSON over TLS, answers that may pass told from answers that will not.
 
-could not be reached, cut off, too slow            RetryLater
+could not be reached, cut off, too slow            CmmsBusy
 408, 409, 412, 425, 429, any 5xx                   CmmsBusy, after what Retry-After or a rate limit's reset says
 401, 403                                           CmmsDenied, after credentials that can be renewed were, once
 any other status that the caller did not expect    CmmsRefused, with what the system said
@@ -121,7 +121,7 @@ class Http:
             finally:
                 response.release_conn()
         except urllib3.exceptions.HTTPError as error:
-            raise RetryLater(f"{self.base} could not be reached: {error}") from error
+            raise CmmsBusy(f"{self.base} could not be reached: {error}") from error
 
     def _after_s(self, headers: Mapping[str, str]) -> float | None:
         """How long the system asks to wait: Retry-After in seconds or as a date (RFC 9110, 10.2.3), or a reset."""
