@@ -13,6 +13,8 @@ from infra.messages import Messages
 from infra.settings import Settings
 from infra.tables import Tables
 
+LINK_KEY_LENGTH = 64  # letters and digits: 380 bits, more than the 256 of the hash that uses them
+
 
 class Data(Stack):
     def __init__(self, scope: Construct, id_: str, *, settings: Settings, **stack: Any) -> None:
@@ -33,6 +35,15 @@ class Data(Stack):
         # What the sites' maintenance systems ask for, one object for all sites; `telltale cmms secret` fills it in.
         self.cmms_secrets = secretsmanager.Secret(
             self, "CmmsSecrets", secret_object_value={}, removal_policy=settings.removal
+        )
+        # Signs links to the evidence page. It outlives the line, for links stand in orders and mails for months.
+        self.link_key = secretsmanager.Secret(
+            self,
+            "LinkKey",
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                password_length=LINK_KEY_LENGTH, exclude_punctuation=True
+            ),
+            removal_policy=settings.removal,
         )
 
         for name, value in self._outputs().items():
@@ -73,6 +84,7 @@ class Data(Stack):
             "OrdersDeadLettersUrl": self.messages.dead_letters.queue_url,
             "WebhookSecretArn": self.webhook_secret.secret_arn,
             "CmmsSecretsArn": self.cmms_secrets.secret_arn,
+            "LinkKeyArn": self.link_key.secret_arn,
         }
 
 

@@ -35,6 +35,7 @@ class Function(lambda_.Function):
         environment: Mapping[str, str],
         settings: Settings,
         disk_mb: int = DISK_MB,
+        at_once: int | None = None,
     ) -> None:
         # Before the function exists there is no scope of its own to put these in.
         log = logs.LogGroup(scope, f"{id_}Log", retention=settings.log_retention, removal_policy=settings.removal)
@@ -50,6 +51,7 @@ class Function(lambda_.Function):
             memory_size=memory_mb,
             ephemeral_storage_size=Size.mebibytes(disk_mb) if disk_mb != DISK_MB else None,
             timeout=timeout,
+            reserved_concurrent_executions=at_once,
             layers=layers,
             environment={"POWERTOOLS_SERVICE_NAME": module, "POWERTOOLS_METRICS_NAMESPACE": "Telltale", **environment},
             role=role,

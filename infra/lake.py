@@ -90,6 +90,13 @@ class Lake(Construct):
         self.bucket.grant_read(witness, "data/waveforms/*")
         self.bucket.grant_put(witness, "evidence/*")
 
+    def grant_pictures(self, reader: iam.IGrantable) -> None:
+        """Let `reader` have the pictures of cases whose names it knows; it cannot list them."""
+        pictures = [self.bucket.arn_for_objects("evidence/*")]
+        iam.Grant.add_to_principal(grantee=reader, actions=["s3:GetObject"], resource_arns=pictures)
+        if self.bucket.encryption_key:
+            self.bucket.encryption_key.grant_decrypt(reader)
+
     def grant_rows(self, reader: iam.IGrantable) -> None:
         """Let `reader` see the rows that models of assets are about, and no others."""
         for name in ASSET_TABLES:

@@ -1,5 +1,6 @@
 """The line: from a gateway's message to a work order. It holds no data and can be thrown away and made again."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import CfnOutput, Duration, Stack
@@ -14,6 +15,7 @@ from infra.gateways import IOT_WAITS_S, Gateways
 from infra.ingest import Ingest
 from infra.layers import Layers
 from infra.messages import WORK_ORDERS_TIMEOUT_S
+from infra.pages import Pages
 from infra.settings import Settings
 from infra.triggers import every, on_cases, on_records
 
@@ -124,10 +126,21 @@ class Line(Stack):
             "CaptureRule": ingest.capture_rule.ref,
             "WaveRule": ingest.wave_rule.ref,
         }
+        if settings.pages:
+            outputs["PagesUrl"] = self._open_pages(data, layers, alarms, links=[orders])
         if settings.hints_url:
             outputs["HintsUrl"] = self._open_to_hints(orders)
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)
+
+    def _open_pages(self, data: Data, layers: Layers, alarms: Alarms, *, links: Sequence[Function]) -> str:
+        """The address of the evidence page, to which the functions `links` make links."""
+        at_once = self._settings.pages_at_once or None
+        page = self._function("evidence_page", layers.base, memory_mb=ONE_CPU_MB, timeout_s=10, at_once=at_once)
+        pages = Pages(self, "Pages", function=page, data=data)
+        pages.link_from(*links)
+        alarms.on_failure(page)
+        return pages.url
 
     def _open_to_hints(self, function: lambda_.Function) -> str:
         """The address at which `function` takes hints. Maintenance systems cannot sign as AWS does, so AWS asks
@@ -143,6 +156,7 @@ class Line(Stack):
         memory_mb: int,
         timeout_s: int,
         disk_mb: int = DISK_MB,
+        at_once: int | None = None,
     ) -> Function:
         return Function(
             self,
@@ -150,6 +164,7 @@ class Line(Stack):
             module=module,
             memory_mb=memory_mb,
             disk_mb=disk_mb,
+            at_once=at_once,
             timeout=Duration.seconds(timeout_s),
             layers=layers,
             environment=self._environment,
@@ -176,7 +191,11 @@ def _environment(data: Data, settings: Settings) -> dict[str, str]:
         "FEATURES_STREAM": data.features.stream_name,
         "MONITRON_STREAM": data.monitron.stream_name if data.monitron else "",
         "BUS_NAME": data.messages.bus.event_bus_name,
+        "ORDERS_QUEUE_URL": data.messages.orders.queue_url,
         "TOPIC_ARN": data.messages.notices.topic_arn,
         "WEBHOOK_SECRET_ARN": data.webhook_secret.secret_arn,
         "CMMS_SECRETS_ARN": data.cmms_secrets.secret_arn,
+        "LINK_KEY_ARN": data.link_key.secret_arn,
+        "NOTICES_QUEUE_URL": "",  # the page is told it, if notices are sent
+        "PAGES_URL": "",  # a function that makes links is told where they lead, if the stage has the page
     }

@@ -18,6 +18,7 @@ LOG_RETENTION = {
 
 
 LAKE_ENGINES = ("function", "athena")
+MAY_BE_ZERO = ("pages_at_once",)
 
 
 class BadSettings(ValueError):
@@ -49,6 +50,8 @@ class Settings:
     iot_logging: bool  # IoT Core has one logging setting an account and region: false leaves it to its owner
     monitron_stream: bool  # a Kinesis stream of events in Amazon Monitron's format, for consumers of its export
     hints_url: bool  # an address where maintenance systems tell of changes; open to all, believes only what is signed
+    pages: bool  # the page that work orders and notices link to; open to all, shows only what a link was signed for
+    pages_at_once: int  # at most, kept from the account's concurrency; 0: no limit but the account's
     alarm_email: str  # told when the line is in trouble; "" for nobody
 
     def __post_init__(self) -> None:
@@ -105,5 +108,6 @@ def _check(stage: str, name: str, value: Any, kind: Any) -> None:
     # bool is an int to isinstance, and `"shards": true` is a mistake
     if (isinstance(value, bool) and kind is not bool) or not isinstance(value, kind):
         raise BadSettings(f"stage {stage}: {name} is {value!r}, wanted {getattr(kind, '__name__', kind)}")
-    if kind is int and value < 1:
-        raise BadSettings(f"stage {stage}: {name} is {value}, wanted 1 or more")
+    least = 0 if name in MAY_BE_ZERO else 1
+    if kind is int and value < least:
+        raise BadSettings(f"stage {stage}: {name} is {value}, wanted {least} or more")

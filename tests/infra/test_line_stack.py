@@ -25,6 +25,7 @@ SETTINGS: dict[str, Any] = {
     "aggregate_lake": function_settings.AggregateSettings,
     "commit_lake": function_settings.CommitSettings,
     "detect_anomalies": function_settings.DetectSettings,
+    "evidence_page": function_settings.PageSettings,
     "extract_features": function_settings.ExtractSettings,
     "maintain_lake": function_settings.MaintainSettings,
     "provisioning_hook": function_settings.ProvisioningSettings,
@@ -36,11 +37,13 @@ SETTINGS: dict[str, Any] = {
 
 OUTPUTS = {
     "AggregateFunction", "BusName", "CaptureRule", "CapturesStream", "CasesTable", "CommitFunction", "FeaturesStream",
-    "GatewayPolicy", "GatewayThingType", "GlueDatabase", "LakeBucket", "LedgerTable", "LogbookTable",
-    "MaintainFunction", "ModelsTable", "OrdersDeadLettersUrl", "OrdersQueueUrl", "ProgressTable",
-    "ProvisioningTemplate", "RegistryTable", "ScoreFunction", "StaleFunction", "StatesTable", "TopicArn",
-    "TrainFunction", "WaveRule", "WebhookSecretArn", "WorkOrdersFunction", "Workgroup",
+    "CmmsSecretsArn", "GatewayPolicy", "GatewayThingType", "GlueDatabase", "LakeBucket", "LedgerTable", "LinkKeyArn",
+    "LogbookTable", "MaintainFunction", "ModelsTable", "OrdersDeadLettersUrl", "OrdersQueueUrl", "PagesUrl",
+    "ProgressTable", "ProvisioningTemplate", "RegistryTable", "ScoreFunction", "StaleFunction", "StatesTable",
+    "TopicArn", "TrainFunction", "WaveRule", "WebhookSecretArn", "WorkOrdersFunction", "Workgroup",
 }  # fmt: skip
+
+LINKING = {"work_orders"}  # functions that make links to the evidence page
 
 
 def functions(stage: Assembly) -> dict[str, Resource]:
@@ -212,13 +215,16 @@ def test_every_queue_that_feeds_a_function_has_dead_letters(stage: Assembly) -> 
 # --- Hints of maintenance systems
 
 
-def test_no_address_is_open_unless_the_stage_asks_for_it(stage: Assembly) -> None:
-    assert stage.of("AWS::Lambda::Url") == []
+def test_no_address_but_the_evidence_page_is_open_unless_the_stage_asks_for_it(stage: Assembly) -> None:
+    [url] = stage.of("AWS::Lambda::Url")
+
+    assert url.properties["TargetFunctionArn"] == functions(stage)["evidence_page"].id
 
 
 def test_where_the_stage_asks_for_it_hints_reach_work_orders_and_nothing_else_is_open() -> None:
     app = cdk.App(context={"layers": "unbuilt"})
-    settings = Settings.of("plant", {"plant": stages_context()["stages"]["demo"] | {"hints_url": True}})
+    asked = stages_context()["stages"]["demo"] | {"hints_url": True, "pages": False}
+    settings = Settings.of("plant", {"plant": asked})
 
     line = Template.from_stack(Line(app, "Line", settings=settings, data=Data(app, "Data", settings=settings)))
 
@@ -236,6 +242,46 @@ def test_where_the_stage_asks_for_it_hints_reach_work_orders_and_nothing_else_is
         "lambda:InvokeFunctionUrl": ("NONE", None),
         "lambda:InvokeFunction": (None, True),
     }
+
+
+# --- The evidence page
+
+
+def test_a_stage_without_pages_has_no_address_and_its_orders_have_no_links() -> None:
+    app = cdk.App(context={"layers": "unbuilt"})
+    settings = Settings.of("plant", {"plant": stages_context()["stages"]["demo"] | {"pages": False}})
+
+    line = Template.from_stack(Line(app, "Line", settings=settings, data=Data(app, "Data", settings=settings)))
+
+    told = [f["Properties"] for f in line.find_resources("AWS::Lambda::Function").values()]
+    assert line.find_resources("AWS::Lambda::Url") == {}
+    assert line.find_outputs("PagesUrl") == {}
+    assert {f["Environment"]["Variables"]["PAGES_URL"] for f in told} == {""}
+    assert "evidence_page.handler" not in {f["Handler"] for f in told}
+
+
+def test_those_who_make_links_are_told_where_the_page_is(stage: Assembly) -> None:
+    [url] = stage.of("AWS::Lambda::Url")
+    told = {m: f.properties["Environment"]["Variables"] for m, f in functions(stage).items()}
+
+    assert stage.outputs()["PagesUrl"] == url.id
+    assert {m for m, env in told.items() if env["PAGES_URL"]} == LINKING
+    assert {told[m]["PAGES_URL"] for m in LINKING} == {url.id}
+
+
+def test_in_production_strangers_at_the_page_take_no_more_than_its_share_of_the_account(production: Assembly) -> None:
+    page = functions(production)["evidence_page"].properties
+
+    assert page["ReservedConcurrentExecutions"] == 5
+    assert page["Timeout"] <= 10
+
+
+def test_the_key_of_links_is_made_by_aws_and_outlives_the_line(stage: Assembly) -> None:
+    key = stage.the("AWS::SecretsManager::Secret", "LinkKey")
+    keeps = stages_context()["stages"][stage_name(stage)]["keep_data"]
+
+    assert key.properties["GenerateSecretString"] == {"PasswordLength": 64, "ExcludePunctuation": True}
+    assert key.whole["DeletionPolicy"] == ("Retain" if keeps else "Delete")
 
 
 def test_where_the_stage_asks_for_it_events_go_on_a_stream_of_their_own_too() -> None:

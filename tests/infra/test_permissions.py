@@ -244,8 +244,12 @@ def test_a_rules_error_role_can_only_add_errors(stage: Assembly) -> None:
     }
 
 
-def test_the_webhooks_secret_is_read_by_its_sender_alone(stage: Assembly) -> None:
-    assert who_may(stage, "secretsmanager:GetSecretValue") == {"WebhookSecret": {"WorkOrders"}}
+def test_a_secret_is_read_only_by_those_who_use_it(stage: Assembly) -> None:
+    assert who_may(stage, "secretsmanager:GetSecretValue") == {
+        "CmmsSecrets": {"WorkOrders"},
+        "LinkKey": {"EvidencePage", "WorkOrders"},
+        "WebhookSecret": {"WorkOrders"},
+    }
 
 
 def test_who_is_not_told_by_the_customer_key_cannot_read_what_it_encrypts(production: Assembly) -> None:
@@ -301,8 +305,36 @@ def test_the_hook_can_be_called_only_by_iot_core_of_this_account(stage: Assembly
     assert permission["SourceAccount"] == "AccountId"
 
 
-def test_nothing_can_be_called_by_everybody(stage: Assembly) -> None:
-    callers = {p.properties["Principal"]: p.properties for p in stage.of("AWS::Lambda::Permission")}
+def test_nothing_but_the_evidence_page_can_be_called_by_everybody_and_that_only_by_its_address(stage: Assembly) -> None:
+    permissions = [p.properties for p in stage.of("AWS::Lambda::Permission")]
+    to_all = [p for p in permissions if p["Principal"] == "*"]
+    others = [p for p in permissions if p["Principal"] != "*"]
 
-    assert set(callers) == {"iot.amazonaws.com", "events.amazonaws.com"}
-    assert all("SourceArn" in p or "SourceAccount" in p for p in callers.values())
+    assert {short(p["FunctionName"]) for p in to_all} == {"EvidencePage"}
+    assert {p["Action"]: (p.get("FunctionUrlAuthType"), p.get("InvokedViaFunctionUrl")) for p in to_all} == {
+        "lambda:InvokeFunctionUrl": ("NONE", None),
+        "lambda:InvokeFunction": (None, True),
+    }
+    assert {p["Principal"] for p in others} == {"iot.amazonaws.com", "events.amazonaws.com"}
+    assert all("SourceArn" in p or "SourceAccount" in p for p in others)
+
+
+# --- What the evidence page may do, whose address is open to the internet
+
+
+def test_the_evidence_page_can_look_up_what_a_link_names_and_list_or_change_nothing(stage: Assembly) -> None:
+    page = {(p.action, p.resource) for p in permissions(stage) if p.who == "EvidencePage"}
+    own = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+    key = {(action, resource) for action, resource in page if action.startswith("kms:")}
+
+    assert {(action, resource) for action, resource in page - key if action not in own} == {
+        ("dynamodb:GetItem", "TablesCases"),
+        ("dynamodb:BatchGetItem", "TablesRegistry"),
+        ("s3:GetObject", "LakeBucket/evidence/*"),
+        ("secretsmanager:GetSecretValue", "LinkKey"),
+        ("secretsmanager:DescribeSecret", "LinkKey"),
+        ("sqs:SendMessage", "MessagesOrders"),
+        ("sqs:GetQueueAttributes", "MessagesOrders"),
+        ("sqs:GetQueueUrl", "MessagesOrders"),
+    }
+    assert {action for action, _ in key} <= {"kms:Decrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*", "kms:Encrypt"}

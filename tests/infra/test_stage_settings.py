@@ -34,6 +34,8 @@ def test_production_keeps_its_data_and_the_demo_leaves_nothing_behind() -> None:
         ({"shards": 0}, "shards"),
         ({"keep_data": 1}, "keep_data"),
         ({"hints_url": "yes"}, "hints_url"),
+        ({"pages": 1}, "pages"),
+        ({"pages_at_once": -1}, "pages_at_once"),
         ({"alarm_email": 7}, "alarm_email"),
         ({"log_days": 8}, "log_days"),
         ({"maintain_hours": 25}, "maintain_hours"),

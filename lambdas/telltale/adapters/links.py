@@ -34,7 +34,10 @@ class Links:
         return self._made(Claims(EVIDENCE, case_id, evidence_expires_s(opened_ms, self._now_ms()), to))
 
     def unsubscribe(self, site: str, recipient: str) -> str:
-        """Where `recipient` stops the notices of a site: a page with a button, and RFC 8058's one click."""
+        """Where `recipient` stops the notices of a site: a page with a button, and RFC 8058's one click.
+
+        Whoever does it puts `{"unsubscribe": {"site": …, "to": recipient, "at_ms": …}}` into NOTICES_QUEUE_URL.
+        """
         month_s = STEP_DAYS * DAY_S
         begun_s = self._now_ms() // 1000 // month_s * month_s
         return self._made(Claims(UNSUBSCRIBE, site, begun_s + month_s + UNSUBSCRIBE_DAYS * DAY_S, recipient))

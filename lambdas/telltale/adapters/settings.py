@@ -77,6 +77,16 @@ class WorkOrdersSettings(_FromEnvironment):
 
 
 @dataclass(frozen=True)
+class PageSettings(_FromEnvironment):
+    lake_bucket: str
+    registry_table: str
+    cases_table: str
+    orders_queue_url: str
+    notices_queue_url: str  # "" where nobody sends notices
+    link_key_arn: str
+
+
+@dataclass(frozen=True)
 class StaleSettings(_FromEnvironment):
     registry_table: str
     states_table: str
