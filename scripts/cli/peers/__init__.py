@@ -1,5 +1,5 @@
-"""Real maintenance systems on this computer, for tests and measurements: installed below `.telltale/peers`, never on the
-system, and reachable from this computer only.
+"""Real maintenance systems on this computer, for tests and measurements: installed below `.telltale/peers`, never on
+the system, and reachable from this computer only.
 """
 
 from cli.deployment import ROOT
