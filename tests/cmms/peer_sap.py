@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
 from cli import peers
@@ -137,7 +136,7 @@ class SapPeer(Peer):
 
 
 @contextmanager
-def serving(home: Path | None = None, **changes: Any) -> Iterator[SapPeer]:
+def serving(**changes: Any) -> Iterator[SapPeer]:
     """changes : of the Gateway."""
     try:
         services.install()

@@ -39,7 +39,8 @@ CATALOG = {
 }
 CREATABLE = {  # of those the adapter and plants are likely to send; the metadata allows a few dozen more
     "NotificationText", "NotificationType", "MaintPriority", "MaintNotifExtReferenceNumber",
-    "MaintNotifLongTextForEdit", "TechnicalObject", "TechObjIsEquipOrFuncnlLoc", "MaintenancePlanningPlant", "MaintenancePlannerGroup",
+    "MaintNotifLongTextForEdit", "TechnicalObject", "TechObjIsEquipOrFuncnlLoc", "MaintenancePlanningPlant",
+    "MaintenancePlannerGroup",
     "MainWorkCenter", "MainWorkCenterPlant", "ReportedByUser", "MalfunctionStartDate", "MalfunctionStartTime",
     "RequiredStartDate", "RequiredEndDate", "MaintenanceObjectIsDown", "MalfunctionEffect",
 }  # fmt: skip

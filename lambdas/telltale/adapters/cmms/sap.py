@@ -110,9 +110,7 @@ class Sap(Plain):
         )
 
     def find(self, key: str) -> Order | None:
-        found = self._list(
-            NOTIFICATIONS, "MaintenanceNotification", "MaintNotifExtReferenceNumber", key, **self._whole()
-        )
+        found = self._list(NOTIFICATIONS, "MaintenanceNotification", "MaintNotifExtReferenceNumber", key, self._whole())
         return self._order(min(found, key=lambda one: str(one["MaintenanceNotification"]))) if found else None
 
     def create(self, request: OrderRequest) -> Order:
@@ -187,7 +185,7 @@ class Sap(Plain):
     def asset(self, key: str) -> str | None:
         technical = _technical_object(key)
         service, name, text = LOCATED[technical["TechObjIsEquipOrFuncnlLoc"]]
-        found = self._list(service, name, name, technical["TechnicalObject"], **{"$select": f"{name},{text}"})
+        found = self._list(service, name, name, technical["TechnicalObject"], {"$select": f"{name},{text}"})
         return str(found[0].get(text) or found[0].get(name)) if found else None
 
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Hint]:
@@ -214,12 +212,12 @@ class Sap(Plain):
         return entity
 
     def _read(self, ref: str) -> Entity | None:
-        answer = self._ask("GET", _path(ref), **self._whole(), good=(200, 404))
+        answer = self._ask("GET", _path(ref), query=self._whole(), good=(200, 404))
         return _entity(answer) if answer.status == 200 else None
 
-    def _list(self, service: str, entities: str, name: str, value: str, **more: str) -> list[Entity]:
+    def _list(self, service: str, entities: str, name: str, value: str, more: Mapping[str, str]) -> list[Entity]:
         query = {"$filter": f"{name} eq {_literal(value)}", "$top": "10", **more}
-        said = self._ask("GET", f"/{service}/{entities}", **query, good=(200,)).json()
+        said = self._ask("GET", f"/{service}/{entities}", query=query, good=(200,)).json()
         results = said.get("d", {}).get("results") if isinstance(said, dict) else None
         if not isinstance(results, list):
             raise RetryLater(f"SAP's list of {entities} cannot be read: {str(said)[:300]}")
@@ -334,7 +332,7 @@ class Sap(Plain):
         good = (200, 201, 204, 400, 403, 404, 412)
         for fresh in (False, True):
             headers = {**self._signed_in(path, fresh), **({"If-Match": match} if match else {})}
-            answer = self._ask(method, path, body=body, headers=headers, good=good, **query)
+            answer = self._ask(method, path, body=body, headers=headers, good=good, query=query)
             if answer.status != 403 or answer.headers.get("x-csrf-token", "").lower() != "required":
                 break
         if answer.status < 300:
@@ -368,12 +366,11 @@ class Sap(Plain):
         good: Collection[int],
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-        **query: str,
+        query: Mapping[str, str] | None = None,
     ) -> Answer:
-        if self._client:
-            query["sap-client"] = self._client
+        asked = {**(query or {}), **({"sap-client": self._client} if self._client else {})}
         # Not by urlencode: a space is "+" there, which a literal may hold as well.
-        text = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
+        text = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked.items())
         return self._http.ask(
             method, f"{self._root}{path}{'?' if text else ''}{text}", body=body, headers=headers, good=good
         )
