@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 
 from telltale.adapters.cases import Case, Cases
 from telltale.adapters.links import LinkKeys
+from telltale.adapters.prefixes import picture_of
 from telltale.adapters.registry import Registry
 from telltale.core.closure import Closure, UnknownCode, closure
 from telltale.core.links import UNSUBSCRIBE, BadLink, Claims, Expired, sign
@@ -28,6 +29,7 @@ from telltale.core.page import (
     FALSE_ALARM,
     LONGEST_NAME,
     LONGEST_NOTE,
+    MEASURED,
     NOTED,
     TAKE,
     CasePage,
@@ -195,7 +197,7 @@ class Pages:
     def _picture(self, case: Case) -> tuple[bytes | None, str]:
         """The picture of the case as SVG; else why there is none."""
         evidence = case.change.evidence
-        key = evidence.get("picture")
+        key = evidence.get("picture") or _earlier_picture(case)
         if not key:
             why = (evidence.get("diagnosis") or {}).get("reason")
             return None, f"There is no picture: {why}" if why else "There is no picture of this case."
@@ -209,6 +211,14 @@ class Pages:
             log.error("picture %s has more than %d bytes", key, LARGEST_PICTURE)
             return None, "The picture is too large to be shown."
         return body, ""
+
+
+def _earlier_picture(case: Case) -> str | None:
+    """Where the picture of the last capture that changed the case would be, if what came after has none of its own."""
+    if case.change.change in MEASURED:
+        return None
+    drawn = next((one for one in reversed(case.history) if one["change"] in MEASURED), None)
+    return picture_of(case.change.case_id, drawn["revision"]) if drawn else None
 
 
 def _may_unsubscribe(claims: Claims) -> Answer:

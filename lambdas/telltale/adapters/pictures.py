@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from telltale.adapters import registry
 from telltale.adapters.feature_stream import Message
-from telltale.adapters.prefixes import EVIDENCE
+from telltale.adapters.prefixes import picture_of
 from telltale.adapters.waveforms import Waveforms
 from telltale.core import picture, svg
 from telltale.core.detect import CaseChange, Row
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 def picture_key(change: CaseChange) -> str:
     """Where the picture of this change is; the PNG is beside it."""
-    return f"{EVIDENCE}{change.case_id}/{change.revision}.svg"
+    return picture_of(change.case_id, change.revision)
 
 
 def order(change: CaseChange, message: Message, row: Row, position: Position) -> dict[str, Any]:

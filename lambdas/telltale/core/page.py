@@ -29,7 +29,7 @@ NOTED = {
     FALSE_ALARM: "Thank you. It is noted as a false alarm.",
 }
 MEASURED = ("opened", "updated")  # changes that a capture made
-OVER = ("resolved", "confirmed", "labelled")  # latest changes of a case that is over
+OVER = ("resolved", "confirmed", "noted", "labelled")  # latest changes of a case that is over
 
 ASKED = {
     "failure_mode": ("What was found?", "failure mode"),
@@ -47,6 +47,7 @@ CHANGES = {
     "grouped": "Grouped",
     "reopened": "Opened again",
     "confirmed": "Repair confirmed",
+    "noted": "After the repair",
     "labelled": "Codes corrected",
 }
 ORDERS = {
@@ -204,8 +205,8 @@ def _how_it_ended(page: CasePage) -> Markup:
     when = f"Closed {_time(ended['t_ms'], page.zone)} by {ended.get('by') or 'nobody named'}." if ended else "Closed."
     rows = [(asked, _code(closure.get(name, ""))) for name, (asked, _) in ASKED.items()]
     rows.append(("Note", closure.get("note", "")))
-    confirmed = change.reason if change.change == "confirmed" else None
-    return _section("How it ended", element("p", when), _facts(rows), element("p", confirmed) if confirmed else None)
+    after = change.reason if change.change in ("confirmed", "noted") else None
+    return _section("How it ended", element("p", when), _facts(rows), element("p", after) if after else None)
 
 
 def _what_is_wrong(page: CasePage) -> Markup:

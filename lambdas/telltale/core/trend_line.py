@@ -1,9 +1,10 @@
 """A small trend for a page: scores over time, the limit at one. Its colours are the page's, light or dark."""
 
 from collections.abc import Sequence
-from math import isfinite
+from math import ceil, floor, isfinite, log10
 
 from telltale.core.markup import Markup, element
+from telltale.core.persistence import HIGHEST_SCORE
 
 WIDTH, HEIGHT = 360, 180  # the narrowest phone; half as high (logical px)
 LEFT, RIGHT, TOP, BOTTOM = 34.0, 350.0, 12.0, 150.0  # of the plot
@@ -12,8 +13,9 @@ UNITS = ((86_400.0, "days"), (3600.0, "h"), (60.0, "min"))
 
 
 def trend_line(scores: Sequence[float], *, step_s: float) -> Markup | None:
-    """The scores, newest last, `step_s` seconds apart, without those that are not finite; None where there are no two."""
-    known = [(n - len(scores) + 1, score) for n, score in enumerate(scores) if score is not None and isfinite(score)]
+    """The scores, newest last, `step_s` seconds apart; None where there are no two that are finite."""
+    bounded = [(n, min(max(score, -HIGHEST_SCORE), HIGHEST_SCORE)) for n, score in enumerate(scores) if isfinite(score)]
+    known = [(n - len(scores) + 1, score) for n, score in bounded]
     if len(known) < 2:
         return None
     first = known[0][0]
@@ -52,7 +54,8 @@ def trend_line(scores: Sequence[float], *, step_s: float) -> Markup | None:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Three to six round values from low to high."""
-    step = next(step for step in (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 1e9) if (high - low) / step <= 5)
-    start = int(low / step)
-    return [n * step for n in range(start, int(high / step) + 1)]
+    """Round values from low to high, at most six."""
+    least = (high - low) / 5
+    tens = 10.0 ** floor(log10(least))
+    step = next(tens * digit for digit in (1, 2, 5, 10) if tens * digit >= least)
+    return [n * step for n in range(ceil(low / step), floor(high / step) + 1)]
