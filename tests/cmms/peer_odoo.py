@@ -18,7 +18,7 @@ from telltale.core.closure import Closure
 from tests.cmms.peer import Gone, Peer
 
 NAME, REAL = "odoo", True
-TOKEN = "a-part-of-the-address"
+PASSWORD = "a-password-in-the-address"
 CODES = {name: f"x_{name}" for name in ("failure_mode", "failure_cause", "action_taken", "note")}
 TOLD_WITHIN_S = 20
 
@@ -30,7 +30,9 @@ def now_ms() -> int:
 class OdooPeer(Peer):
     asset, spare_part = odoo.ASSET, odoo.PART
 
-    def __init__(self, server: odoo.Odoo, told: "queue.Queue[tuple[str, bytes]]", api: str = "json2") -> None:
+    def __init__(
+        self, server: odoo.Odoo, told: "queue.Queue[tuple[dict[str, str], bytes]]", api: str = "json2"
+    ) -> None:
         self.server, self.url, self.api, self._told = server, server.url, api, told
 
     def cmms(
@@ -50,7 +52,7 @@ class OdooPeer(Peer):
         }
         given |= {"team": odoo.TEAM, "codes": CODES, "stock": True, "pushes": True, **(settings or {})}
         every = {name: given.get(name, one.default) for name, one in ADAPTER.settings.items()}
-        keys = {"api_key": self.server.keys["telltale"], "hint_token": TOKEN, **(secrets or {})}
+        keys = {"api_key": self.server.keys["telltale"], "hint_password": PASSWORD, **(secrets or {})}
         made = ADAPTER.make(Given("plant", every, keys, now_ms, logbook=None))  # type: ignore[arg-type]  # not its own
         assert isinstance(made, Odoo)
         return made
@@ -110,9 +112,9 @@ class OdooPeer(Peer):
             self.write(ref, kanban_state="blocked")
             deadline = time.monotonic() + TOLD_WITHIN_S
             while time.monotonic() < deadline:
-                path, body = self._told.get(timeout=TOLD_WITHIN_S)
+                headers, body = self._told.get(timeout=TOLD_WITHIN_S)
                 if json.loads(body)["_id"] == int(ref):
-                    return {"telltale-token": path.rpartition("/")[2]}, body
+                    return headers, body
         raise AssertionError(f"Odoo did not tell of {ref}")
 
     @contextmanager
@@ -141,13 +143,13 @@ def serving(api: str = "json2") -> Iterator[Peer]:
 
 
 @contextmanager
-def _listening() -> Iterator[tuple[str, "queue.Queue[tuple[str, bytes]]"]]:
-    """An address for Odoo's messages, and what comes there: path and body."""
-    told: queue.Queue[tuple[str, bytes]] = queue.Queue()
+def _listening() -> Iterator[tuple[str, "queue.Queue[tuple[dict[str, str], bytes]]"]]:
+    """An address for Odoo's messages, and what comes there: headers and body."""
+    told: queue.Queue[tuple[dict[str, str], bytes]] = queue.Queue()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told.put((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            told.put((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(202)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -159,7 +161,7 @@ def _listening() -> Iterator[tuple[str, "queue.Queue[tuple[str, bytes]]"]]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/plant/{TOKEN}", told
+        yield f"http://telltale:{PASSWORD}@127.0.0.1:{server.server_port}/plant", told
     finally:
         server.shutdown()
         server.server_close()

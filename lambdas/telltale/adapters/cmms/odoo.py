@@ -8,7 +8,6 @@ whatever becomes of it; `ids: false` is its refusal.
 """
 
 import base64
-import hmac
 import json
 import random
 import re
@@ -19,6 +18,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any, Protocol
 
+from telltale.adapters.cmms import pushed
 from telltale.adapters.cmms.adapter import Adapter, Given, Setting
 from telltale.adapters.cmms.http import Http, shown
 from telltale.adapters.cmms.port import (
@@ -53,7 +53,6 @@ CODES = ("failure_mode", "failure_cause", "action_taken", "note")
 LARGEST_ID = 2**31 - 1  # of PostgreSQL's integer
 REPLAY_WINDOW_S = 300  # a message whose record was written longer ago, or later than now, is refused
 STAGES_FOR_MS = 300_000  # how long the list of stages is believed (guess: people change it once a year)
-TOKEN = "telltale-token"  # the part of a hint's address that only Odoo was told
 LINK = re.compile(r"https?://[^\s<>\"]+")
 NOT_FOUND = "odoo.exceptions.MissingError"
 DENIED = ("odoo.exceptions.AccessDenied", "odoo.exceptions.AccessError", "odoo.http.SessionExpiredException")
@@ -178,11 +177,12 @@ class Odoo(Plain):
         codes: Mapping[str, str] | None = None,
         stock: bool = False,
         pushes: bool = False,
-        secret: str = "",
+        hint_password: str = "",
     ) -> None:
-        self._rpc, self._place, self._now_ms = rpc, place, now_ms
+        self._rpc, self._now_ms = rpc, now_ms
         self._team, self._priorities, self._statuses, self._codes = team, priorities, statuses or {}, codes or {}
-        self._secret = secret
+        self._hint_password = hint_password
+        self._place = f"{place} {sorted(self._statuses.items())}"  # a stage that a setting names may be a new one
         self.capabilities = Capabilities(
             upsert=True, pushes=pushes, reopens=True, codes=bool(codes), attaches=True, assets=True, stock=stock
         )
@@ -282,13 +282,10 @@ class Odoo(Plain):
         return Stock(part, sum(float(one["quantity"]) for one in found), ", ".join(places))
 
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Hint]:
-        """Odoo signs nothing: what tells its messages from others is the last part of the address it was given. A
-        message says when its record was written; one that is overheard is worth nothing five minutes later."""
-        given = {name.lower(): value for name, value in headers.items()}.get(TOKEN, "")
-        if not self._secret or not hmac.compare_digest(given.encode(), self._secret.encode()):
-            raise Forged("the address is not the one that Odoo was given")
+        """Odoo signs nothing, but sends the password that stands in the address it was given. A message says when its
+        record was written; one that is overheard is worth nothing five minutes later."""
+        document = pushed.message(headers, body, self._hint_password)
         try:
-            document = json.loads(body)
             number, model, written = document["_id"], document["_model"], _ms(document["write_date"])
         except (ValueError, KeyError, TypeError) as error:
             raise Forged(f"the body is no message of Odoo's with _id, _model and write_date: {error!r}") from error
@@ -506,7 +503,7 @@ def _made(given: Given) -> Odoo:
         codes=settings["codes"],
         stock=bool(settings["stock"]),
         pushes=bool(settings["pushes"]),
-        secret=given.secrets.get("hint_token", ""),
+        hint_password=given.secrets.get("hint_password", ""),
     )
 
 
@@ -527,6 +524,6 @@ ADAPTER = Adapter(
     },
     secrets={
         "api_key": "the API key of Telltale's user in Odoo",
-        "hint_token": "the last part of the address that Odoo tells changes to; with pushes",
+        "hint_password": "stands in the address that Odoo tells changes to; with pushes",
     },
 )
