@@ -20,7 +20,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -75,6 +75,7 @@ class Gateway:
         self.tokens: dict[str, str] = {}  # CSRF token → the session it belongs to
         self.access: set[str] = set()  # OAuth access tokens that hold
         self.fetched = 0  # how often a CSRF token was fetched
+        self.meanwhile: list[Callable[[], None]] = []  # what people do before the next writes, one each
         self._number = 10_000_000
         self._changes: dict[str, int] = {}  # number → how often it was changed: its ETag
         self._lock = threading.RLock()
@@ -131,6 +132,8 @@ class Gateway:
             extra = self._fetched() if headers.get("x-csrf-token", "").lower() == "fetch" else {}
             return status, {"Content-Type": kind, **extra}, self._tagged(data) if status == 200 else data
         self._csrf(headers)
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
         if method == "POST" and path == f"{ROOT}/API_MAINTNOTIFICATION/MaintenanceNotification":
             return self._created(json.loads(body))
         if method == "PATCH" and (one := ONE.match(path)):
