@@ -153,6 +153,18 @@ def test_an_asset_of_another_site_is_not_known(maximo: MaximoPeer) -> None:
     assert maximo.cmms(settings={"siteid": "NASHUA"}).asset("77") == "Another site's pump"
 
 
+def test_codes_and_priorities_may_be_written_as_numbers(maximo: MaximoPeer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(maximo_server.FAILURES["PUMPS"], "PROBLEM", {"1000"})
+    cmms = maximo.cmms(settings={"problem_codes": {"LUBRICATION": 1000}, "priorities": {"WARNING": 5}})
+    made = cmms.create(request(maximo))
+
+    done = cmms.set_status(made.ref, Status.DONE, by="mia", closure=FOUND)
+
+    assert made.shows[SEVERITY] == "5"
+    assert done.closure is not None
+    assert done.closure["failure_mode"] == "LUBRICATION"
+
+
 def test_an_asset_can_be_a_location(maximo: MaximoPeer) -> None:
     made = maximo.cmms().create(request(maximo, asset="loc:BR300"))
 

@@ -117,6 +117,12 @@ def test_the_plants_own_fields_are_created_and_a_wrong_one_is_refused_in_saps_wo
         sap.cmms().create(wanted(sap, fields={"NotifProcessingPhase": "4"}))
 
 
+def test_a_priority_may_be_written_as_a_number(sap: SapPeer) -> None:
+    made = sap.cmms(settings={"priorities": {"WARNING": 4}}).create(wanted(sap))
+
+    assert stored(sap, made.ref)["MaintPriority"] == "4"
+
+
 def test_an_asset_can_be_a_functional_location(sap: SapPeer) -> None:
     made = sap.cmms().create(wanted(sap, asset=f"fl:{LOCATION}"))
 

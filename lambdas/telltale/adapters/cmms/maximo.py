@@ -74,11 +74,11 @@ class Maximo(Plain):
         self._key = settings["key_field"]
         self._worktype, self._logtype = settings["worktype"], settings["logtype"]
         self._priorities = {**PRIORITIES, **(settings["priorities"] or {})}
-        self._statuses = {**STATUSES, **(settings["statuses"] or {})}
-        self._moves = {**MOVES, **(settings["moves"] or {})}
+        self._statuses = {**STATUSES, **_texts(settings["statuses"])}
+        self._moves = {**MOVES, **_texts(settings["moves"])}
         self._completion = settings["completion"] or {}
-        self._failure_class = settings["failure_class"]
-        self._problems, self._causes, self._remedies = (settings[name] or {} for name in CODES)
+        self._failure_class = str(settings["failure_class"])
+        self._problems, self._causes, self._remedies = (_texts(settings[name]) for name in CODES)
         self._hint_password = hint_password
         self.capabilities = Capabilities(
             upsert=False,
@@ -345,6 +345,11 @@ def _cut(text: str) -> str:
 
 def _html(text: str) -> str:
     return html.escape(text, quote=False).replace("\n", "<br />")
+
+
+def _texts(given: Mapping[str, Any] | None) -> dict[str, str]:
+    """A number in the plant file means its digits."""
+    return {name: str(value) for name, value in (given or {}).items()}
 
 
 def _where(key: str) -> dict[str, str]:

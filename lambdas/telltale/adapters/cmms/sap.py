@@ -95,11 +95,11 @@ class Sap(Plain):
         self._root = settings["root"].rstrip("/")
         self._client = settings["client"]
         self._type = settings["notification_type"]
-        self._priorities = {**PRIORITIES, **(settings["priorities"] or {})}
-        self._statuses = {**PHASES, **(settings["statuses"] or {})}
+        self._priorities = {**PRIORITIES, **_texts(settings["priorities"])}
+        self._statuses = {**PHASES, **_texts(settings["statuses"])}
         self._appends = settings["long_text"] == "appends"
         self._locked = {one.strip() for one in settings["locked"].split(",")}
-        damage, cause, activity = (settings[name] or {} for name in CODES)
+        damage, cause, activity = (_texts(settings[name]) for name in CODES)
         self._damage = Catalog("MaintNotifDamageCodeGroup", "MaintNotificationDamageCode", damage)
         self._cause = Catalog("MaintNotifCauseCodeGroup", "MaintNotificationCauseCode", cause)
         self._activity = Catalog("MaintNotifActivityCodeGroup", "MaintNotificationActivityCode", activity)
@@ -389,6 +389,11 @@ def shortened(text: str, length: int) -> str:
     cut = text[: length - 1]
     word = cut.rfind(" ")
     return (cut[:word] if word > length * 2 // 3 and text[length - 1] != " " else cut).rstrip(" ,;:-") + "…"
+
+
+def _texts(given: Mapping[str, Any] | None) -> dict[str, str]:
+    """A number in the plant file means its digits."""
+    return {name: str(value) for name, value in (given or {}).items()}
 
 
 def _technical_object(key: str) -> dict[str, str]:
