@@ -216,6 +216,16 @@ def test_an_update_that_changes_nothing_asks_nothing_of_maximo(maximo: MaximoPee
     assert [method for method, _ in weather.seen] == ["GET"]
 
 
+def test_making_an_order_takes_three_requests(maximo: MaximoPeer) -> None:
+    asked = request(maximo)
+    with before(maximo.url) as weather:
+        cmms = maximo.cmms(weather.url)
+        assert cmms.find(asked.key) is None
+        cmms.create(asked)
+
+    assert [method for method, _ in weather.seen] == ["GET", "POST", "GET"]
+
+
 def test_an_order_is_made_once_though_the_answer_had_no_body(maximo: MaximoPeer) -> None:
     asked = request(maximo)
     with before(maximo.url) as weather:

@@ -49,6 +49,16 @@ def test_one_csrf_token_serves_many_writes(sap: SapPeer) -> None:
     assert sap.gateway.fetched == before_it + 1
 
 
+def test_making_an_order_takes_four_requests(sap: SapPeer) -> None:
+    asked = wanted(sap)
+    with before(sap.url) as weather:
+        cmms = sap.cmms(weather.url)
+        assert cmms.find(asked.key) is None
+        cmms.create(asked)
+
+    assert [method for method, _ in weather.seen] == ["GET", "GET", "POST", "GET"]
+
+
 def test_a_csrf_token_that_expired_is_fetched_again_and_the_order_made_once(sap: SapPeer) -> None:
     cmms, asked = sap.cmms(), wanted(sap)
     cmms.create(wanted(sap))
