@@ -15,7 +15,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -276,10 +276,11 @@ class Instance:
         allowed = self.fields[table] - self.unwritable
         self._changed(table, record, {n: v for n, v in body.items() if n in allowed}, self.user)
 
-    def _changed(self, table: str, record: dict[str, str], fields: dict[str, str], by: str) -> None:
+    def _changed(self, table: str, record: dict[str, str], fields: Mapping[str, Any], by: str) -> None:
         for name, value in fields.items():
-            if not isinstance(value, str):
-                raise Failed(400, "Invalid value", f"{name}: {value!r} is not a text")
+            if not isinstance(value, str | int):
+                raise Failed(400, "Invalid value", f"{name}: {value!r} is neither a text nor a number")
+        fields = {name: value if isinstance(value, str) else str(value).lower() for name, value in fields.items()}
         new = {**record, **{name: value for name, value in fields.items() if name not in JOURNALS}}
         if new["state"] not in self.states[table] and self.strict:
             raise Failed(400, "Invalid choice", f"state {new['state']!r}; ServiceNow itself would take it")

@@ -179,7 +179,7 @@ def test_the_priority_of_an_incident_follows_from_its_urgency(server: Instance, 
 
 
 def test_severities_are_what_the_plant_file_says(server: Instance, peer: ServiceNowPeer) -> None:
-    cmms = peer.cmms(settings={"priority_field": "impact", "priorities": {"WARNING": "3", "ALARM": "1"}})
+    cmms = peer.cmms(settings={"priority_field": "impact", "priorities": {"WARNING": 3, "ALARM": 1}})
 
     made = cmms.create(replace(REQUEST, severity="ALARM"))
 
@@ -188,7 +188,7 @@ def test_severities_are_what_the_plant_file_says(server: Instance, peer: Service
 
 
 def test_fields_of_the_plant_file_come_last_but_the_key_stays(server: Instance, cmms: Cmms) -> None:
-    fields = {"assignment_group": "287e", "priority": "1", "correlation_id": "mine"}
+    fields = {"assignment_group": "287e", "priority": 1, "correlation_id": "mine"}
 
     ref = cmms.create(replace(REQUEST, fields=fields)).ref
 
@@ -598,7 +598,7 @@ def test_what_the_script_on_the_page_sends_is_believed(peer: ServiceNowPeer, cmm
             "Resolution code, Resolution",
         ),
         ("POST", "/api/now/table/cmdb_ci", {"name": "x"}, 403, "ACL Exception"),
-        ("POST", "/api/now/table/wm_order", {"short_description": "x", "priority": 2}, 400, "is not a text"),
+        ("POST", "/api/now/table/wm_order", {"short_description": "x", "priority": [2]}, 400, "neither a text"),
         ("GET", "/api/now/table/wm_order?sysparm_qurey=x", None, 400, "Unknown parameters"),
         ("GET", f"/api/now/table/wm_order/{REF}", None, 404, "No Record found"),
         ("GET", "/api/now/table/no_such", None, 400, "Invalid table no_such"),

@@ -493,8 +493,9 @@ def _credentials(given: Given, url: str) -> Callable[[bool], Mapping[str, str]]:
 def _made(given: Given) -> ServiceNow:
     settings, url = given.settings, str(given.settings["url"]).rstrip("/")
     http = Http(url, now_ms=given.now_ms, credentials=_credentials(given, url), budget=given.budget)
-    own = {name: settings[name] for name in Ways.__dataclass_fields__ if name != "statuses"}
-    ways = Ways(**own, statuses=_statuses(settings["statuses"]))
+    own = {name: settings[name] for name in Ways.__dataclass_fields__ if name not in ("statuses", "priorities")}
+    priorities = {severity: str(number) for severity, number in settings["priorities"].items()}
+    ways = Ways(**own, priorities=priorities, statuses=_statuses(settings["statuses"]))
     return ServiceNow(http, given.now_ms, ways, given.secrets.get("hints_secret", "").encode())
 
 
