@@ -242,9 +242,23 @@ def test_codes_that_were_half_written_are_completed_and_not_doubled(sap: SapPeer
 
         done = cmms.set_status(ref, Status.DONE, by="mia", closure=FOUND)
 
-    items = sap.gateway._cap("GET", f"API_MAINTNOTIFICATION/MaintenanceNotification('{ref}')/to_Item", None)
-    assert len(items["d"]["results"]) == 1
+    written = f"filter=MaintenanceNotification%20eq%20'{ref}'"
+    for entities in ("MaintenanceNotificationItem", "MaintNotificationItemCause", "MaintNotificationItemActivity"):
+        found = sap.gateway._cap("GET", f"API_MAINTNOTIFICATION/{entities}?${written}", None)
+        assert len(found["d"]["results"]) == 1
     assert done.closure == {**FOUND.as_dict()}
+
+
+@pytest.mark.parametrize("settings", [{}, {"damage_codes": {}}])
+def test_who_closed_it_and_how_stands_in_the_long_text(sap: SapPeer, settings: dict[str, Any]) -> None:
+    cmms = sap.cmms(settings=settings)
+    ref = cmms.create(wanted(sap)).ref
+    note = "dry, 40 g added, shield torn, fitting replaced, next round in March"
+
+    cmms.set_status(ref, Status.DONE, by="mia", closure=replace(FOUND, note=note))
+
+    said = stored(sap, ref)["MaintNotificationLongText"]
+    assert f"DONE by mia: LUBRICATION, WEAR, LUBRICATE ({note})" in said
 
 
 def test_a_code_of_the_plants_own_is_told_as_it_stands(sap: SapPeer) -> None:

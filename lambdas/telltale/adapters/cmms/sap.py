@@ -168,10 +168,11 @@ class Sap(Plain):
         if status is Status.IN_PROGRESS:
             self._function(ref, "SetMaintNotifToInProcess")
         elif status.final:
+            # In words too, and before the end: afterwards nothing can be added any more.
+            words = f"{status} by {by}" + (f": {_in_words(closure)}" if closure is not None else "")
             if closure is not None and self.capabilities.codes:
-                self._add_codes(ref, by, closure)
-            if status is Status.CANCELLED:
-                self._add(ref, f"Completed by {by}: nothing was to do", CANCELLED_MARK)
+                self._add_codes(ref, closure)
+            self._add(ref, words, CANCELLED_MARK if status is Status.CANCELLED else "[tt:done]")
             self._function(ref, "CompleteMaintNotification")
         else:
             raise CmmsRefused(f"notification {ref}: SAP's service has no function that makes one {status}")
@@ -259,15 +260,14 @@ class Sap(Plain):
                 }
         return None
 
-    def _add_codes(self, ref: str, by: str, closure: Closure) -> None:
+    def _add_codes(self, ref: str, closure: Closure) -> None:
         """What is missing of them, so that it may be done again."""
-        words = f"{closure.failure_mode}, {closure.failure_cause}, {closure.action_taken}"
         damage = self._damage.write(closure.failure_mode)
         items = [one for one in _below(self._there(ref), "to_Item") if damage and damage.items() <= one.items()]
         if items:
             item: Entity = max(items, key=_number)
         else:
-            text = {"MaintNotifItemText": shortened(closure.note or words, TITLE_LENGTH)}
+            text = {"MaintNotifItemText": shortened(closure.note or _in_words(closure), TITLE_LENGTH)}
             item = _entity(self._write("POST", f"{_path(ref)}/to_Item", {**text, **damage}))
         under = f"/{NOTIFICATIONS}/MaintenanceNotificationItem(MaintenanceNotification={_literal(ref)}"
         under += f",MaintenanceNotificationItem={_literal(_number(item))})"
@@ -278,8 +278,6 @@ class Sap(Plain):
             pair = catalog.write(code)
             if pair and not any(pair.items() <= one.items() for one in _below(item, nav)):
                 self._write("POST", f"{under}/{nav}", pair)
-        if len(closure.note) > TITLE_LENGTH:
-            self._add(ref, f"{by}: {closure.note}", "[tt:closed]")
 
     # The long text, which takes comments too
 
@@ -413,6 +411,11 @@ def _long_text(request: OrderRequest) -> str:
     end = f"\n…\n{request.link}" if request.link else "\n…"
     lines = list(_fitting(whole.split("\n"), TEXT_LENGTH - len(end)))
     return "\n".join(lines) + (end if request.link and request.link not in lines else "\n…")
+
+
+def _in_words(closure: Closure) -> str:
+    codes = f"{closure.failure_mode}, {closure.failure_cause}, {closure.action_taken}"
+    return f"{codes} ({closure.note})" if closure.note else codes
 
 
 def _fitting(lines: Sequence[str], length: int) -> Iterator[str]:
