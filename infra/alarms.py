@@ -102,6 +102,31 @@ class Alarms(Construct):
             says="A maintenance system has not taken its orders for an hour; each is asked for again until it does.",
         )
 
+    def on_dead_notices(self, queue: sqs.IQueue) -> None:
+        self._alarm(
+            "DeadNotices",
+            queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
+            says="A message for send_notices failed again and again; its log says why.",
+        )
+
+    def on_unsent_notices(self) -> None:
+        for name, periods, says in (
+            (
+                "NoticesGivenUp",
+                1,
+                "A notice was refused, or could not be sent for a day; `telltale notices log` says why.",
+            ),
+            ("NoticesWaiting", WAITING_PERIODS, "A channel has taken no notices for an hour; each is tried again."),
+        ):
+            unsent = cloudwatch.Metric(
+                namespace="Telltale",
+                metric_name=name,  # which send_notices counts
+                dimensions_map={"service": "send_notices"},
+                statistic="Maximum",
+                period=WAITING,
+            )
+            self._alarm(name, unsent, periods=periods, says=says)
+
     def on_old_aggregates(self) -> None:
         behind = cloudwatch.Metric(
             namespace="Telltale",

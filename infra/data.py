@@ -10,6 +10,7 @@ from constructs import Construct
 
 from infra.lake import Lake
 from infra.messages import Messages
+from infra.notices import Notices
 from infra.settings import Settings
 from infra.tables import Tables
 
@@ -29,6 +30,7 @@ class Data(Stack):
         # larger: what is judged fits.
         self.monitron = self._stream("Monitron", settings=settings, key=key) if settings.monitron_stream else None
         self.messages = Messages(self, "Messages", settings=settings, key=key)
+        self.notices = Notices(self, "Notices", bus=self.messages.bus, key=key)
         # Signs what the webhook sends. Encrypted with AWS's key for secrets in every stage: a grant on a customer key
         # would name the reader's role in the key's policy, and that role is in the stack after this one.
         self.webhook_secret = secretsmanager.Secret(self, "WebhookSecret", removal_policy=settings.removal)
@@ -66,6 +68,7 @@ class Data(Stack):
         opted = {"MonitronStream": self.monitron.stream_name} if self.monitron else {}
         return {
             **opted,
+            **self.notices.outputs(),
             "CapturesStream": self.captures.stream_name,
             "FeaturesStream": self.features.stream_name,
             "LakeBucket": self.lake.bucket.bucket_name,
@@ -78,6 +81,7 @@ class Data(Stack):
             "LogbookTable": self.tables.logbook.table_name,
             "ModelsTable": self.tables.models.table_name,
             "ProgressTable": self.tables.progress.table_name,
+            "NoticesTable": self.tables.notices.table_name,
             "BusName": self.messages.bus.event_bus_name,
             "TopicArn": self.messages.notices.topic_arn,
             "OrdersQueueUrl": self.messages.orders.queue_url,

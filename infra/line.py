@@ -15,6 +15,8 @@ from infra.gateways import IOT_WAITS_S, Gateways
 from infra.ingest import Ingest
 from infra.layers import Layers
 from infra.messages import WORK_ORDERS_TIMEOUT_S
+from infra.notices import EVERY as LOOK_AT_NOTICES
+from infra.notices import TIMEOUT_S as NOTICES_TIMEOUT_S
 from infra.pages import Pages
 from infra.settings import Settings
 from infra.triggers import every, on_cases, on_records
@@ -38,6 +40,7 @@ class Line(Stack):
             "maintain_lake", layers.iceberg, memory_mb=TWO_CPUS_MB, timeout_s=900, disk_mb=SORTING_MB
         )
         orders = self._function("work_orders", layers.base, memory_mb=WAITS_MB, timeout_s=WORK_ORDERS_TIMEOUT_S)
+        send = self._function("send_notices", layers.base, memory_mb=WAITS_MB, timeout_s=NOTICES_TIMEOUT_S)
         score = self._function("score_assets", layers.iceberg, memory_mb=ONE_CPU_MB, timeout_s=300)
         train = self._function("train_models", layers.iceberg, memory_mb=TWO_CPUS_MB, timeout_s=900)
         stale = self._function("stale_sensors", layers.base, memory_mb=WAITS_MB, timeout_s=60)
@@ -49,10 +52,12 @@ class Line(Stack):
         on_records(extract, stream=data.captures, failures=lake.bucket, settings=settings)
         on_records(detect, stream=data.features, failures=lake.bucket, settings=settings)
         on_cases(orders, queue=messages.orders)
+        on_cases(send, queue=data.notices.queue)
         every(Duration.minutes(settings.commit_minutes), run=commit)
         every(Duration.minutes(settings.aggregate_minutes), run=aggregate, retries=2)
         every(Duration.hours(settings.maintain_hours), run=maintain)
         every(Duration.minutes(settings.sweep_minutes), run=orders)
+        every(LOOK_AT_NOTICES, run=send)
         every(Duration.minutes(settings.stale_minutes), run=stale)
         every(Duration.minutes(settings.score_minutes), run=score)
         every(Duration.days(1), run=train)  # what is due, which each asset says itself
@@ -63,7 +68,7 @@ class Line(Stack):
             tables.progress.grant_read_write_data(function)
         for function in (extract, detect, score, stale, train):
             messages.bus.grant_put_events_to(function)
-        for function in (extract, detect, orders, score, stale, hook, train):
+        for function in (extract, detect, orders, send, score, stale, hook, train):
             tables.registry.grant_read_data(function)
         for function in (extract, orders, score):
             data.features.grant_write(function)
@@ -92,6 +97,10 @@ class Line(Stack):
         data.webhook_secret.grant_read(orders)
         data.cmms_secrets.grant_read(orders)
         messages.notices.grant_publish(orders)
+        tables.cases.grant_read_data(send)
+        tables.notices.grant_read_write_data(send)
+        data.cmms_secrets.grant_read(send)
+        data.notices.sent_by(send)
 
         if data.monitron:
             data.monitron.grant_write(detect)
@@ -100,11 +109,13 @@ class Line(Stack):
         # Watch
         alarms = Alarms(self, "Alarms", topic=messages.notices if settings.alarm_email else None)
         alarms.on_lag(extract, detect)
-        alarms.on_failure(extract, detect, commit, aggregate, orders, score, stale, hook)
+        alarms.on_failure(extract, detect, commit, aggregate, orders, send, score, stale, hook)
         alarms.on_failed_day(train)
         alarms.on_failed_maintenance(maintain, interval=Duration.hours(settings.maintain_hours))
         alarms.on_dead_letters(messages.dead_letters)
         alarms.on_waiting_orders()
+        alarms.on_dead_notices(data.notices.dead_letters)
+        alarms.on_unsent_notices()
         alarms.on_old_aggregates()
         if settings.lake_engine == "athena":
             alarms.on_failed_engine(Engine(self, "Engine", settings=settings, lake=lake).machine)
@@ -119,6 +130,7 @@ class Line(Stack):
             "ScoreFunction": score.function_name,
             "TrainFunction": train.function_name,
             "WorkOrdersFunction": orders.function_name,
+            "SendNoticesFunction": send.function_name,
             "StaleFunction": stale.function_name,
             "GatewayPolicy": gateways.policy.ref,
             "GatewayThingType": gateways.thing_type.ref,
@@ -127,7 +139,7 @@ class Line(Stack):
             "WaveRule": ingest.wave_rule.ref,
         }
         if settings.pages:
-            outputs["PagesUrl"] = self._open_pages(data, layers, alarms, links=[orders])
+            outputs["PagesUrl"] = self._open_pages(data, layers, alarms, links=[orders, send])
         if settings.hints_url:
             outputs["HintsUrl"] = self._open_to_hints(orders)
         for name, value in outputs.items():
@@ -139,6 +151,7 @@ class Line(Stack):
         page = self._function("evidence_page", layers.base, memory_mb=ONE_CPU_MB, timeout_s=10, at_once=at_once)
         pages = Pages(self, "Pages", function=page, data=data)
         pages.link_from(*links)
+        pages.unsubscribe_by(data.notices.queue)
         alarms.on_failure(page)
         return pages.url
 
@@ -187,12 +200,14 @@ def _environment(data: Data, settings: Settings) -> dict[str, str]:
         "LOGBOOK_TABLE": data.tables.logbook.table_name,
         "MODELS_TABLE": data.tables.models.table_name,
         "PROGRESS_TABLE": data.tables.progress.table_name,
+        "NOTICES_TABLE": data.tables.notices.table_name,
         "CAPTURES_STREAM": data.captures.stream_name,
         "FEATURES_STREAM": data.features.stream_name,
         "MONITRON_STREAM": data.monitron.stream_name if data.monitron else "",
         "BUS_NAME": data.messages.bus.event_bus_name,
         "ORDERS_QUEUE_URL": data.messages.orders.queue_url,
         "TOPIC_ARN": data.messages.notices.topic_arn,
+        "PEOPLE_TOPIC_ARN": data.notices.people.topic_arn,
         "WEBHOOK_SECRET_ARN": data.webhook_secret.secret_arn,
         "CMMS_SECRETS_ARN": data.cmms_secrets.secret_arn,
         "LINK_KEY_ARN": data.link_key.secret_arn,

@@ -7,6 +7,7 @@ import aws_cdk as cdk
 # How cdk-nag writes ARNs and names that come from the other stack.
 LAKE = "TelltaleData:ExportsOutputFnGetAttLakeBucketB1D32E10Arn6706D8FF"
 CASES = "TelltaleData:ExportsOutputFnGetAttTablesCases698FA840Arn2D083CF6"
+NOTICES = "TelltaleData:ExportsOutputFnGetAttTablesNotices44D619EBArnD1735635"
 DATABASE = "TelltaleData:ExportsOutputRefLakeDatabase161E1CC7B32128F8"
 HERE = "<AWS::Region>:<AWS::AccountId>"
 
@@ -74,6 +75,7 @@ LINE: Mapping[str, str] = {
         )
     },
     f"AwsSolutions-IAM5[Resource::{CASES}/index/*]": "the indexes of the table, of which there is one",
+    f"AwsSolutions-IAM5[Resource::{NOTICES}/index/*]": "the indexes of the table, of which there is one",
     f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:glue:{HERE}:table/{DATABASE}/*]": "commit_lake makes the tables "
     "of this one database",
     f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:logs:{HERE}:log-group:AWSIotLogsV2*]": "AWS IoT Core names its "

@@ -18,6 +18,7 @@ class Tables(Construct):
         self.ledger = self._table("Ledger")  # which work order belongs to which case
         self.logbook = self._table("Logbook")  # the built-in maintenance system's orders
         self.models = self._table("Models")  # which model of each asset is live, and where its scoring stands
+        self.notices = self._table("Notices")  # what was sent to whom
         self.progress = self._table("Progress", forgets="expires")  # batches, captures seen, leases
 
         # Cases that their work order has not caught up with, oldest change first.
@@ -25,6 +26,13 @@ class Tables(Construct):
             index_name="outbox",
             partition_key=dynamodb.Attribute(name="outbox", type=dynamodb.AttributeType.STRING),
             sort_key=dynamodb.Attribute(name="changed_at", type=dynamodb.AttributeType.NUMBER),
+            projection_type=dynamodb.ProjectionType.KEYS_ONLY,
+        )
+        # Cases at which a notice becomes due by the clock, soonest first.
+        self.notices.add_global_secondary_index(
+            index_name="look",
+            partition_key=dynamodb.Attribute(name="look", type=dynamodb.AttributeType.STRING),
+            sort_key=dynamodb.Attribute(name="look_ms", type=dynamodb.AttributeType.NUMBER),
             projection_type=dynamodb.ProjectionType.KEYS_ONLY,
         )
 

@@ -120,7 +120,7 @@ def test_in_production_data_outlives_the_stack(production: Assembly) -> None:
     lost = [r.id for r in production.of(*KEEPS_DATA) if r.whole["DeletionPolicy"] != "Retain"]
     replaced = [r.id for r in production.of(*KEEPS_DATA) if r.whole["UpdateReplacePolicy"] != "Retain"]
 
-    assert len(production.of(*KEEPS_DATA)) == 15
+    assert len(production.of(*KEEPS_DATA)) == 16
     assert (lost, replaced) == ([], [])
     assert all(table.properties["DeletionProtectionEnabled"] for table in production.of("AWS::DynamoDB::Table"))
     assert bucket(production).properties["VersioningConfiguration"] == {"Status": "Enabled"}

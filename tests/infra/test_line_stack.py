@@ -12,6 +12,8 @@ from aws_cdk.assertions import Template
 from telltale.adapters import aggregates, changed_days
 from telltale.adapters import settings as function_settings
 from telltale.adapters.ledger import LEASE_MS
+from telltale.adapters.notices.table import LOOK_INDEX
+from telltale.core import notices
 
 from infra import lake, layers
 from infra.data import Data
@@ -30,6 +32,7 @@ SETTINGS: dict[str, Any] = {
     "maintain_lake": function_settings.MaintainSettings,
     "provisioning_hook": function_settings.ProvisioningSettings,
     "score_assets": function_settings.ScoreSettings,
+    "send_notices": function_settings.NoticesSettings,
     "stale_sensors": function_settings.StaleSettings,
     "train_models": function_settings.TrainSettings,
     "work_orders": function_settings.WorkOrdersSettings,
@@ -38,12 +41,13 @@ SETTINGS: dict[str, Any] = {
 OUTPUTS = {
     "AggregateFunction", "BusName", "CaptureRule", "CapturesStream", "CasesTable", "CommitFunction", "FeaturesStream",
     "CmmsSecretsArn", "GatewayPolicy", "GatewayThingType", "GlueDatabase", "LakeBucket", "LedgerTable", "LinkKeyArn",
-    "LogbookTable", "MaintainFunction", "ModelsTable", "OrdersDeadLettersUrl", "OrdersQueueUrl", "PagesUrl",
-    "ProgressTable", "ProvisioningTemplate", "RegistryTable", "ScoreFunction", "StaleFunction", "StatesTable",
-    "TopicArn", "TrainFunction", "WaveRule", "WebhookSecretArn", "WorkOrdersFunction", "Workgroup",
+    "LogbookTable", "MaintainFunction", "ModelsTable", "NoticesDeadLettersUrl", "NoticesQueueUrl", "NoticesTable",
+    "OrdersDeadLettersUrl", "OrdersQueueUrl", "PagesUrl", "PeopleTopicArn", "ProgressTable", "ProvisioningTemplate",
+    "RegistryTable", "ScoreFunction", "SendNoticesFunction", "StaleFunction", "StatesTable", "TopicArn",
+    "TrainFunction", "WaveRule", "WebhookSecretArn", "WorkOrdersFunction", "Workgroup",
 }  # fmt: skip
 
-LINKING = {"work_orders"}  # functions that make links to the evidence page
+LINKING = {"send_notices", "work_orders"}  # functions that make links to the evidence page
 
 
 def functions(stage: Assembly) -> dict[str, Resource]:
@@ -193,6 +197,45 @@ def test_a_case_is_leased_for_longer_than_its_worker_can_live(stage: Assembly) -
     worker = functions(stage)["work_orders"].properties
 
     assert timedelta(milliseconds=LEASE_MS) > timedelta(seconds=worker["Timeout"])
+
+
+# --- Notices
+
+
+def test_a_case_event_reaches_the_queue_of_notices_when_its_order_may_be_known(stage: Assembly) -> None:
+    rule = stage.the("AWS::Events::Rule", "NoticesCasesToNotices").properties
+    queue = stage.the("AWS::SQS::Queue", "NoticesQueue").properties
+    [target] = rule["Targets"]
+
+    assert rule["EventBusName"].startswith("MessagesBus")
+    assert rule["EventPattern"] == {"source": ["telltale"], "detail-type": [{"prefix": "Case "}]}
+    assert (target["Arn"][:12], target["DeadLetterConfig"]["Arn"][:18]) == ("NoticesQueue", "NoticesDeadLetters")
+    assert timedelta(seconds=queue["DelaySeconds"]) < timedelta(milliseconds=notices.GRACE_MS)
+
+
+def test_what_was_begun_is_sent_again_only_when_its_function_is_dead_and_its_message_may_come_again(
+    stage: Assembly,
+) -> None:
+    sender = functions(stage)["send_notices"].properties
+    queue = stage.the("AWS::SQS::Queue", "NoticesQueue").properties
+
+    assert timedelta(milliseconds=notices.LEASE_MS) > timedelta(seconds=sender["Timeout"])
+    assert queue["VisibilityTimeout"] >= 6 * sender["Timeout"]
+    assert mapping(stage, "send_notices")["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_the_clock_looks_at_notices_every_minute(stage: Assembly) -> None:
+    function = functions(stage)["send_notices"].id
+    [rule] = [r.properties for r in stage.of("AWS::Events::Rule") if function in str(r.properties.get("Targets"))]
+
+    assert rule["ScheduleExpression"] == "rate(1 minute)"
+
+
+def test_cases_at_which_a_notice_becomes_due_can_be_found_soonest_first(stage: Assembly) -> None:
+    [index] = stage.the("AWS::DynamoDB::Table", "TablesNotices").properties["GlobalSecondaryIndexes"]
+
+    assert index["IndexName"] == LOOK_INDEX
+    assert [key["AttributeName"] for key in index["KeySchema"]] == ["look", "look_ms"]
 
 
 def test_a_maintenance_system_that_takes_no_orders_for_an_hour_raises_an_alarm(stage: Assembly) -> None:
@@ -457,6 +500,9 @@ def test_an_alarm_tells_a_person_where_the_stage_names_one() -> None:
         "FailingMaintainLake",
         "FailingScoreAssets",
         "DeadLetters",
+        "DeadNotices",
+        "NoticesGivenUp",
+        "NoticesWaiting",
         "OldAggregates",
         "UndeliveredWaveRule",
     ],

@@ -50,6 +50,7 @@ WILDCARDS = {
     "LakeBucket/receipts/pending/*": BELOW,
     "LakeBucket/rule-errors/*": BELOW,
     "TablesCases/index/*": "the table's indexes",
+    "TablesNotices/index/*": "the table's indexes",
     "glue:table/LakeDatabase/*": "the tables of the one database, which commit_lake makes",
     "logs:log-group:AWSIotLogsV2*": IOT_NAMES,
     "iot:topic/dt/telltale/${iot:Connection.Thing.ThingName}/*": OWN,
@@ -170,6 +171,7 @@ def test_each_table_is_written_only_by_those_whose_job_it_is(stage: Assembly) ->
         "TablesCases": {"DetectAnomalies", "WorkOrders"},
         "TablesLedger": {"WorkOrders"},
         "TablesLogbook": {"WorkOrders"},
+        "TablesNotices": {"SendNotices"},
         "TablesModels": {"ScoreAssets", "TrainModels"},
         "TablesProgress": {"ExtractFeatures", "DetectAnomalies", "CommitLake", "MaintainLake", "ScoreAssets"},
     }
@@ -187,7 +189,18 @@ def test_events_and_notices_come_only_from_those_whose_job_it_is(stage: Assembly
     assert who_may(stage, "events:PutEvents") == {
         "MessagesBus": {"ExtractFeatures", "DetectAnomalies", "StaleSensors", "ScoreAssets", "TrainModels"}
     }
-    assert who_may(stage, "sns:Publish") == {"MessagesNotices": {"WorkOrders"}}
+    assert who_may(stage, "sns:Publish") == {"MessagesNotices": {"WorkOrders"}, "NoticesPeople": {"SendNotices"}}
+
+
+def test_notices_read_cases_and_can_change_nothing_but_what_they_remember(stage: Assembly) -> None:
+    changing = ("Put", "Update", "Delete", "BatchWrite", "Send", "Publish", "PutEvents")
+    sender = {(p.action, p.resource) for p in permissions(stage) if p.who == "SendNotices"}
+
+    assert {
+        resource for action, resource in sender if action.split(":")[1].startswith(changing) and "Log" not in resource
+    } - {"*"} == {"TablesNotices", "TablesNotices/index/*", "NoticesPeople", "NoticesQueue"}
+    assert ("sqs:SendMessage", "NoticesQueue") not in sender
+    assert ("sns:ListSubscriptionsByTopic", "NoticesPeople") in sender
 
 
 def test_only_committer_and_maintenance_write_tables_and_only_maintenance_deletes_data(stage: Assembly) -> None:
@@ -246,8 +259,8 @@ def test_a_rules_error_role_can_only_add_errors(stage: Assembly) -> None:
 
 def test_a_secret_is_read_only_by_those_who_use_it(stage: Assembly) -> None:
     assert who_may(stage, "secretsmanager:GetSecretValue") == {
-        "CmmsSecrets": {"WorkOrders"},
-        "LinkKey": {"EvidencePage", "WorkOrders"},
+        "CmmsSecrets": {"SendNotices", "WorkOrders"},
+        "LinkKey": {"EvidencePage", "SendNotices", "WorkOrders"},
         "WebhookSecret": {"WorkOrders"},
     }
 
@@ -333,8 +346,10 @@ def test_the_evidence_page_can_look_up_what_a_link_names_and_list_or_change_noth
         ("s3:GetObject", "LakeBucket/evidence/*"),
         ("secretsmanager:GetSecretValue", "LinkKey"),
         ("secretsmanager:DescribeSecret", "LinkKey"),
-        ("sqs:SendMessage", "MessagesOrders"),
-        ("sqs:GetQueueAttributes", "MessagesOrders"),
-        ("sqs:GetQueueUrl", "MessagesOrders"),
+        *(
+            (f"sqs:{action}", queue)
+            for action in ("SendMessage", "GetQueueAttributes", "GetQueueUrl")
+            for queue in ("MessagesOrders", "NoticesQueue")
+        ),
     }
     assert {action for action, _ in key} <= {"kms:Decrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*", "kms:Encrypt"}

@@ -139,13 +139,17 @@ class Cases:
         """Puts a case back into the outbox, for an order that was refused and may now be accepted."""
         self._update(case_id, {"outbox": {"S": PENDING}}, remove=[], condition="attribute_exists(pk)")
 
-    def waiting(self, outbox: str, *, before_ms: int) -> Iterator[str]:
-        """Ids of the cases in that outbox that changed before `before_ms`, oldest first."""
+    def waiting(self, outbox: str, *, before_ms: int, since_ms: int = 0) -> Iterator[str]:
+        """Ids of the cases in that outbox that changed from `since_ms` until before `before_ms`, oldest first."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             IndexName=OUTBOX_INDEX,
-            KeyConditionExpression="outbox = :outbox AND changed_at < :before",
-            ExpressionAttributeValues={":outbox": {"S": outbox}, ":before": {"N": str(before_ms)}},
+            KeyConditionExpression="outbox = :outbox AND changed_at BETWEEN :since AND :last",
+            ExpressionAttributeValues={
+                ":outbox": {"S": outbox},
+                ":since": {"N": str(since_ms)},
+                ":last": {"N": str(before_ms - 1)},
+            },
         )
         return (item["pk"]["S"] for page in pages for item in page["Items"])
 

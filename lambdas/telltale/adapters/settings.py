@@ -87,6 +87,17 @@ class PageSettings(_FromEnvironment):
 
 
 @dataclass(frozen=True)
+class NoticesSettings(_FromEnvironment):
+    registry_table: str
+    cases_table: str
+    notices_table: str
+    people_topic_arn: str
+    cmms_secrets_arn: str  # addresses of webhooks are among them
+    link_key_arn: str
+    pages_url: str  # "" where the stage has no page
+
+
+@dataclass(frozen=True)
 class StaleSettings(_FromEnvironment):
     registry_table: str
     states_table: str
