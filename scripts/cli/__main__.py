@@ -42,6 +42,7 @@ COMMANDS = {
     "cases": "list and explain cases; shelve them, or positions, for a time",
     "orders": "work orders of the built-in logbook: list, acknowledge, close",
     "cmms": "maintenance systems: which there are, whether a site's takes orders, its secrets",
+    "links": "links to the evidence page: make one, renew their key, revoke them",
     "modes": "operating modes of a position: what is normal in each",
     "relearn": "have what is normal at a position learned anew",
     "redrive": "send dead letters and pending orders round again",

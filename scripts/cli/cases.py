@@ -35,6 +35,7 @@ from telltale.core.explain import check_next, diagnosis_sentence, evidence_lines
 
 from cli import listing
 from cli.deployment import Deployment, current
+from cli.links import evidence_link
 from cli.listing import moment
 from cli.plant_file import duration_s
 from cli.problem import Problem
@@ -74,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
         if args.picture:
             _fetch(deployment, case, args.picture)
         stale = stale_since(deployment, [case.position] if case.change.change != "resolved" else [])
-        print(_as_json(case, stale) if args.json else "\n".join(_lines(case, cases, stale)))
+        link = evidence_link(deployment, case.change.case_id, opened_ms=case.change.opened_ms)
+        print(_as_json(case, stale, link) if args.json else "\n".join(_lines(case, cases, stale, link)))
     else:
         shown = [case for case in cases if args.all or case.change.change != "resolved"]
         stale = stale_since(deployment, {case.position for case in shown if case.change.change != "resolved"})
@@ -251,7 +253,7 @@ def _fetch(deployment: Deployment, case: Case, file: Path) -> None:
     print(f"wrote {file}", file=sys.stderr)
 
 
-def _lines(case: Case, cases: Sequence[Case], stale: Mapping[str, int]) -> list[str]:
+def _lines(case: Case, cases: Sequence[Case], stale: Mapping[str, int], link: str | None) -> list[str]:
     change, order = case.change, case.order
     heard_ms = stale.get(case.position)
     facts = {
@@ -271,6 +273,7 @@ def _lines(case: Case, cases: Sequence[Case], stale: Mapping[str, int]) -> list[
         "stale": None if heard_ms is None else f"last heard {moment(heard_ms)} UTC, so what it says is old",
         "order": _in_order(case, cases) or (" ".join(filter(None, (order.state, order.ref))) if order else "none yet"),
         "order refused": order.problem if order else None,
+        "page": link,
     }
     lines = [change.case_id, *(f"  {name:13} {fact}" for name, fact in facts.items() if fact)]
     evidence = [f"    {line}" for line in evidence_lines(change.evidence)]
@@ -285,7 +288,7 @@ def _told(one: Mapping[str, Any]) -> str:
     return f"{moment(one['t_ms'])} {one['change']}, {one['severity']}: {one['reason']}{late}"
 
 
-def _as_json(case: Case, stale: Mapping[str, int]) -> str:
+def _as_json(case: Case, stale: Mapping[str, int], link: str | None = None) -> str:
     order = case.order.__dict__ if case.order else None
-    more = {"order": order, "stale_since_ms": stale.get(case.position), "history": case.history}
+    more = {"order": order, "stale_since_ms": stale.get(case.position), "history": case.history, "page": link}
     return json.dumps({"position": case.position, **case.change.__dict__, **more}, indent=2)

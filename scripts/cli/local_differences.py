@@ -12,6 +12,7 @@ when a mend no longer holds.
 * Functions ask DuckDB where they would ask Athena: the emulator's own Athena cannot read Iceberg tables.
 * Resources of types that the emulator's CloudFormation does not know are left out: the Athena named
   queries (`telltale query --list` reads the same files) and the log level of AWS IoT.
+* References to secrets ask for the ARN: the emulator's are their names, which no role's policy would match.
 * IoT rules get their kinesis and s3 actions: the emulator skips both without a word, and the message
   with them.
 * A partial failure of a Kinesis batch counts as a failure of the batch: the emulator ignores
@@ -20,6 +21,7 @@ when a mend no longer holds.
   from the first record kept, so expiry would make it skip as many new ones.
 * IAM takes the name in `glue:GetDatabase` for a database's: the emulator looks for a permission on a table
   of that name.
+* The address of a function is one that leads here: `https://localhost:<port>/_aws/lambda-url/…`, not one of on.aws.
 * MQTT listens on the loopback interface, and port 443 is left alone: the emulator binds the one to
   every interface and takes the other as well.
 * A stop waits a second for TLS connections to be closed in good order, not thirty each: the functions'
@@ -32,6 +34,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import os
 import re
 import time
 import uuid
@@ -57,7 +60,20 @@ def change_assembly(assembly: Path) -> None:
                 variables = resource["Properties"].get("Environment", {}).get("Variables", {})
                 variables.update({name: ENGINE for name in variables if name == "QUERY_ENGINE"})
         template.get("Rules", {}).pop("LayersAreBuilt", None)
-        _replace(assembly, path, json.dumps(template, indent=1))
+        secrets = {k for k, v in template["Resources"].items() if v["Type"] == "AWS::SecretsManager::Secret"}
+        _replace(assembly, path, json.dumps(_by_arn(template, secrets), indent=1))
+
+
+def _by_arn(value: Any, secrets: set[str]) -> Any:
+    """The template, with references to these resources replaced by their ARNs."""
+    match value:
+        case {"Ref": str(name)} if name in secrets:
+            return {"Fn::GetAtt": [name, "Id"]}  # what CloudFormation calls a secret's ARN
+        case dict():
+            return {key: _by_arn(one, secrets) for key, one in value.items()}
+        case list():
+            return [_by_arn(one, secrets) for one in value]
+    return value
 
 
 def _replace(assembly: Path, path: Path, text: str) -> None:
@@ -80,6 +96,7 @@ def mend_emulator() -> None:
     import ministack.app
     from ministack.core import iam_actions
     from ministack.services import iot, kinesis, lambda_svc
+    from ministack.services.cloudformation import provisioners
 
     _listen_on_loopback_only()
     constants.SSL_SHUTDOWN_TIMEOUT = 1.0
@@ -117,6 +134,14 @@ def mend_emulator() -> None:
         return arn.replace(":table/", ":database/") if service == "glue" else arn  # calls on tables name the database
 
     iam_actions.extract_resource_arn = with_databases
+    provisioners._lambda_url_attributes = _address_here
+
+
+def _address_here(config: dict[str, Any]) -> dict[str, str]:
+    """What CloudFormation is told of a function's address: the one that the emulator serves by its path."""
+    name = config["FunctionUrl"].removeprefix("https://").split(".", 1)[0]
+    address = f"https://localhost:{os.environ['GATEWAY_PORT']}/_aws/lambda-url/{name}/"
+    return {"FunctionArn": config["FunctionArn"], "FunctionUrl": address}
 
 
 def _listen_on_loopback_only() -> None:

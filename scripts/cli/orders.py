@@ -23,6 +23,7 @@ from telltale.core.errors import CmmsRefused
 
 from cli import listing
 from cli.deployment import Deployment, current
+from cli.links import evidence_link
 from cli.listing import moment
 from cli.problem import Problem
 
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     entry = _find(logbook, args.key)
     if args.action == "show":
-        _show(entry)
+        _show(entry, evidence_link(deployment, entry.request.case_id, opened_ms=entry.request.opened_ms))
     elif args.action == "ack":
         _move(deployment, logbook, entry, Status.IN_PROGRESS, by=args.by)
     else:
@@ -76,8 +77,9 @@ def _entry(entry: Entry) -> RenderableType:
     return listing.entry(request.severity, request.position, facts, request.title)
 
 
-def _show(entry: Entry) -> None:
+def _show(entry: Entry, link: str | None) -> None:
     print(f"{entry.request.key}  {entry.order.status}\n{entry.request.title}\n\n{entry.request.description}\n")
+    print(f"Page: {link}\n" if link else "", end="")
     for line in entry.history:
         print(f"{moment(line.t_ms)}  {line.text}")
 

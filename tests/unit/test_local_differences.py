@@ -58,6 +58,30 @@ def test_resources_that_the_emulator_does_not_know_are_left_out(tmp_path: Path) 
     assert list(changed(folder)["Resources"]) == ["B"]
 
 
+def test_a_secret_is_referred_to_by_its_arn_and_everything_else_by_its_name(tmp_path: Path) -> None:
+    resources = {
+        "S": {"Type": "AWS::SecretsManager::Secret"},
+        "B": {"Type": "AWS::S3::Bucket"},
+        "P": {"Type": "AWS::IAM::Policy", "Properties": {"Resources": [{"Ref": "S"}, {"Ref": "B"}]}},
+    }
+    folder = assembly(tmp_path, {"Resources": resources, "Outputs": {"A": {"Value": {"Ref": "S"}}}})
+
+    local_differences.change_assembly(folder)
+
+    arn = {"Fn::GetAtt": ["S", "Id"]}
+    assert changed(folder)["Resources"]["P"]["Properties"] == {"Resources": [arn, {"Ref": "B"}]}
+    assert changed(folder)["Outputs"] == {"A": {"Value": arn}}
+
+
+def test_the_address_of_a_function_leads_to_this_computer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_PORT", "4567")
+    made = {"FunctionUrl": "https://abc123.lambda-url.us-east-1.on.aws/", "FunctionArn": "arn:f"}
+
+    address = local_differences._address_here(made)
+
+    assert address == {"FunctionArn": "arn:f", "FunctionUrl": "https://localhost:4567/_aws/lambda-url/abc123/"}
+
+
 def test_the_rule_against_unbuilt_layers_goes_and_other_rules_stay(tmp_path: Path) -> None:
     folder = assembly(tmp_path, {"Resources": {}, "Rules": {"LayersAreBuilt": {}, "Other": {}}})
 
