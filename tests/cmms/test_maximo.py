@@ -276,13 +276,26 @@ def test_a_message_is_understood_however_the_channel_wraps_it(maximo: MaximoPeer
     assert [hint.ref for hint in hints] == refs
 
 
+@pytest.mark.parametrize(("site", "refs"), [("BEDFORD", ["1201", "A&B"]), ("NASHUA", [])])
+def test_a_message_may_be_maximos_own_xml(maximo: MaximoPeer, site: str, refs: list[str]) -> None:
+    said = f"""<?xml version="1.0" encoding="UTF-8"?>
+<PublishMXWODETAIL xmlns="http://www.ibm.com/maximo" transLanguage="EN"><MXWODETAILSet>
+<WORKORDER action="Update"><SITEID>{site}</SITEID><STATUS changed="1" maxvalue="COMP">COMP</STATUS>
+<WONUM changed="0">1201</WONUM></WORKORDER><WORKORDER action="Update"><WONUM>A&amp;B</WONUM></WORKORDER>
+</MXWODETAILSet></PublishMXWODETAIL>"""
+
+    assert [hint.ref for hint in maximo.cmms().verify_webhook(FROM_TELLTALE, said.encode())] == refs
+
+
 @pytest.mark.parametrize(
     ("headers", "body"),
     [
         ({}, b'{"wonum":"1201"}'),
         (basic("telltale", "guessed"), b'{"wonum":"1201"}'),
         (basic("maxadmin", HINT_PASSWORD), b'{"wonum":"1201"}'),
-        (FROM_TELLTALE, b"<WORKORDER><WONUM>1201</WONUM></WORKORDER>"),
+        (basic("telltale", "guessed"), b"<WORKORDER><WONUM>1201</WONUM></WORKORDER>"),
+        (FROM_TELLTALE, b"<ASSET><ASSETNUM>11430</ASSETNUM></ASSET>"),
+        (FROM_TELLTALE, b"wonum=1201"),
         (FROM_TELLTALE, b'{"assetnum":"11430"}'),
         (FROM_TELLTALE, b'{"wonum":1201}'),
     ],

@@ -191,7 +191,7 @@ def test_a_notification_that_somebody_has_open_is_for_later(sap: SapPeer) -> Non
 def test_a_phase_that_nobody_named_is_asked_for_and_not_guessed(sap: SapPeer) -> None:
     ref = sap.cmms().create(wanted(sap)).ref
     sap.gateway.store(ref, **{"ConcatenatedActiveSystStsName": "NEW"})
-    sap.gateway._cap("PATCH", f"API_MAINTNOTIFICATION/MaintenanceNotification('{ref}')", {"NotifProcessingPhase": "7"})
+    sap.gateway.ask("PATCH", f"API_MAINTNOTIFICATION/MaintenanceNotification('{ref}')", {"NotifProcessingPhase": "7"})
 
     with pytest.raises(RetryLater, match="phase '7' is not in the setting `statuses`"):
         sap.cmms().get(ref)
@@ -244,7 +244,7 @@ def test_codes_that_were_half_written_are_completed_and_not_doubled(sap: SapPeer
 
     written = f"filter=MaintenanceNotification%20eq%20'{ref}'"
     for entities in ("MaintenanceNotificationItem", "MaintNotificationItemCause", "MaintNotificationItemActivity"):
-        found = sap.gateway._cap("GET", f"API_MAINTNOTIFICATION/{entities}?${written}", None)
+        found = sap.gateway.ask("GET", f"API_MAINTNOTIFICATION/{entities}?${written}", None)
         assert len(found["d"]["results"]) == 1
     assert done.closure == {**FOUND.as_dict()}
 
@@ -259,6 +259,32 @@ def test_who_closed_it_and_how_stands_in_the_long_text(sap: SapPeer, settings: d
 
     said = stored(sap, ref)["MaintNotificationLongText"]
     assert f"DONE by mia: LUBRICATION, WEAR, LUBRICATE ({note})" in said
+
+
+def test_an_item_that_a_technician_deleted_says_nothing(sap: SapPeer) -> None:
+    cmms = sap.cmms()
+    ref = cmms.create(wanted(sap)).ref
+    sap.close(ref, "mia", FOUND)
+
+    item = f"MaintenanceNotificationItem(MaintenanceNotification='{ref}',MaintenanceNotificationItem='0001')"
+    sap.gateway.ask("PATCH", f"API_MAINTNOTIFICATION/{item}", {"IsDeleted": True})
+
+    order = cmms.get(ref)
+    assert order is not None
+    assert order.closure is None
+
+
+def test_codes_that_are_in_no_catalog_make_no_empty_item(sap: SapPeer) -> None:
+    cmms = sap.cmms()
+    ref = cmms.create(wanted(sap)).ref
+
+    done = cmms.set_status(
+        ref, Status.DONE, by="mia", closure=closure(failure_mode="OTHER", failure_cause="OTHER", action_taken="OTHER")
+    )
+
+    assert done.closure is None
+    items = sap.gateway.ask("GET", f"API_MAINTNOTIFICATION/MaintenanceNotification('{ref}')/to_Item", None)
+    assert items["d"]["results"] == []
 
 
 def test_a_code_of_the_plants_own_is_told_as_it_stands(sap: SapPeer) -> None:

@@ -15,11 +15,15 @@ from telltale.adapters.cmms.port import Forged
 USER = "telltale"  # whom the other system says it is
 
 
-def message(headers: Mapping[str, str], body: bytes, password: str) -> Any:
-    """The JSON of a message that carries the password. Raises Forged for any other, and where no password is set."""
+def trusted(headers: Mapping[str, str], password: str) -> None:
+    """Raises Forged for a message that does not carry the password, and for any where none is set."""
     given = {name.lower(): value for name, value in headers.items()}.get("authorization", "")
     if not password or not hmac.compare_digest(given.encode(), basic(USER, password)["Authorization"].encode()):
         raise Forged(f"the message does not carry the password of user {USER!r}")
+
+
+def document(body: bytes) -> Any:
+    """The JSON of a message. Raises Forged where it is none."""
     try:
         return json.loads(body)
     except ValueError as error:

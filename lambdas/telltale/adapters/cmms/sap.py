@@ -191,7 +191,8 @@ class Sap(Plain):
 
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Hint]:
         """An event sap.s4.beh.maintenancenotification.v1.MaintenanceNotification.* that SAP Event Mesh passes on."""
-        event = pushed.message(headers, body, self._hint_password)
+        pushed.trusted(headers, self._hint_password)
+        event = pushed.document(body)
         data = event.get("data") if isinstance(event, dict) else None
         ref = data.get("MaintenanceNotification") if isinstance(data, dict) else None
         if not isinstance(ref, str) or not ref:
@@ -263,21 +264,20 @@ class Sap(Plain):
     def _add_codes(self, ref: str, closure: Closure) -> None:
         """What is missing of them, so that it may be done again."""
         damage = self._damage.write(closure.failure_mode)
-        items = [one for one in _below(self._there(ref), "to_Item") if damage and damage.items() <= one.items()]
-        if items:
-            item: Entity = max(items, key=_number)
-        else:
-            text = {"MaintNotifItemText": shortened(closure.note or _in_words(closure), TITLE_LENGTH)}
-            item = _entity(self._write("POST", f"{_path(ref)}/to_Item", {**text, **damage}))
+        below = (
+            (self._cause.write(closure.failure_cause), "to_ItemCause"),
+            (self._activity.write(closure.action_taken), "to_ItemActivity"),
+        )
+        if not damage and not any(pair for pair, _ in below):
+            return  # none of them is in the catalogs
+        wanted = {"MaintNotifItemText": shortened(closure.note or _in_words(closure), TITLE_LENGTH), **damage}
+        items = [one for one in _below(self._there(ref), "to_Item") if wanted.items() <= one.items()]
+        item = items[0] if items else _entity(self._write("POST", f"{_path(ref)}/to_Item", wanted))
         under = f"/{NOTIFICATIONS}/MaintenanceNotificationItem(MaintenanceNotification={_literal(ref)}"
         under += f",MaintenanceNotificationItem={_literal(_number(item))})"
-        for catalog, code, nav in (
-            (self._cause, closure.failure_cause, "to_ItemCause"),
-            (self._activity, closure.action_taken, "to_ItemActivity"),
-        ):
-            pair = catalog.write(code)
-            if pair and not any(pair.items() <= one.items() for one in _below(item, nav)):
-                self._write("POST", f"{under}/{nav}", pair)
+        for pair, navigation in below:
+            if pair and not any(pair.items() <= one.items() for one in _below(item, navigation)):
+                self._write("POST", f"{under}/{navigation}", pair)
 
     # The long text, which takes comments too
 
