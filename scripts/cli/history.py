@@ -416,7 +416,7 @@ def _change(row: Mapping[str, Any]) -> CaseChange:
         channel=row.get("channel") or "",
         reason=row.get("reason") or "",
         evidence={"capture_ids": evidence.get("capture_ids", [])},
-        closure=codes if row["change"] == "resolved" else None,
+        closure=codes if row["change"] in ("resolved", "labelled") else None,
         by=row.get("by"),
         after_ms=row.get("after"),
     )

@@ -144,7 +144,7 @@ def _is_of(case: Case, subject: Subject, plant: Plant) -> bool:
 
 
 def _refuse_open(cases: Iterable[Case]) -> None:
-    still_open = sorted(case.change.case_id for case in cases if case.change.change != "resolved")
+    still_open = sorted(case.change.case_id for case in cases if not case.is_over)
     if still_open:
         raise Problem(
             f"it has open cases, and this may be their evidence: {', '.join(still_open)}",

@@ -8,6 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+from telltale.core.cases import OVER
 
 from cli.listing import entry, moment, state
 from cli.overview import Aggregates, Item, Overview, percentile
@@ -40,7 +41,7 @@ def view(console: Console, *, transient: bool) -> Iterator[Callable[[Overview], 
 
 def in_a_line(now: Overview) -> str:
     """What matters most of an overview."""
-    open_cases = sum(case["change"] != "resolved" for case in now.cases)
+    open_cases = sum(case["change"] not in OVER for case in now.cases)
     lag = percentile(now.lags_s, 50)
     return (
         f"captures {now.captures.records}, judged {now.features.stored}, rejected {now.captures.quarantined}, "
@@ -59,7 +60,7 @@ def picture(now: Overview, *, before: Overview | None = None) -> RenderableType:
     parts += [Text(line, style="yellow" if told else "dim") for line, told in tag_lines(now)]
     if now.aggregates:
         parts.append(Text(aggregates_line(now.aggregates), style="yellow" if now.aggregates.problem else "dim"))
-    open_cases = [case for case in now.cases if case["change"] != "resolved"]
+    open_cases = [case for case in now.cases if case["change"] not in OVER]
     parts += [_case(case, now) for case in open_cases[-CASES_SHOWN:]]
     return Group(*parts)
 

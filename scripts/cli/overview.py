@@ -10,6 +10,7 @@ import numpy as np
 from boto3.dynamodb.types import TypeDeserializer
 from telltale.adapters.changed_days import ChangedDays, oldest_ms
 from telltale.adapters.states import TAGS
+from telltale.core.cases import OVER
 
 from cli import staleness
 from cli.deployment import Deployment
@@ -73,7 +74,7 @@ def look(deployment: Deployment) -> Overview:
     outputs = deployment.outputs
     states = list(_scan(deployment, outputs["StatesTable"]))
     cases = tuple(sorted(_scan(deployment, outputs["CasesTable"]), key=lambda c: c["opened_ms"]))
-    open_at = {case["position"] for case in cases if case["change"] != "resolved"}
+    open_at = {case["position"] for case in cases if case["change"] not in OVER}
     heard_ms = {state["pk"]: state.get("last_received_ms", 0) for state in states if state["pk"] in open_at}
     return Overview(
         t_ms=int(time.time() * 1000),

@@ -89,9 +89,18 @@ def test_replaying_the_live_settings_gives_the_live_log(items: list[Row | Contro
 def test_rows_and_the_log_of_cases_are_enough_to_replay_the_live_log(items: list[Row | Control]) -> None:
     _, log = live(items)
 
-    kept = placed([item for item in items if isinstance(item, Row)], log[1])
+    kept = placed([item for item in items if isinstance(item, Row)], log[1], asked(items))
 
     assert log_of(kept) == log
+
+
+def asked(items: Sequence[Row | Control]) -> list[tuple[Control, int]]:
+    """What was asked of the position itself, and the last row that was received before."""
+    found, received_ms = [], -1
+    for item in items:
+        received_ms = item.received_ms if isinstance(item, Row) else received_ms
+        found += [(item, received_ms)] if isinstance(item, Control) and item.kind == "relearn" else []
+    return found
 
 
 @given(sent())

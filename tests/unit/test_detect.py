@@ -202,11 +202,12 @@ def test_after_a_repair_normal_is_learned_anew() -> None:
     assert machine.state.state == "HEALTHY"
     assert machine.changes[-1].closure == REPLACED
 
-    machine.hears_all("rms_g", [2.0] * 100)
+    machine.hears_all("rms_g", [1.2] * 106)
+    assert machine.acts == ["opened", "resolved", "confirmed"]
     assert machine.last("baseline").reason == "learning what is normal: 99 of 100 captures"
 
-    machine.hears_all("rms_g", [4.0] * 10)
-    assert machine.acts == ["opened", "resolved"]
+    machine.hears_all("rms_g", [2.2] * 10)
+    assert machine.acts == ["opened", "resolved", "confirmed"]
 
 
 def test_a_fault_that_comes_back_after_a_repair_is_a_new_case() -> None:
@@ -214,8 +215,8 @@ def test_a_fault_that_comes_back_after_a_repair_is_a_new_case() -> None:
 
     machine.hears_all("velocity_rms_mm_s", [1.0] * 6 + [3.0] * 6)
 
-    assert machine.acts == ["opened", "resolved", "opened"]
-    assert machine.changes[0].case_id != machine.changes[2].case_id
+    assert machine.acts == ["opened", "resolved", "confirmed", "opened"]
+    assert machine.changes[0].case_id != machine.changes[3].case_id
 
 
 @pytest.mark.parametrize(
@@ -522,8 +523,9 @@ def test_after_a_repair_what_is_usual_is_learned_anew_too() -> None:
     for _ in range(100):
         machine.hears(rms_g=1.0, order_1_mm_s=0.5)
 
-    machine.hears_all("rms_g", [3.0] * 6).resolved(REPLACED)
+    machine.hears_all("rms_g", [3.0] * 6).resolved(REPLACED).hears_all("rms_g", [1.0] * 7)
 
+    assert machine.acts == ["opened", "resolved", "confirmed"]
     assert normals(machine.state) == {}
 
 

@@ -73,6 +73,10 @@ EXAMPLES = [
     events.case_changed(POSITION, CaseChange(**{**CHANGE.__dict__, "change": "shelved", "until_ms": 9, "by": "mia"})),
     events.case_changed(POSITION, CaseChange(**{**CHANGE.__dict__, "change": "unshelved", "by": "telltale"})),
     events.case_changed(POSITION, CaseChange(**{**CHANGE.__dict__, "change": "grouped", "parent": "case-b"})),
+    events.case_changed(POSITION, CaseChange(**{**CHANGE.__dict__, "change": "reopened", "revision": 3})),
+    events.case_changed(POSITION, CaseChange(**{**CHANGE.__dict__, "change": "confirmed", "revision": 3})),
+    events.case_changed(POSITION, CaseChange(**{**RESOLVED.__dict__, "change": "labelled", "revision": 3})),
+    events.case_changed(POSITION, CaseChange(**{**CHANGE.__dict__, "change": "noted", "revision": 3})),
     events.state_changed(POSITION, "HEALTHY", "ALARM", t_ms=1, case_id=CHANGE.case_id),
     events.capture_rejected("shardId-0:1", reason=Reason.BAD_RATE, detail="fs_hz is 0", received_ms=1, sensor="s-1"),
     events.sensor_presence(

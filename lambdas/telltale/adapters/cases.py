@@ -11,13 +11,15 @@ each change that was stored: who did what, when, and why.
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from telltale.core.cases import ACTS
+from telltale.adapters.many_items import many_items
+from telltale.core import repair
+from telltale.core.cases import is_by_row, is_over
 from telltale.core.detect import CaseChange
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ NUMBERS = ("revision", "t_ms", "opened_ms", "until_ms", "heard_ms", "after_ms")
 DOCUMENTS = ("evidence", "closure")
 WHY = ("rule", "channel", "reason", "fault", "evidence")
 HISTORY = ("revision", "change", "t_ms", "severity", "reason", "by", "until_ms", "parent", "heard_ms")  # of each change
+SAID_OF_IT = ("labelled", repair.CONFIRMED, repair.NOTED)  # of a case that is over: what was done to it stays
 CHANGE = tuple(field.name for field in fields(CaseChange) if field.name != "case_id")
 
 
@@ -66,6 +69,19 @@ class Case:
         """Path of the asset: `site/area/asset`."""
         return self.position.rsplit("/", 1)[0]
 
+    @property
+    def is_over(self) -> bool:
+        """It is not open, whatever was said of it since it was closed."""
+        return is_over(self.change)
+
+    @property
+    def closed_ms(self) -> int | None:
+        """When it was closed; None while it is open."""
+        if not self.is_over:
+            return None
+        closings = (int(one["t_ms"]) for one in reversed(self.history) if one["change"] == "resolved")
+        return next(closings, self.change.t_ms)
+
 
 class Cases:
     """The table CASES."""
@@ -77,15 +93,18 @@ class Cases:
     def put(self, position: str, change: CaseChange, *, changed_at: int, received_ms: int | None = None) -> bool:
         """Stores a change over an older one and asks for its work order; False when it is not newer.
 
-        What was done to a case leaves in place why it was opened, and only "grouped" changes its parent.
+        What was done to a case, and what is said of one that is over, leaves in place why it was opened; what is said
+        of it by rows also how it was closed; and only "grouped" changes its parent.
         changed_at : now.   received_ms : when the capture that changed it was received, if one did.
         """
-        act = change.change in ACTS
+        act = not is_by_row(change) or change.change in SAID_OF_IT
+        said = change.change in SAID_OF_IT and change.closure is None
         values = {"position": {"S": position}, "outbox": {"S": PENDING}, "changed_at": {"N": str(changed_at)}}
         values |= {name: _encode(name, getattr(change, name)) for name in CHANGE if getattr(change, name) is not None}
         if received_ms is not None:  # the lag stays when a person or a sibling's order changes the case
             values |= {"received_ms": {"N": str(received_ms)}, "lag_ms": {"N": str(changed_at - received_ms)}}
         kept = (*(WHY if act else ()), *(() if change.change in ("grouped", "resolved") else ("parent",)))
+        kept = (*kept, "closure", "by") if said else kept
         return self._update(
             change.case_id,
             values,
@@ -134,6 +153,19 @@ class Cases:
             condition="attribute_exists(pk) AND (attribute_not_exists(order_revision)"
             " OR order_revision < :order_revision)",
         )
+
+    def trouble(self, case_id: str, note: OrderNote) -> None:
+        """Shows why the order of a case waits; it stays where it is in the outbox."""
+        values: dict[str, Any] = {"order_state": {"S": note.state}, "order_problem": {"S": note.problem or ""}}
+        values |= {"order_ref": {"S": note.ref}} if note.ref else {}
+        self._update(case_id, values, remove=[], condition="attribute_exists(pk)")
+
+    def sites(self, case_ids: Sequence[str]) -> dict[str, str]:
+        """The site of each case; one that is not there is left out."""
+        names = {"#position": "position"}
+        options = {"ProjectionExpression": "pk, #position", "ExpressionAttributeNames": names}
+        found = many_items(self._client, self._table, case_ids, **options)
+        return {item["pk"]["S"]: item["position"]["S"].split("/")[0] for item in found}
 
     def ask_again(self, case_id: str) -> None:
         """Puts a case back into the outbox, for an order that was refused and may now be accepted."""
@@ -202,6 +234,7 @@ def _encode(name: str, value: Any) -> dict[str, str]:
 
 def _line(change: CaseChange) -> str:
     known = {name: value for name in HISTORY if (value := getattr(change, name)) is not None}
+    known |= {name: change.evidence[name] for name in ("repair",) if name in change.evidence}
     return json.dumps(known, separators=(",", ":"))
 
 

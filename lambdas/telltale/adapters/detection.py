@@ -32,8 +32,8 @@ from telltale.adapters.receipts import Decision, Receipt
 from telltale.adapters.registry import Cached, Registry
 from telltale.adapters.states import Held, HeldTags, States, StateWrite, TagsWrite, TrendWrite, Write
 from telltale.adapters.trends import Trends
-from telltale.core import detect, rota, schema, tag_streams, trend
-from telltale.core.cases import is_repair
+from telltale.core import detect, repair, rota, schema, tag_streams, trend
+from telltale.core.cases import by_whom, is_repair
 from telltale.core.closure import closure_from
 from telltale.core.detect import CaseChange, Control, Row, State, Verdict
 from telltale.core.errors import Reason, Rejected
@@ -55,6 +55,7 @@ MOST_EXAMINED = 20
 YEAR_10000_MS = 253_402_300_800_000  # a maintenance system's clock may say anything; from here on no engine reads it
 
 NEW = State.new().pack()
+CLOSINGS = ("resolved", "labelled")  # changes that bring closure codes
 
 Explanation = tuple[str | None, Mapping[str, Any]]  # the fault that is named, and the evidence
 UNEXPLAINED: Explanation = (None, {})
@@ -86,7 +87,7 @@ class Detection:
 
     def decide(self, batch_id: str, records: Sequence[Record]) -> Decision:
         """What becomes of the records. Reads only."""
-        decoded = [(record, _decoded(record.data)) for record in records]
+        decoded = [(record, _decoded(record)) for record in records]
         named = {message.position for _, message in decoded if isinstance(message, Message)}
         positions = self._registry.positions(named)
         held = self._states.get(positions)
@@ -208,6 +209,7 @@ class Bench:
         self._cases: list[dict[str, Any]] = []
         self._orders: dict[str, int] = {}  # case → the last change of its order that the lake has
         self._kept_orders: dict[str, int] = {}  # likewise, of those with a new one
+        self._changes: dict[str, CaseChange] = {}  # the last one of each case
         self._events: list[Event] = []
         self._pictures: list[dict[str, Any]] = []
         self._heard: dict[str, list[Row]] = {}  # at positions whose tags are watched
@@ -291,11 +293,12 @@ class Bench:
             if _grows(message, self._positions, self._known) and _runs_and_is_heard(verdicts):
                 self._trends.grow(position.id, message.item)
             if changes:
-                changes = [self._explained(change, seen) for change in changes]
+                changes = [self._made_known(change, seen) for change in changes]
             elif _is_due(message, position) and any(verdict.verdict != "MACHINE_OFF" for verdict in verdicts):
                 self._examine(seen, trigger="rota", case_id=_case_id(made.after))
         else:
             after_ms = before.last_received_ms or None
+            changes = changes or self._of_another_case(message.item, position, made.after)
             changes = [
                 replace(change, fault=self._said(change.case_id)[0], heard_ms=heard_ms, after_ms=after_ms)
                 for change in changes
@@ -303,7 +306,7 @@ class Bench:
             taken_up = _relearned_ms(made.after) != _relearned_ms(made.before)
             if taken_up:
                 self._keep_act(position, message.item, before)
-            if taken_up or any(is_repair(change.closure or {}) for change in changes if change.change == "resolved"):
+            if taken_up or any(is_repair(change.closure or {}) for change in changes if change.change in CLOSINGS):
                 self._trends.begin_anew(position.id)
         self._known[position.id] = known
         self._keep_changes(position, changes, message.item)
@@ -342,10 +345,57 @@ class Bench:
         said = {"t": act.t_ms, "kind": act.kind, "by": act.by, "why": act.why, "after": before.last_received_ms or None}
         self._rows[schema.ACTS.name].append({"position": position.id, "site": position.site, **said})
 
+    def _of_another_case(self, act: Control, position: Position, after: Shown) -> list[CaseChange]:
+        """What is said of a case that detection remembers no more, for another one was opened since. A label is kept
+        with it; it is not opened again, and its history says why. Told twice is told once.
+        """
+        if act.kind not in ("reopened", "labelled") or not isinstance(after, State):
+            return []
+        mine = after.open_case or after.past
+        if mine is not None and mine.case_id == act.case_id:
+            return []
+        known = self._changes.get(act.case_id)
+        stored = self._stored.get(act.case_id) if known is None else None
+        before = known or (stored.change if stored is not None and stored.position == position.id else None)
+        if before is None:
+            return []
+        history = stored.history if stored else ()
+        if act.kind == "labelled":
+            if dict(before.closure or {}) == dict(act.closure or {}):
+                return []
+            reason = by_whom(act)
+        else:
+            if any(one["change"] == repair.NOTED and one["t_ms"] == act.t_ms for one in history):
+                return []
+            later = f"{mine.case_id} was opened at this position since" if mine else "it was not the last case here"
+            reason = f"not {by_whom(act)}; {later}"
+        return [
+            replace(
+                before,
+                revision=before.revision + 1,
+                change=act.kind if act.kind == "labelled" else repair.NOTED,
+                t_ms=act.t_ms,
+                state=after.state,
+                reason=reason,
+                evidence={"joined": before.evidence.get("joined", [])},
+                closure=act.closure if act.kind == "labelled" else None,
+                by=act.by,
+                until_ms=None,
+                parent=None,
+            )
+        ]
+
+    def _made_known(self, change: CaseChange, seen: Seen) -> CaseChange:
+        """A change that a row made. Of one that closes the trial of a repair no waveform is looked at."""
+        if change.change not in (repair.CONFIRMED, repair.NOTED):
+            return self._explained(change, seen)
+        judged = basis(seen.message, seen.before, seen.position)
+        return replace(change, fault=self._said(change.case_id)[0], evidence={**change.evidence, "judged": judged})
+
     def _explained(self, change: CaseChange, seen: Seen) -> CaseChange:
         """A change that a row made, with what its waveforms say."""
         made = self._examine(seen, trigger="case", case_id=change.case_id)
-        earlier = self._said(change.case_id) if change.change == "updated" else UNEXPLAINED
+        earlier = UNEXPLAINED if change.change == "opened" else self._said(change.case_id)
         judged = basis(seen.message, seen.before, seen.position)
         change = replace(change, evidence={**change.evidence, "judged": judged, **self._ahead(change, seen)})
         fault, evidence = self._explanations[change.case_id] = _with_diagnosis(change, made, earlier)
@@ -383,9 +433,10 @@ class Bench:
         for change in changes:
             effect = {"position": position.id, "change": asdict(change), "received_ms": received_ms}
             self._cases.append(effect)
+            self._changes[change.case_id] = change
             self._events.append(case_changed(position.id, change))
             self._rows[schema.CASES.name].append(_case_row(position, change))
-            if change.change == "resolved":
+            if change.change in CLOSINGS:
                 self._rows[schema.LABELS.name].append(_label_row(position, change))
 
     def _set_aside(self, record: Record, message: Message | OrderTold | Rejected, rejected: Rejected) -> None:
@@ -414,11 +465,15 @@ class Bench:
         )
 
 
-def _decoded(data: bytes) -> Message | OrderTold | Rejected:
+def _decoded(record: Record) -> Message | OrderTold | Rejected:
+    """What the record says. Nothing can have been done later than it was heard, whatever a clock says."""
     try:
-        return read(data)
+        message = read(record.data)
     except Rejected as rejected:
         return rejected
+    if isinstance(message, Message) and isinstance(message.item, Control) and message.item.t_ms > record.arrival_ms:
+        return replace(message, item=replace(message.item, t_ms=record.arrival_ms))
+    return message
 
 
 def _carries_nothing(message: Message) -> bool:

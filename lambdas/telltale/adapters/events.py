@@ -86,7 +86,8 @@ def _batches(entries: "list[PutEventsRequestEntryTypeDef]") -> "Iterator[list[Pu
 
 
 def case_changed(position: str, change: CaseChange) -> Event:
-    """Case Opened, Updated, Acknowledged, Resolved, Shelved, Unshelved or Grouped, with the diagnosis in short.
+    """Case Opened, Updated, Acknowledged, Resolved, Shelved, Unshelved, Grouped, Reopened, Confirmed, Labelled or
+    Noted, with the diagnosis in short.
 
     The evidence stays with the case: look it up by `case_id`.
     """

@@ -45,7 +45,7 @@ class Facts:
 
     @classmethod
     def of(cls, plant: Plant, cases: Iterable[Case]) -> "Facts":
-        still_open = [case for case in cases if case.change.change != "resolved"]
+        still_open = [case for case in cases if not case.is_over]
         return cls(
             rules={site.id: site.retention for site in plant.sites.values()},
             gateways={gateway.id: gateway.site for gateway in plant.gateways.values()},
@@ -97,7 +97,7 @@ class Retention:
         over = {
             case.change.case_id
             for case in self._cases.all()
-            if case.change.change == "resolved" and case.site in ages.ageing(case.change.t_ms // DAY_MS)
+            if case.is_over and case.site in ages.ageing(case.change.t_ms // DAY_MS)
         }
         return delete_pictures(s3, bucket, over)
 

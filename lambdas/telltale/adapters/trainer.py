@@ -142,10 +142,10 @@ class Trainer:
             change = case.change
             if case.position not in positions:
                 continue
-            if change.change != "resolved":
+            if case.closed_ms is None:
                 still_open.append((change.opened_ms / 1000, now_s))
             elif (change.closure or {}).get("failure_mode") != FALSE_ALARM:
-                true.append((change.opened_ms / 1000, change.t_ms / 1000))
+                true.append((change.opened_ms / 1000, case.closed_ms / 1000))
         return tuple(sorted(true)), tuple(sorted(still_open))
 
 

@@ -11,6 +11,9 @@ to the machine is a fact all the same; what somebody said of a case holds for th
 * A repair makes another machine, and what is normal is learned anew, though the candidate had no case open.
 * A closure without repair does nothing where the candidate has no case open: nobody would have been asked.
 * An acknowledgement is of the candidate's open case; without one it is of nothing.
+* What was done to a case that was over, a person who opened it again or corrected its closure codes, is done to the
+  candidate's case that the same resolution closed. Rows that contradict a repair do it in each run by themselves.
+* A fault that nobody was warned of (`missed_ms`) makes a case that was open then a true one.
 * A case that nobody was ever asked about stays open, and its truth is not known. One that has gone quiet by the time
   that the live line opens a case is set aside there, so that what is found later is not credited to it. One that still
   alerts then is the same fault, seen earlier.
@@ -24,7 +27,7 @@ from operator import itemgetter
 from statistics import median
 from typing import Any, Literal
 
-from telltale.core import baseline, batch, cases, detect, limits, relearn
+from telltale.core import baseline, batch, cases, detect, limits, relearn, repair
 from telltale.core.closure import closure_from
 from telltale.core.judgement import MODEL, SENSOR, CaseChange, Control, Row, Verdict
 from telltale.core.plant import Position
@@ -58,7 +61,19 @@ class Opening:
     t_ms: int
 
 
-Item = Row | Control | Opening
+@dataclass(frozen=True)
+class Later:
+    """What was done to a case of the live line that was over. closed_ms : when it had been closed."""
+
+    act: Control
+    closed_ms: int
+
+    @property
+    def t_ms(self) -> int:
+        return self.act.t_ms
+
+
+Item = Row | Control | Opening | Later
 
 
 @dataclass(frozen=True)
@@ -68,11 +83,13 @@ class History:
     position : as it is live.   items : rows, openings of live cases, and the acts that the line took up, each once:
     `recorded` makes them from what was sent, `placed` from what the lake keeps.
     failed_ms : when the machine failed, where that is known: what a case that is then open has warned of.
+    missed_ms : when faults were found that the live line had opened no case for.
     """
 
     position: Position
     items: tuple[Item, ...]
     failed_ms: int | None = None
+    missed_ms: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -223,6 +240,7 @@ class Comparison:
     after: Run
     changes: tuple[Change, ...]
     failed_ms: int | None = None
+    missed_ms: tuple[int, ...] = ()
 
 
 # ---- one history -------------------------------------------------------------------------------------
@@ -254,7 +272,7 @@ def backtest_sent(
             items.append(outcome[0])
             yield outcome
 
-    before = _run(kept(), failed_ms, window, trace)
+    before = _run(kept(), failed_ms, (), window, trace)
     return _compared(History(position, tuple(items), failed_ms), before, candidate, window, trace)
 
 
@@ -296,6 +314,7 @@ def _comparison(history: History, before: Run, after: Run, window: Window) -> Co
         after=after,
         changes=tuple(_changes(before, after)),
         failed_ms=history.failed_ms,
+        missed_ms=tuple(one for one in history.missed_ms if one in window),
     )
 
 
@@ -315,6 +334,10 @@ def _step(state: State, item: Item, position: Position) -> tuple[State, list[Ver
         return detect.step(state, item, position)
     if isinstance(item, Opening):
         return _set_aside(state), [], []
+    if isinstance(item, Later):
+        if state.past is None or state.past.closed_ms != item.closed_ms:
+            return state, [], []
+        return detect.step(state, replace(item.act, case_id=state.past.case_id), position)
     if item.kind == relearn.KIND:
         return detect.step(state, item, position)
     if state.open_case is not None:
@@ -333,11 +356,13 @@ def _set_aside(state: State) -> State:
 
 def run(history: History, position: Position, *, window: Window = ALWAYS, trace: bool = False) -> Run:
     """The history as these settings judge it. ValueError as for `backtest`."""
-    return _run(replay(history.items, position), history.failed_ms, window, trace)
+    return _run(replay(history.items, position), history.failed_ms, history.missed_ms, window, trace)
 
 
-def _run(outcomes: Iterable[Outcome], failed_ms: int | None, window: Window, trace: bool) -> Run:
-    tally = _Tally(failed_ms, window, trace)
+def _run(
+    outcomes: Iterable[Outcome], failed_ms: int | None, missed_ms: Sequence[int], window: Window, trace: bool
+) -> Run:
+    tally = _Tally(failed_ms, missed_ms, window, trace)
     for item, state, verdicts, changes in outcomes:
         tally.take(item, state.open_case is not None, verdicts, changes)
     return tally.run()
@@ -361,7 +386,7 @@ def _runs(
     histories: Sequence[History], positions: Sequence[Position], window: Window, trace: bool, *, logged: bool
 ) -> tuple[list[Run], list[list[Item]]]:
     """`run` of each history by these positions, and its items: with the openings that were made, if none are logged."""
-    tallies = [_Tally(one.failed_ms, window, trace) for one in histories]
+    tallies = [_Tally(one.failed_ms, one.missed_ms, window, trace) for one in histories]
     heard: list[list[Item]] = [[] for _ in histories]
     states = [State.new().pack()] * len(histories)
     for low in range(0, max((len(one.items) for one in histories), default=0), TURNS):
@@ -390,7 +415,8 @@ def _openings(changes: Iterable[CaseChange]) -> list[Opening]:
 class _Tally:
     """Gathers a run. Cases are kept by id in the order they were opened."""
 
-    def __init__(self, failed_ms: int | None, window: Window, trace: bool) -> None:
+    def __init__(self, failed_ms: int | None, missed_ms: Sequence[int], window: Window, trace: bool) -> None:
+        self._missed_ms = missed_ms
         self._window = window
         self._trace: list[tuple[int, float]] | None = [] if trace else None
         self._failed_ms = failed_ms
@@ -408,6 +434,9 @@ class _Tally:
             return
         for change in changes:
             self._changed(change)
+        if isinstance(item, Later):
+            self._live = item.act.case_id if item.act.kind == "reopened" else self._live
+            return
         if isinstance(item, Control):
             self._live = None if item.kind == "resolved" else self._live
             self._levels = {} if item.kind == "resolved" else self._levels
@@ -465,6 +494,10 @@ class _Tally:
             case = replace(case, severity=change.severity, capture_ids=(*case.capture_ids, *captures))
         if change.change == "resolved":
             case = replace(case, closed_ms=change.t_ms, closure=change.closure or {})
+        elif change.change == "labelled":
+            case = replace(case, closure=change.closure or {})
+        elif change.change == repair.REOPENED:
+            case = replace(case, closed_ms=None, closure=None)
         self._cases[case.case_id] = case
 
     def _rung(self, row: Row, verdicts: Sequence[Verdict]) -> None:
@@ -492,7 +525,15 @@ class _Tally:
     def _ended(self, case: Case) -> Case:
         failed = self._failed_ms is not None and case.opened_ms <= self._failed_ms
         still_open = case.closed_ms is None and case.set_aside_ms is None
-        return replace(case, failed_ms=self._failed_ms) if failed and still_open else case
+        if failed and still_open:
+            return replace(case, failed_ms=self._failed_ms)
+        seen_ms = [t_ms for t_ms in self._missed_ms if was_open(case, t_ms)]
+        return replace(case, failed_ms=min(seen_ms)) if seen_ms else case
+
+
+def was_open(case: Case, t_ms: int) -> bool:
+    """It was open then."""
+    return case.opened_ms <= t_ms < _end_ms(case)
 
 
 def truth_of(closure: Mapping[str, str]) -> Truth:
@@ -509,6 +550,11 @@ def facts(items: Iterable[Item]) -> list[Fact]:
             found[item.case_id] = Fact(item.case_id, item.t_ms)
         elif isinstance(item, Control) and item.kind == "resolved" and item.case_id in found:
             found[item.case_id] = replace(found[item.case_id], closed_ms=item.t_ms, closure=item.closure or {})
+        elif isinstance(item, Later) and item.act.case_id in found:
+            fact = found[item.act.case_id]
+            again = item.act.kind == "reopened"
+            closure = None if again else item.act.closure or {}
+            found[fact.case_id] = replace(fact, closed_ms=None if again else fact.closed_ms, closure=closure)
     return list(found.values())
 
 
@@ -531,9 +577,16 @@ def _recording(sent: Iterable[Row | Control], position: Position) -> Iterator[Ou
         for opening in _openings(changes):
             yield opening, before, [], []
         if isinstance(item, Row) or changes or state != before:
-            yield item, state, verdicts, changes
+            yield _as_item(item, before), state, verdicts, changes
 
 
+def _as_item(item: Row | Control, before: State) -> Item:
+    later = isinstance(item, Control) and item.kind in AFTERWARDS
+    return Later(item, before.past.closed_ms) if isinstance(item, Control) and later and before.past else item
+
+
+AFTERWARDS = ("reopened", "labelled")  # acts on a case that is over
+TAKEN_UP = ("acknowledged", "resolved", *AFTERWARDS)  # acts that change what is judged, or the truth
 Asked = tuple[Control, int]  # an act on a position, and the receipt of the last row that was judged before it, in ms
 
 
@@ -550,26 +603,36 @@ def placed(rows: Sequence[Row], log: Iterable[CaseChange], asked: Iterable[Asked
     arrivals = [row.received_ms for row in rows]
     before: dict[int, list[Item]] = {}
     acted = 0
+    closed_ms: dict[str, int] = {}
     for number, change in enumerate(changes):
         if change.change == "opened":
             before.setdefault(made[number], []).append(Opening(change.case_id, change.opened_ms))
-        elif change.change in ("acknowledged", "resolved"):
+        elif change.change in TAKEN_UP and not cases.is_by_row(change):
             earliest = max((made[one] + 1 for one in range(number) if one in made), default=0)
             latest = next((made[one] for one in range(number, len(changes)) if one in made), len(rows))
             earliest = max(earliest, acted)
             heard_ms = change.t_ms if change.after_ms is None else change.after_ms
             acted = min(max(bisect_right(arrivals, heard_ms), earliest), max(latest, earliest))
-            before.setdefault(acted, []).append(
-                Control(change.change, change.case_id, change.t_ms, change.by or "", change.closure)
-            )
+            act = Control(change.change, change.case_id, change.t_ms, change.by or "", change.closure)
+            if change.change == "resolved":
+                closed_ms[change.case_id] = change.t_ms
+            later = change.change in AFTERWARDS
+            item = Later(act, closed_ms.get(change.case_id, change.opened_ms)) if later else act
+            before.setdefault(acted, []).append(item)
     for act, after_ms in asked:
-        before.setdefault(bisect_right(arrivals, after_ms), []).append(act)
+        there = before.setdefault(bisect_right(arrivals, after_ms), [])
+        there.insert(next((at for at, one in enumerate(there) if _follows(one, act)), len(there)), act)
     # At one place a case is closed before the next one opens: the order of the log.
     items: list[Item] = []
     for place in range(len(rows) + 1):
         items += before.get(place, ())
         items += rows[place : place + 1]
     return tuple(items)
+
+
+def _follows(item: Item, act: Control) -> bool:
+    """It comes after that act, which was heard between the same two rows."""
+    return isinstance(item, Opening) or item.t_ms > act.t_ms
 
 
 def _rows_that_made(changes: Sequence[CaseChange], rows: Sequence[Row]) -> dict[int, int]:
@@ -582,7 +645,7 @@ def _rows_that_made(changes: Sequence[CaseChange], rows: Sequence[Row]) -> dict[
             at.setdefault((row.t_ms, channel), []).append(place)
     low = 0
     for number, change in enumerate(changes):
-        if change.change not in ("opened", "updated"):
+        if not cases.is_by_row(change):
             continue
         there = [place for place in at.get((change.t_ms, change.channel), ()) if place >= low]
         lost = next((place for place in range(low, len(rows)) if rows[place].t_ms >= change.t_ms), len(rows))
@@ -677,8 +740,9 @@ def _change(old: Case | None, new: Case | None, after: Run) -> Change | None:
 class Figures:
     """What a run, or several together, comes to.
 
-    orders : work orders that would have been opened, one for each case.   missed : live cases that were true, and
-    failures, without a case of the run.   leads_h : of the true cases, from opening to closure or failure.
+    orders : work orders that would have been opened, one for each case.   missed : live cases that were true, faults
+    that the live line missed, and failures, without a case of the run.   leads_h : of the true cases, from opening to
+    closure or failure.
     """
 
     cases: int
@@ -747,7 +811,8 @@ def _missed(comparison: Comparison, run: Run) -> int:
     seen = {case.live for case in run.cases}
     live = sum(fact.truth == "true" and fact.case_id not in seen for fact in comparison.facts)
     failed = comparison.failed_ms is not None and all(case.failed_ms is None for case in run.cases)
-    return live + failed
+    unseen = sum(not any(was_open(case, t_ms) for case in run.cases) for t_ms in comparison.missed_ms)
+    return live + failed + unseen
 
 
 def _machine_years(comparisons: Sequence[Comparison]) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
-from telltale.core import baseline, cases, fleet, limits, modes, relearn, sensor, wording
+from telltale.core import baseline, cases, fleet, limits, modes, relearn, repair, sensor, wording
 from telltale.core.baseline import Deviation, Learning
 from telltale.core.cases import Finding
 from telltale.core.judgement import AXES, CHANNELS, MODEL, RULES, SENSOR
@@ -39,6 +39,9 @@ def step(state: State, row: Row | Control, position: Position) -> tuple[State, l
     settings = settings_of(position.settings)
     if isinstance(row, Control):
         return _acted(state, row, settings)
+    told: list[CaseChange] = []
+    if state.past is not None and state.past.trial is not None:
+        state, told = repair.settled(state, row, position=position, settings=settings)
     frame = _Frame(
         row=row,
         position=position,
@@ -54,9 +57,9 @@ def step(state: State, row: Row | Control, position: Position) -> tuple[State, l
             channels[name], found = _judge(name, _heard_at(channel, row.t_ms), state, frame)
             findings += found
     judged = state.judged or any(one.verdict.score is not None for one in findings)
-    state = State(channels, judged, state.open_case, state.last_opened_ms, state.relearned_ms)
+    state = State(channels, judged, state.open_case, state.last_opened_ms, state.relearned_ms, state.past)
     state, changes = cases.follow(state, row, findings, position=position.id, settings=settings)
-    return state, [one.verdict for one in findings], changes
+    return state, [one.verdict for one in findings], [*told, *changes]
 
 
 def usual(state: State, row: Row, position: Position) -> dict[str, dict[str, float]]:
@@ -76,16 +79,25 @@ def normals(state: State, *, settings: Settings = DEFAULTS) -> dict[str, dict[st
 
 def _acted(state: State, control: Control, settings: Settings) -> tuple[State, list[Verdict], list[CaseChange]]:
     if control.kind == relearn.KIND:
-        return relearn.asked(state, control), [], []
+        after = relearn.asked(state, control)
+        told: list[CaseChange] = []
+        if after is not state:
+            after, told = repair.not_judged(after, f"{control.by} had what is normal learned anew", control.t_ms)
+        return after, [], told
     had_case = state.open_case is not None
     state, changes = cases.act(state, control, settings=settings)
-    if had_case and state.open_case is None:
+    if had_case and state.open_case is None and not repair_on_trial(state):
         hushed = {
             name: relearn.hushed_elsewhere(channel, settings=settings) if channel.operation.others else channel
             for name, channel in state.channels.items()
         }
         state = replace(state, channels=hushed)
     return state, [], changes
+
+
+def repair_on_trial(state: State) -> bool:
+    """Whether a repair has yet to be confirmed: nothing is learned meanwhile."""
+    return state.past is not None and state.past.trial is not None
 
 
 @dataclass(frozen=True)
@@ -121,6 +133,8 @@ def _judge(name: str, channel: Channel, state: State, frame: _Frame) -> tuple[Ch
     if name not in AXES:
         return _judge_machine(name, channel, state, frame, None)
     channel = _for_this_band(channel, frame.axis(name))
+    if repair_on_trial(state):
+        channel = repair.swapped(channel, name, modes.checksum(frame.row.sensor) if frame.row.sensor else 0)
     case_open = _case_was_open(state, frame.row)
     channel = relearn.heard_by(channel, frame.row.sensor, case_open=case_open, settings=frame.settings)
     no_mode = None
@@ -139,6 +153,9 @@ def _judge_machine(
     name: str, channel: Channel, state: State, frame: _Frame, no_mode: str | None
 ) -> tuple[Channel, list[Finding]]:
     """no_mode : why the row is of no operating mode; None: it is of the one that the channel is in."""
+    trial = state.past.trial if state.past is not None else None
+    if trial is not None and frame.row.t_ms <= trial.since_ms:
+        return channel, [_unjudged(name, rule, "NOT_ASSESSABLE", channel, repair.NOT_YET) for rule in RULES[name]]
     if frame.off is not None:
         channel = relearn.stopped(channel, settings=frame.settings) if name in AXES else channel
         return channel, [_unjudged(name, rule, "MACHINE_OFF", channel, frame.off) for rule in RULES[name]]
@@ -233,7 +250,7 @@ def _may_learn(
     """Only what is healthy is learned: by this row, by the rows before it in any mode, no case is open and the sensor
     is sound. And only at a time to learn.
     """
-    if _case_was_open(state, frame.row) or channel.sensor.fault is not None:
+    if _case_was_open(state, frame.row) or channel.sensor.fault is not None or repair_on_trial(state):
         return False
     calm = all(one.verdict.verdict not in ("WARNING", "ALARM") or _is_known_to_be_so(one, monitors) for one in findings)
     alerts = any(monitor.alerts for monitor in (*monitors.values(), *(one.monitor for one in channel.operation.others)))

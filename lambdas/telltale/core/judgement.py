@@ -56,8 +56,8 @@ class Row:
 class Control:
     """What was done to a case by a person, or by the clock for one. `kind` is one of cases.ACTS.
 
-    closure : of "resolved".   until_ms : of "shelved", when it ends.   parent : of "grouped", the case whose work order
-    names it.   why : in words.
+    closure : of "resolved" and "labelled".   until_ms : of "shelved", when it ends.   parent : of "grouped", the case
+    whose work order names it.   why : in words.
     """
 
     kind: str
@@ -92,7 +92,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class CaseChange:
-    """One change of a case: opened, updated, or one of cases.ACTS.
+    """One change of a case: opened, updated, reopened, confirmed or noted by rows (see core.repair), or one of
+    cases.ACTS.
 
     until_ms : it is shelved until then.   parent : of "grouped", the case whose work order names it.
     heard_ms : when the line heard of an act.   after_ms : receipt of the last capture that it had judged by then.

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from telltale.core.cases import is_repair
+from telltale.core import repair
+from telltale.core.cases import is_by_row, is_repair
 from telltale.core.closure import closure_from
 from telltale.core.judgement import AXES, CaseChange, Row, Verdict
 from telltale.core.plant import Position
@@ -142,13 +143,14 @@ def transition(
     received_ms: int,
     sensor: str | None,
 ) -> dict[str, Any] | None:
-    """The event of a change of a case, None where the position's state is the one before.
+    """The event of a change of a case, None where the position's state is the one before, or the case is over: what is
+    said of it then has no place among transitions.
 
     previous : the state before; HEALTHY where the change opened the case.
     """
-    if change.state == previous:
+    if change.state == previous or change.change in ("labelled", repair.CONFIRMED, repair.NOTED):
         return None
-    by_row, resolved = change.change in ("opened", "updated"), change.change == "resolved"
+    by_row, resolved = is_by_row(change), change.change == "resolved"
     payload = {
         **_names(place),
         **_known(sensor={"physicalId": sensor} if sensor else None),

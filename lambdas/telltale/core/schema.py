@@ -541,7 +541,11 @@ CASES = Table(
     (
         _id("case_id", "the case"),
         Column("revision", "int", "counts up with each change", required=True),
-        _id("change", "opened, updated, acknowledged, resolved, shelved, unshelved or grouped"),
+        _id(
+            "change",
+            "opened, updated, acknowledged, resolved, shelved, unshelved, grouped or reopened; of one that is over "
+            "confirmed (the rows after a repair say so), labelled (other closure codes) or noted",
+        ),
         POSITION,
         SITE,
         Column("t", "timestamp", "sample time of the capture, or time of the act, that changed it", required=True),
@@ -597,12 +601,13 @@ WORK_ORDERS = Table(
 
 LABELS = Table(
     "labels",
-    "one row per resolved case: what the technician found; the truth that detection is measured by",
+    "one row per closing or correction of a case: what the technician found; the latest row of a case is the truth "
+    "that detection is measured by",
     (
-        _id("case_id", "the case"),
+        _id("case_id", "the case; missed-… of a fault that no case was opened for"),
         POSITION,
         SITE,
-        Column("t", "timestamp", "when the case was resolved", required=True),
+        Column("t", "timestamp", "when the case was resolved, or its label corrected", required=True),
         Column("opened_at", "timestamp", "when the case was opened", required=True),
         _id("failure_mode", "Monitron's failure mode, NO_ISSUE for a false alarm"),
         _id("failure_cause", "Monitron's failure cause"),

@@ -12,15 +12,19 @@ from telltale.core.persistence import LEVELS, Monitor
 from telltale.core.sensor import KINDS, SOUND, Watch
 from telltale.core.settings import MOST_SCORES
 
-LAYOUT = 3
+LAYOUT = 4
 # That can be read; 1 knew neither sensor health nor references nor envelope bands, 2 no times of monitors, no shelf,
-# no modes.
-LAYOUTS = (1, 2, LAYOUT)
+# no modes, 3 nothing of a case that is over.
+LAYOUTS = (1, 2, 3, LAYOUT)
 NEVER = -(2**63)  # a time that is not known, packed
 
-_HEAD = Struct("<BBBq")  # layout; channels known, as bits; judged, case open, acknowledged; last opening
+_HEAD = Struct("<BBBq")  # layout; channels known, as bits; flags, see `pack`; last opening
 _CASE = Struct("<20sqIBBq")  # id without its prefix, opened, revision, severity, monitors joined as bits, quiet since
 _SHELF = Struct("<II")  # shelved until, in seconds; the parent that was told
+_PAST = Struct("<20sqIBBqI")  # id without its prefix, opened, revision, severity, monitors joined, closed; its closure
+_AGAIN = Struct("<q")  # a time: when it was closed before, or when somebody last opened it again
+_TRIAL = Struct("<qB")  # since when rows count; whether it cools down
+_HEIGHT = Struct("<f")
 _CHANNEL = Struct("<q")
 _MONITOR = Struct(f"<BBf{MOST_SCORES}f")  # level, scores held, quiet below, the scores
 _SINCE = Struct("<I")  # seconds
@@ -50,6 +54,8 @@ class MonitorId(NamedTuple):
 
 
 MONITORS = tuple(MonitorId(channel, rule) for channel in CHANNELS for rule in RULES[channel])
+# What a repair on trial, or a case that was opened again, takes beyond a kilobyte.
+MOST_OF_A_REPAIR = _TRIAL.size + _MODE.size + len(MONITORS) * _HEIGHT.size + _AGAIN.size
 
 
 class Mode(NamedTuple):
@@ -123,7 +129,8 @@ class OpenCase:
 
     `quiet_since_ms` : none of them has alerted since then; None while one does.   `shelved_until_s` : its work order
     waits until then, in seconds since 1970; 0: it is not shelved.   `parent` : the case whose work order names it, as
-    `cases.named`; 0: it stands alone.
+    `cases.named`; 0: it stands alone.   `closed_ms` : when it was closed before it was opened again; None: it never
+    was.   `reopened_ms` : when a person last opened it again.
     """
 
     case_id: str
@@ -135,6 +142,42 @@ class OpenCase:
     quiet_since_ms: int | None = None
     shelved_until_s: int = 0
     parent: int = 0
+    closed_ms: int | None = None
+    reopened_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A repair that the position's rows have yet to confirm: see core.repair.
+
+    `heights` : of each monitor that had joined, the score at which the fault stood, with float32's digits.
+    `mode` : in which it stood.   `since_ms` : rows sampled later tell of it.   `cools` : no case opens meanwhile.
+    """
+
+    heights: tuple[float, ...]
+    mode: Mode
+    since_ms: int
+    cools: bool = True
+
+
+@dataclass(frozen=True)
+class Past:
+    """The last case of a position where none is open. `closure` : its codes, as `cases.named` of them.
+
+    `repaired` : it was closed as repaired.   `trial` : while that has yet to be confirmed.   `reopened_ms` : when a
+    person last opened it again.
+    """
+
+    case_id: str
+    opened_ms: int
+    revision: int
+    severity: str
+    joined: tuple[MonitorId, ...]
+    closed_ms: int
+    closure: int = 0
+    repaired: bool = False
+    trial: Trial | None = None
+    reopened_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +189,7 @@ class State:
     open_case: OpenCase | None = None
     last_opened_ms: int | None = None
     relearned_ms: int | None = None  # when a person last asked that what is normal be learned anew
+    past: Past | None = None  # None while a case is open
 
     @classmethod
     def new(cls) -> Self:
@@ -164,16 +208,23 @@ class State:
         return {name: kind for name, channel in self.channels.items() if (kind := channel.sensor.fault) is not None}
 
     def pack(self) -> bytes:
-        """At most 1,024 bytes, and MODE_BYTES for each further mode of an axis; little endian."""
-        case = self.open_case
+        """At most 1,024 bytes, MOST_OF_A_REPAIR while a repair is on trial or a case is open again, and MODE_BYTES for
+        each further mode of an axis; little endian.
+        """
+        case, past = self.open_case, self.past
+        again = case.closed_ms is not None if case else past is not None and past.reopened_ms is not None
         flags = self.judged | (case is not None) << 1 | (case is not None and case.acknowledged) << 2
-        flags |= (self.relearned_ms is not None) << 3
+        flags |= (self.relearned_ms is not None) << 3 | (past is not None) << 4
+        flags |= (past is not None and past.repaired) << 5 | (past is not None and past.trial is not None) << 6
+        flags |= again << 7
         known = sum(1 << place for place, name in enumerate(CHANNELS) if name in self.channels)
         parts = [_HEAD.pack(LAYOUT, known, flags, _packed(self.last_opened_ms))]
         parts += [_pack_case(case)] if case else []
+        parts += [_pack_past(past)] if past else []
         parts += [_pack_channel(name, self.channels[name]) for name in CHANNELS if name in self.channels]
         parts += [_pack_operation(self.channels[name].operation) for name in AXES if name in self.channels]
         parts += [] if self.relearned_ms is None else [_RELEARNED.pack(self.relearned_ms)]
+        parts += [_pack_trial(past.trial)] if past and past.trial else []
         return b"".join(parts)
 
     @classmethod
@@ -183,16 +234,18 @@ class State:
             raise ValueError(f"a state that begins with {packed[:1]!r}, wanted layout {' or '.join(map(str, LAYOUTS))}")
         reader = _Reader(packed)
         layout, known, flags, last_opened_ms = reader.take(_HEAD)
-        case = _take_case(reader, layout, acknowledged=bool(flags & 4)) if flags & 2 else None
+        case = _take_case(reader, layout, flags) if flags & 2 else None
+        past = _take_past(reader, flags) if flags & 16 else None
         names = [name for place, name in enumerate(CHANNELS) if known >> place & 1]
         channels = {name: _take_channel(reader, name, layout) for name in names}
         if layout > 2:
             axes = {name: channel for name, channel in channels.items() if name in AXES}
             channels |= {name: replace(axis, operation=_take_operation(reader)) for name, axis in axes.items()}
         [relearned_ms] = reader.take(_RELEARNED) if flags & 8 else [None]
+        past = replace(past, trial=_take_trial(reader, past)) if past and flags & 64 else past
         if reader.at != len(packed):
             raise ValueError(f"a state of {len(packed)} bytes, wanted {reader.at}")
-        return cls(channels, bool(flags & 1), case, _unpacked(last_opened_ms), relearned_ms)
+        return cls(channels, bool(flags & 1), case, _unpacked(last_opened_ms), relearned_ms, past)
 
 
 class _Reader:
@@ -209,28 +262,74 @@ class _Reader:
 
 
 def _pack_case(case: OpenCase) -> bytes:
-    joined = sum(1 << place for place, monitor in enumerate(MONITORS) if monitor in case.joined)
     name = case.case_id.removeprefix(ID_PREFIX).encode()
-    severity = LEVELS.index(case.severity)
+    severity, joined = LEVELS.index(case.severity), _bits(case.joined)
     packed = _CASE.pack(name, case.opened_ms, case.revision, severity, joined, _packed(case.quiet_since_ms))
-    return packed + _SHELF.pack(case.shelved_until_s, case.parent)
+    packed += _SHELF.pack(case.shelved_until_s, case.parent)
+    if case.closed_ms is None:
+        return packed
+    return packed + _AGAIN.pack(case.closed_ms) + _AGAIN.pack(_packed(case.reopened_ms))
 
 
-def _take_case(reader: _Reader, layout: int, *, acknowledged: bool) -> OpenCase:
+def _take_case(reader: _Reader, layout: int, flags: int) -> OpenCase:
     name, opened_ms, revision, severity, joined, quiet_ms = reader.take(_CASE)
-    monitors = tuple(monitor for place, monitor in enumerate(MONITORS) if joined >> place & 1)
     shelved_until_s, parent = reader.take(_SHELF) if layout > 2 else (0, 0)
+    again = (*reader.take(_AGAIN), *reader.take(_AGAIN)) if flags & 128 else (NEVER, NEVER)
     return OpenCase(
         case_id=ID_PREFIX + name.decode(),
         opened_ms=opened_ms,
         revision=revision,
         severity=LEVELS[severity],
-        joined=monitors,
-        acknowledged=acknowledged,
+        joined=_monitors(joined),
+        acknowledged=bool(flags & 4),
         quiet_since_ms=_unpacked(quiet_ms),
         shelved_until_s=shelved_until_s,
         parent=parent,
+        closed_ms=_unpacked(again[0]),
+        reopened_ms=_unpacked(again[1]),
     )
+
+
+def _pack_past(past: Past) -> bytes:
+    name, severity = past.case_id.removeprefix(ID_PREFIX).encode(), LEVELS.index(past.severity)
+    joined = _bits(past.joined)
+    packed = _PAST.pack(name, past.opened_ms, past.revision, severity, joined, past.closed_ms, past.closure)
+    return packed if past.reopened_ms is None else packed + _AGAIN.pack(past.reopened_ms)
+
+
+def _take_past(reader: _Reader, flags: int) -> Past:
+    name, opened_ms, revision, severity, joined, closed_ms, closure = reader.take(_PAST)
+    [reopened_ms] = reader.take(_AGAIN) if flags & 128 else [None]
+    return Past(
+        case_id=ID_PREFIX + name.decode(),
+        opened_ms=opened_ms,
+        revision=revision,
+        severity=LEVELS[severity],
+        joined=_monitors(joined),
+        closed_ms=closed_ms,
+        closure=closure,
+        repaired=bool(flags & 32),
+        reopened_ms=reopened_ms,
+    )
+
+
+def _pack_trial(trial: Trial) -> bytes:
+    heights = b"".join(_HEIGHT.pack(one) for one in trial.heights)
+    return _TRIAL.pack(trial.since_ms, trial.cools) + _pack_mode(trial.mode) + heights
+
+
+def _take_trial(reader: _Reader, past: Past) -> Trial:
+    since_ms, cools = reader.take(_TRIAL)
+    mode = _take_mode(reader)
+    return Trial(tuple(reader.take(_HEIGHT)[0] for _ in past.joined), mode, since_ms, bool(cools))
+
+
+def _bits(joined: tuple[MonitorId, ...]) -> int:
+    return sum(1 << place for place, monitor in enumerate(MONITORS) if monitor in joined)
+
+
+def _monitors(bits: int) -> tuple[MonitorId, ...]:
+    return tuple(monitor for place, monitor in enumerate(MONITORS) if bits >> place & 1)
 
 
 def _pack_channel(name: str, channel: Channel) -> bytes:

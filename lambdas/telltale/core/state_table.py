@@ -50,8 +50,9 @@ class Fields:
         return matrix[rows].reshape(*shape, matrix.shape[1])
 
 
-_TIMES = ("last_ms", "last_opened_ms", "quiet_since_ms", "relearned_ms")
+_TIMES = ("last_ms", "last_opened_ms", "quiet_since_ms", "relearned_ms", "closed_ms", "reopened_ms")
 _OF_A_CASE = ("opened_ms", "revision", "severity", "joined", "quiet_since_ms", "shelved_until_s", "parent")
+_OF_THE_PAST = ("opened_ms", "revision", "severity", "joined", "closed_ms", "closure")
 _AXES, _MONITORS, _NORMALS, _USUALS = len(AXES), len(ORDER), len(INDICATORS), len(REFERENCES)
 FLOATS = Fields(
     {
@@ -87,13 +88,17 @@ INTS = Fields(
         "acknowledged": (),
         "last_opened_ms": (),
         "relearned_ms": (),
-        **dict.fromkeys(_OF_A_CASE, ()),
+        "past": (),
+        "repaired": (),
+        "again": (),
+        "reopened_ms": (),
+        **dict.fromkeys((*_OF_A_CASE, *_OF_THE_PAST), ()),  # one case, open or past
     }
 )
 
 
 class StateTable:
-    """The states of n positions. floats, ints : matrices of shape (…, n).   ids : of the open cases, shape (n,)."""
+    """The states of n positions. floats, ints : matrices of shape (…, n).   ids : of their cases, shape (n,)."""
 
     def __init__(self, n: int) -> None:
         self.floats: Floats = np.zeros((FLOATS.size, n))
@@ -114,7 +119,8 @@ class StateTable:
         for at, state in enumerate(states):
             kind = _kind(state)
             if kind is None:
-                raise ValueError(f"a state of layout {state[0]}, or with several modes: wanted layout {LAYOUT} and one")
+                wanted = f"wanted layout {LAYOUT}, one mode and no repair on trial"
+                raise ValueError(f"a state of layout {state[0]}, with several modes or a repair on trial: {wanted}")
             kinds.setdefault(kind, []).append(at)
         for kind, members in kinds.items():
             records = np.frombuffer(b"".join(states[at] for at in members), _record(kind))
@@ -141,6 +147,8 @@ class StateTable:
         yield (INTS.of(ints, "case") != 0).tolist()
         yield _bits(modes)
         yield (INTS.of(ints, "relearned_ms") != NEVER).tolist()
+        yield (INTS.of(ints, "past") != 0).tolist()
+        yield (INTS.of(ints, "again") != 0).tolist()
 
     def word(self, place: int) -> str:
         """What State.state says."""
@@ -164,8 +172,15 @@ class StateTable:
         if kind.case:
             INTS.of(ints, "case")[...] = 1
             self.ids[places] = records["case"]["id"]
-            for name in _OF_A_CASE:
+            for name in (*_OF_A_CASE, *(("closed_ms", "reopened_ms") if kind.again else ())):
                 INTS.of(ints, name)[...] = records["case"][name]
+        if kind.past:
+            INTS.of(ints, "past")[...] = 1
+            INTS.of(ints, "repaired")[...] = records["flags"] >> 5 & 1
+            self.ids[places] = records["past"]["id"]
+            for name in (*_OF_THE_PAST, *(("reopened_ms",) if kind.again else ())):
+                INTS.of(ints, name)[...] = records["past"][name]
+        INTS.of(ints, "again")[...] = kind.again
         for channel, name in kind.channels():
             INTS.of(ints, "known")[channel] = 1
             INTS.of(ints, "last_ms")[channel] = records[name]["last_ms"]
@@ -183,12 +198,17 @@ class StateTable:
         records = np.zeros(len(places), layout)
         records["layout"], records["known"] = LAYOUT, kind.known
         flags = [INTS.of(ints, name) << place for place, name in enumerate(("judged", "case", "acknowledged"))]
-        records["flags"] = sum(flags) | kind.relearned << 3
+        flags += [INTS.of(ints, "past") << 4, INTS.of(ints, "repaired") << 5]
+        records["flags"] = sum(flags) | kind.relearned << 3 | kind.again << 7
         records["last_opened_ms"] = INTS.of(ints, "last_opened_ms")
         if kind.case:
             records["case"]["id"] = self.ids[places]
-            for name in _OF_A_CASE:
+            for name in (*_OF_A_CASE, *(("closed_ms", "reopened_ms") if kind.again else ())):
                 records["case"][name] = INTS.of(ints, name)
+        if kind.past:
+            records["past"]["id"] = self.ids[places]
+            for name in (*_OF_THE_PAST, *(("reopened_ms",) if kind.again else ())):
+                records["past"][name] = INTS.of(ints, name)
         for channel, name in kind.channels():
             records[name]["last_ms"] = INTS.of(ints, "last_ms")[channel]
             for rule in RULES[name]:
@@ -208,9 +228,12 @@ def _bits(flags: NDArray[Any]) -> list[int]:
 
 # ---- the packed layout ---------------------------------------------------------------------------
 
-_LAYOUT = 3  # that is described here; states of another one are left to State.unpack
+_LAYOUT = 4  # that is described here; states of another one are left to State.unpack
 _CASE = [("id", "S20"), ("opened_ms", "<i8"), ("revision", "<u4"), ("severity", "u1"), ("joined", "u1")]
 _CASE += [("quiet_since_ms", "<i8"), ("shelved_until_s", "<u4"), ("parent", "<u4")]
+_PAST = [("id", "S20"), ("opened_ms", "<i8"), ("revision", "<u4"), ("severity", "u1"), ("joined", "u1")]
+_PAST += [("closed_ms", "<i8"), ("closure", "<u4")]
+_CLOSED, _REOPENED = ("closed_ms", "<i8"), ("reopened_ms", "<i8")
 _MONITOR = [
     ("level", "u1"),
     ("held", "u1"),
@@ -229,14 +252,18 @@ _MODE = [("mode", "<f4", (2,)), ("mode_name", "<u2")]
 
 class _Kind(NamedTuple):
     """What decides the layout of a packed state. known : channels, as bits.   modes : axes whose mode is known.
+    past : a case is over, and none open.   again : it was opened again before.
 
-    States with further modes are of no kind: they are as long as their modes are many.
+    States with further modes are of no kind: they are as long as their modes are many. Nor are those with a repair on
+    trial, which `detect.step` judges.
     """
 
     known: int
     case: bool
     modes: int
     relearned: bool
+    past: bool = False
+    again: bool = False
 
     def channels(self) -> list[tuple[int, str]]:
         return [(place, name) for place, name in enumerate(OF_CAPTURES) if self.known >> place & 1]
@@ -245,22 +272,27 @@ class _Kind(NamedTuple):
 def _kind(state: bytes) -> _Kind | None:
     if state[0] != LAYOUT or LAYOUT != _LAYOUT or state[1] >= 1 << len(OF_CAPTURES):
         return None  # of a position at which the model of an asset is heard, among others
+    if state[2] & _ON_TRIAL:
+        return None
     known, case, modes = state[1], bool(state[2] & 2), 0
-    at = _record(_Kind(known & ~_ALL_AXES, case, 0, False)).itemsize + (known & _ALL_AXES).bit_count() * _AXIS_BYTES
+    past, again = bool(state[2] & 16), bool(state[2] & 128)
+    at = _record(_Kind(known & ~_ALL_AXES, case, 0, False, past, again)).itemsize
+    at += (known & _ALL_AXES).bit_count() * _AXIS_BYTES
     for place in range(len(AXES)):
         if known >> place & 1:
             if state[at] & 7:
                 return None
             modes |= (state[at] >> 3 & 1) << place
             at += _OPERATION_BYTES + (state[at] >> 3 & 1) * _MODE_BYTES
-    return _Kind(known, case, modes, bool(state[2] & 8))
+    return _Kind(known, case, modes, bool(state[2] & 8), past, again)
 
 
 @lru_cache(maxsize=256)
 def _record(kind: _Kind) -> np.dtype[Any]:
     """One packed state, as core.state packs it; a test compares."""
     parts: list[Any] = [("layout", "u1"), ("known", "u1"), ("flags", "u1"), ("last_opened_ms", "<i8")]
-    parts += [("case", _CASE)] if kind.case else []
+    parts += [("case", _CASE + ([_CLOSED, _REOPENED] if kind.again else []))] if kind.case else []
+    parts += [("past", _PAST + ([_REOPENED] if kind.again else []))] if kind.past else []
     parts += [(name, _channel(name)) for _, name in kind.channels()]
     for place, name in kind.channels():
         if name in AXES:
@@ -275,6 +307,7 @@ def _channel(name: str) -> list[Any]:
     return found
 
 
+_ON_TRIAL = 64  # flag
 _ALL_AXES = (1 << len(AXES)) - 1
 _AXIS_BYTES = np.dtype(_channel(AXES[0])).itemsize
 _OPERATION_BYTES, _MODE_BYTES = np.dtype(_OPERATION).itemsize, np.dtype(_MODE).itemsize

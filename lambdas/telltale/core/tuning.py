@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from telltale.core import backtest, cases, detect
-from telltale.core.backtest import ALWAYS, History, Window
+from telltale.core.backtest import ALWAYS, History, Item, Later, Window
 from telltale.core.judgement import AXES, Control, Row, Verdict
 from telltale.core.plant import Position
 from telltale.core.settings import Settings
@@ -27,6 +27,8 @@ from telltale.core.state import State
 
 DAY_MS = 86_400_000
 LOOKED_AT_MS = DAY_MS  # after which somebody has looked at a case and closed it, and another may open. A guess
+# Before a fault that was missed the machine is not known to have been healthy for so long. A guess.
+BEFORE_MISSED_MS = 30 * DAY_MS
 LONGEST_GAP_MS = DAY_MS  # between rows that counts as time that was watched
 # Limits that are tried: from a third to three times as far from normal as the live one, by a twenty-fourth of that
 # (with a limit at twice normal: 1.26 to 8 times normal, by 0.25 dB).
@@ -109,6 +111,7 @@ def replayed(history: History, *, window: Window = ALWAYS) -> Replayed:
     """
     known = backtest.facts(history.items)
     ill = [(one.opened_ms, one.closed_ms or inf) for one in known if one.truth in ("true", "undetermined")]
+    ill += [(t_ms - BEFORE_MISSED_MS, t_ms) for t_ms in history.missed_ms]
     state, looked_at_ms, others = State.new(), inf, 0
     machines: list[list[tuple[int, list[float]]]] = [[]]
     for item in history.items:
@@ -121,11 +124,18 @@ def replayed(history: History, *, window: Window = ALWAYS) -> Replayed:
             if item.t_ms in window:
                 machines[-1].append((item.t_ms, _scores(verdicts)))
                 others += sum(one.rule != "baseline" and not _within(one.t_ms, ill) for one in opened)
-        elif isinstance(item, Control) and item.kind == "resolved" and cases.is_repair(item.closure or {}):
+        elif _is_repaired(item):
             state = cases.repaired(state)
             machines.append([])
     traces = tuple(_trace(history.position, rows, ill) for rows in machines if rows)
     return Replayed(traces, others, sum(one.truth == "unknown" and one.opened_ms in window for one in known))
+
+
+def _is_repaired(item: Item) -> bool:
+    """With this item the machine is another one."""
+    act = item.act if isinstance(item, Later) else item
+    told = isinstance(act, Control) and act.kind in ("resolved", "labelled")
+    return told and isinstance(act, Control) and cases.is_repair(act.closure or {})
 
 
 def _no_issue(state: State, t_ms: int) -> Control:
