@@ -32,6 +32,7 @@ SETTINGS = {
     "damage_codes": DAMAGE,
     "cause_codes": CAUSE,
     "activity_codes": ACTIVITY,
+    "attachments": "BUS2038",
     "pushes": True,
 }
 SECRETS = {"password": PASSWORD, "hint_password": HINT_PASSWORD}
@@ -97,6 +98,9 @@ class SapPeer(Peer):
 
     def comments(self, ref: str) -> list[str]:
         return str(self.gateway.read(ref)["MaintNotificationLongText"]).split("\n\n")[1:]
+
+    def pictures(self, ref: str) -> int:
+        return len(self.gateway.files.get(ref, ()))
 
     def count(self, key: str) -> int:
         return self.gateway.count(key)

@@ -10,6 +10,7 @@ ETags, function imports and dates by priority, and the fixed values of phases. I
 * types, priorities, technical objects and codes are checked; dates follow from the priority
 * phases 1 to 5 move by the two function imports only, and a completed notification is not changed any more
 * a notification that a person has open is locked
+* attachments of notifications, which CAP serves nothing of, are a stand-in as a whole
 """
 
 import base64
@@ -75,6 +76,7 @@ class Gateway:
         self.tokens: dict[str, str] = {}  # CSRF token → the session it belongs to
         self.access: set[str] = set()  # OAuth access tokens that hold
         self.fetched = 0  # how often a CSRF token was fetched
+        self.files: dict[str, list[str]] = {}  # number → names of its attachments
         self.meanwhile: list[Callable[[], None]] = []  # what people do before the next writes, one each
         self._number = 10_000_000
         self._changes: dict[str, int] = {}  # number → how often it was changed: its ETag
@@ -136,6 +138,8 @@ class Gateway:
     def _served(
         self, method: str, path: str, query: Mapping[str, str], target: str, headers: Any, body: bytes
     ) -> tuple[int, Mapping[str, str], bytes]:
+        if path.startswith(f"{ROOT}/API_CV_ATTACHMENT_SRV/"):
+            return self._attached(method, path.rsplit("/", 1)[1], query, headers, body)
         if method == "GET":
             status, kind, data = self._forward("GET", target, b"")
             extra = self._fetched() if headers.get("x-csrf-token", "").lower() == "fetch" else {}
@@ -220,6 +224,27 @@ class Gateway:
             raise Refused(400, "IM/530", f"Notification {number} has that status already")
         self.store(number, NotifProcessingPhase=to)
         return 200, {}, self._tagged(json.dumps({"d": self.read(number)}).encode())
+
+    def _attached(
+        self, method: str, name: str, query: Mapping[str, str], headers: Any, body: bytes
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        if method == "GET" and not name:
+            return 200, self._fetched() if headers.get("x-csrf-token", "").lower() == "fetch" else {}, b"{}"
+        given = query if method == "GET" else headers
+        quote = "'" if method == "GET" else ""
+        found = re.fullmatch(rf"{quote}(\d{{12}}){quote}", given.get("LinkedSAPObjectKey", ""))
+        if found is None or given.get("BusinessObjectTypeName", "").strip(quote) not in ("BUS2038", "PMQMEL"):
+            raise Refused(400, "CV_ATTACHMENT/001", "Business object type or key is not valid")
+        files = self.files.setdefault(found[1].lstrip("0"), [])
+        if method == "GET" and name == "GetAllOriginals":
+            said = {"d": {"results": [{"FileName": one} for one in files]}}
+            return 200, {}, json.dumps(said).encode()
+        self._csrf(headers)
+        if method != "POST" or name != "AttachmentContentSet" or not headers.get("Slug") or not body:
+            raise Refused(400, "CV_ATTACHMENT/002", "Slug or the file is missing")
+        self.read(found[1].lstrip("0"))
+        files.append(headers["Slug"])
+        return 201, {}, json.dumps({"d": {"FileName": headers["Slug"]}}).encode()
 
     # What is checked
 

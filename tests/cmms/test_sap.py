@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from telltale.adapters.cmms.port import TITLE, CmmsBusy, CmmsDenied, Forged, OrderRequest, Status
+from telltale.adapters.cmms.port import TITLE, CmmsBusy, CmmsDenied, Forged, OrderRequest, Picture, Status
 from telltale.adapters.cmms.sap import shortened
 from telltale.core.closure import closure
 from telltale.core.errors import CmmsRefused, RetryLater
@@ -259,6 +259,19 @@ def test_who_closed_it_and_how_stands_in_the_long_text(sap: SapPeer, settings: d
 
     said = stored(sap, ref)["MaintNotificationLongText"]
     assert f"DONE by mia: LUBRICATION, WEAR, LUBRICATE ({note})" in said
+
+
+def test_pictures_are_attached_only_where_the_service_for_them_is_set_up(sap: SapPeer) -> None:
+    assert not sap.cmms(settings={"attachments": ""}).capabilities.attaches
+
+
+def test_a_picture_of_a_notification_that_is_gone_is_refused(sap: SapPeer) -> None:
+    cmms = sap.cmms()
+    ref = cmms.create(wanted(sap)).ref
+    sap.delete(ref)
+
+    with pytest.raises(CmmsRefused):
+        cmms.attach(ref, Picture("case-a-1.png", "image/png", b"..."))
 
 
 def test_an_item_that_a_technician_deleted_says_nothing(sap: SapPeer) -> None:

@@ -32,6 +32,7 @@ from telltale.adapters.cmms.port import (
     Hint,
     Order,
     OrderRequest,
+    Picture,
     Plain,
     Status,
     UnknownAsset,
@@ -40,6 +41,8 @@ from telltale.core.closure import Closure
 from telltale.core.errors import CmmsRefused, RetryLater
 
 NOTIFICATIONS, EQUIPMENT, LOCATIONS = "API_MAINTNOTIFICATION", "API_EQUIPMENT", "API_FUNCTIONALLOCATION"
+ATTACHMENTS = "API_CV_ATTACHMENT_SRV"
+NUMBER_LENGTH = 12  # of a notification, with the zeros in front that other services want
 TITLE_LENGTH = 40  # NotificationText, item and cause texts; this and the next from SAP's service definition
 TEXT_LENGTH = 1333  # MaintNotifLongTextForEdit: what one request can write
 PHASES = {"1": "OPEN", "2": "ON_HOLD", "3": "IN_PROGRESS", "4": "DONE", "5": "CANCELLED"}  # 2: postponed, 5: to delete
@@ -103,10 +106,15 @@ class Sap(Plain):
         self._damage = Catalog("MaintNotifDamageCodeGroup", "MaintNotificationDamageCode", damage)
         self._cause = Catalog("MaintNotifCauseCodeGroup", "MaintNotificationCauseCode", cause)
         self._activity = Catalog("MaintNotifActivityCodeGroup", "MaintNotificationActivityCode", activity)
+        self._attachments = settings["attachments"]
         self._hint_password = hint_password
         self._session: dict[str, str] = {}  # the CSRF token and the cookies it goes with
         self.capabilities = Capabilities(
-            upsert=False, pushes=bool(settings["pushes"]), codes=all((damage, cause, activity)), assets=True
+            upsert=False,
+            pushes=bool(settings["pushes"]),
+            codes=all((damage, cause, activity)),
+            attaches=bool(self._attachments),
+            assets=True,
         )
 
     def find(self, key: str) -> Order | None:
@@ -183,6 +191,16 @@ class Sap(Plain):
             )
         return order
 
+    def attach(self, ref: str, picture: Picture) -> None:
+        """Not by the service of notifications: by the one for attachments of any business object."""
+        to = {"BusinessObjectTypeName": self._attachments, "LinkedSAPObjectKey": ref.zfill(NUMBER_LENGTH)}
+        query = {name: _literal(value) for name, value in to.items()}
+        there = _results(self._ask("GET", f"/{ATTACHMENTS}/GetAllOriginals", query=query, good=(200,)))
+        if any(one.get("FileName") == picture.name for one in there):
+            return
+        headers = {"Content-Type": picture.media_type, "Slug": picture.name, **to}
+        self._write("POST", f"/{ATTACHMENTS}/AttachmentContentSet", raw=picture.data, headers=headers)
+
     def asset(self, key: str) -> str | None:
         technical = _technical_object(key)
         service, name, text = LOCATED[technical["TechObjIsEquipOrFuncnlLoc"]]
@@ -219,11 +237,7 @@ class Sap(Plain):
 
     def _list(self, service: str, entities: str, name: str, value: str, more: Mapping[str, str]) -> list[Entity]:
         query = {"$filter": f"{name} eq {_literal(value)}", "$top": "10", **more}
-        said = self._ask("GET", f"/{service}/{entities}", query=query, good=(200,)).json()
-        results = said.get("d", {}).get("results") if isinstance(said, dict) else None
-        if not isinstance(results, list):
-            raise RetryLater(f"SAP's list of {entities} cannot be read: {str(said)[:300]}")
-        return results
+        return _results(self._ask("GET", f"/{service}/{entities}", query=query, good=(200,)))
 
     def _order(self, entity: Entity) -> Order:
         ref, phase = entity.get("MaintenanceNotification"), str(entity.get("NotifProcessingPhase") or "")
@@ -314,23 +328,30 @@ class Sap(Plain):
     def _function(self, ref: str, name: str) -> None:
         for _ in range(AGAIN):
             try:
-                self._write(
-                    "POST", f"/{NOTIFICATIONS}/{name}", None, match=_etag(self._there(ref)), MaintenanceNotification=ref
-                )
+                etag = _etag(self._there(ref))
+                query = {"MaintenanceNotification": _literal(ref)}
+                self._write("POST", f"/{NOTIFICATIONS}/{name}", match=etag, query=query)
             except _Changed:
                 continue
             return
         raise CmmsBusy(f"notification {ref} is being changed all the time")
 
     def _write(
-        self, method: str, path: str, body: Mapping[str, Any] | None, *, match: str = "", **literals: str
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        raw: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        match: str = "",
+        query: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Raises _Changed where the ETag `match` no longer holds. literals : parameters of a function."""
-        query = {name: _literal(value) for name, value in literals.items()}
+        """Raises _Changed where the ETag `match` no longer holds."""
         good = (200, 201, 204, 400, 403, 404, 412)
         for fresh in (False, True):
-            headers = {**self._signed_in(path, fresh), **({"If-Match": match} if match else {})}
-            answer = self._ask(method, path, body=body, headers=headers, good=good, query=query)
+            sent = {**(headers or {}), **self._signed_in(path, fresh), **({"If-Match": match} if match else {})}
+            answer = self._ask(method, path, body=body, raw=raw, headers=sent, good=good, query=query)
             if answer.status != 403 or answer.headers.get("x-csrf-token", "").lower() != "required":
                 break
         if answer.status < 300:
@@ -363,6 +384,7 @@ class Sap(Plain):
         *,
         good: Collection[int],
         body: Mapping[str, Any] | None = None,
+        raw: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> Answer:
@@ -370,7 +392,7 @@ class Sap(Plain):
         # Not by urlencode: a space is "+" there, which a literal may hold as well.
         text = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked.items())
         return self._http.ask(
-            method, f"{self._root}{path}{'?' if text else ''}{text}", body=body, headers=headers, good=good
+            method, f"{self._root}{path}{'?' if text else ''}{text}", body=body, raw=raw, headers=headers, good=good
         )
 
     def _certainly_unknown(self, key: str) -> bool:
@@ -466,6 +488,13 @@ def _entity(answer: Answer) -> Entity:
     return entity
 
 
+def _results(answer: Answer) -> list[Entity]:
+    results = _entity(answer).get("results")
+    if not isinstance(results, list):
+        raise RetryLater(f"SAP's list cannot be read: {shown(answer.body)}")
+    return results
+
+
 def _below(entity: Entity, name: str) -> list[Entity]:
     """What an expanded navigation property holds, without what is deleted."""
     held = entity.get(name)
@@ -534,6 +563,11 @@ ADAPTER = Adapter(
         "damage_codes": Setting("failure modes as GROUP/CODE of the catalog of damages", dict, default={}),
         "cause_codes": Setting("failure causes as GROUP/CODE of the catalog of causes", dict, default={}),
         "activity_codes": Setting("actions taken as GROUP/CODE of the catalog of activities", dict, default={}),
+        "attachments": Setting(
+            "how pictures are attached: by generic object services (BUS2038) or as documents (PMQMEL)",
+            default="",
+            choices=("BUS2038", "PMQMEL"),
+        ),
         "pushes": Setting("whether SAP Event Mesh tells of changes", bool, default=False),
     },
     secrets={
