@@ -35,27 +35,24 @@ class Apt:
         self._run("update")
 
     def needed(self, package: str) -> list[str]:
-        """What the machine would have to install for it."""
-        found = re.findall(r"^Inst (\S+)", self._run("--simulate", "--no-install-recommends", "install", package), re.M)
-        if not found:
-            raise Gone(f"apt does not say what {package} needs")
-        return found
+        """The package and all that it depends on, be it on this machine or not."""
+        only = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
+        said = self._run("depends", "--recurse", *(f"--no-{one}" for one in only), package, program="apt-cache")
+        return sorted(set(re.findall(r"^([a-z0-9][a-z0-9+.-]*)$", said, re.M)))
 
     def download(self, packages: Sequence[str], into: Path) -> list[Path]:
         into.mkdir(parents=True, exist_ok=True)
         self._run("download", *packages, cwd=into)
         return sorted(into.glob("*.deb"))
 
-    def _run(self, *arguments: str, cwd: Path | None = None) -> str:
-        command = ["apt-get", *self._options, "--quiet=2", *arguments]
-        if "--simulate" in arguments:
-            command.remove("--quiet=2")
+    def _run(self, *arguments: str, program: str = "apt-get", cwd: Path | None = None) -> str:
+        command = [program, *self._options, "-o", "quiet=2", *arguments]
         try:
             done = subprocess.run(command, cwd=cwd or self._home, capture_output=True, text=True, timeout=WITHIN_S)
         except subprocess.TimeoutExpired:
-            raise Gone(f"`apt-get {arguments[0]}` took more than {WITHIN_S} s") from None
+            raise Gone(f"`{program} {arguments[0]}` took more than {WITHIN_S} s") from None
         if done.returncode != 0:
-            raise Gone(f"`apt-get {' '.join(arguments)}` failed: {done.stderr.strip()[-500:]}")
+            raise Gone(f"`{program} {' '.join(arguments)}` failed: {done.stderr.strip()[-500:]}")
         return done.stdout
 
 

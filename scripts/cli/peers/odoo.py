@@ -46,7 +46,7 @@ NOT_NEEDED = (  # of the package's 1.1 GB; what is left takes 210 MB
 )  # fmt: skip
 HERE = Path(__file__).parent
 PINS, SETUP = HERE / "odoo.txt", HERE / "odoo_setup.py"
-READY_WITHIN_S = 120  # a guess: it takes 3 s on an idle machine
+READY_WITHIN_S = 300  # a guess: it takes 3 s on an idle machine, a minute on one with much other work
 STOPS_WITHIN_S = 20  # a guess; after it, killed
 FOR_SPEED = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "jit=off", "shared_buffers=128MB")
 
@@ -260,10 +260,15 @@ def _programs(root: Path = Path("/")) -> Path | None:
 
 
 def _of_postgres(package: str) -> bool:
-    """Whether the server needs it: not its just-in-time compiler, nor Debian's Perl scripts around it."""
-    if package.startswith("lib"):
-        return not package.startswith(("libllvm", "libperl", "libcommon")) and not package.endswith("-perl")
-    return package.startswith("postgresql-") and package.removeprefix("postgresql-").removeprefix("client-").isdecimal()
+    """Whether the server needs it, beside the C library: not its just-in-time compiler, nor Debian's Perl around it."""
+    if package.startswith("postgresql-"):
+        return package.removeprefix("postgresql-").removeprefix("client-").isdecimal()
+    left_out = ("libllvm", "libperl", "libcommon", "libc6", "libgcc", "libcrypt1", "libstdc++", "libdb", "libc-")
+    return package == "zlib1g" or (
+        package.startswith("lib")
+        and not package.startswith(left_out)
+        and not package.endswith(("-perl", "-bin", "-data"))
+    )
 
 
 def _unprivileged() -> pwd.struct_passwd | None:
