@@ -21,7 +21,7 @@ from tests.cmms.peer import Gone, Peer
 from tests.cmms.sap_gateway import PASSWORD, USER, Gateway
 
 NAME, REAL = "sap", False
-EQUIPMENT, LOCATION = "210100094", "1010-CWS-WCS-CWCP1"
+EQUIPMENT, LOCATION, MATERIAL = "210100094", "1010-CWS-WCS-CWCP1", "6205-2RS"
 HINT_PASSWORD = "only the event mesh knows"
 DAMAGE = {"LUBRICATION": "ROT/0020", "IMBALANCE": "ROT/0010"}
 CAUSE = {"WEAR": "CAU/0001", "OPERATION": "CAU/0002"}
@@ -33,6 +33,7 @@ SETTINGS = {
     "cause_codes": CAUSE,
     "activity_codes": ACTIVITY,
     "attachments": "BUS2038",
+    "stock_plant": "1010",
     "pushes": True,
 }
 SECRETS = {"password": PASSWORD, "hint_password": HINT_PASSWORD}
@@ -43,7 +44,7 @@ def now_ms() -> int:
 
 
 class SapPeer(Peer):
-    asset = EQUIPMENT
+    asset, spare_part = EQUIPMENT, MATERIAL
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
@@ -153,4 +154,15 @@ def serving(**changes: Any) -> Iterator[SapPeer]:
             "API_FUNCTIONALLOCATION/FunctionalLocation",
             {"FunctionalLocation": LOCATION, "FunctionalLocationName": "Cooling water circulation"},
         )
+        for plant, location, batch, kind, quantity in (
+            ("1010", "101A", "A", "01", "3"),
+            ("1010", "101A", "B", "01", "1.5"),
+            ("1010", "101C", "", "01", "0"),
+            ("1010", "101A", "A", "03", "7"),  # blocked
+            ("1710", "171A", "", "01", "9"),
+        ):
+            key = dict.fromkeys(("Supplier", "Customer", "WBSElementInternalID", "SDDocument", "SDDocumentItem"), "")
+            key |= {"Plant": plant, "StorageLocation": location, "Batch": batch, "InventoryStockType": kind}
+            key |= {"Material": MATERIAL, "InventorySpecialStockType": ""}
+            gateway.add("API_MATERIAL_STOCK_SRV/A_MatlStkInAcctMod", {**key, "MatlWrhsStkQtyInMatlBaseUnit": quantity})
         yield SapPeer(gateway)

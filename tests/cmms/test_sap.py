@@ -12,7 +12,7 @@ from telltale.core.closure import closure
 from telltale.core.errors import CmmsRefused, RetryLater
 
 from tests.cmms.peer import Peer
-from tests.cmms.peer_sap import ACTIVITY, CAUSE, DAMAGE, LOCATION, SapPeer
+from tests.cmms.peer_sap import ACTIVITY, CAUSE, DAMAGE, LOCATION, MATERIAL, SapPeer
 from tests.cmms.sap_gateway import CLIENT_ID, CLIENT_SECRET
 from tests.cmms.test_contract import request
 from tests.cmms.weather import before
@@ -261,6 +261,14 @@ def test_who_closed_it_and_how_stands_in_the_long_text(sap: SapPeer, settings: d
     assert f"DONE by mia: LUBRICATION, WEAR, LUBRICATE ({note})" in said
 
 
+def test_the_stock_is_what_anybody_may_take_in_the_sites_plant(sap: SapPeer) -> None:
+    stock = sap.cmms().stock(MATERIAL)
+
+    assert stock is not None
+    assert (stock.quantity, stock.where) == (4.5, "101A")
+    assert not sap.cmms(settings={"stock_plant": ""}).capabilities.stock
+
+
 def test_pictures_are_attached_only_where_the_service_for_them_is_set_up(sap: SapPeer) -> None:
     assert not sap.cmms(settings={"attachments": ""}).capabilities.attaches
 
@@ -337,6 +345,18 @@ def test_where_sap_replaces_long_texts_comments_keep_what_stands_there(sap: SapP
     assert "now at 0 mm/s" not in text
 
 
+def test_where_sap_replaces_long_texts_and_a_persons_fills_it_no_comment_is_written(sap: SapPeer) -> None:
+    sap.gateway.replaces = True
+    cmms = sap.cmms(settings=REPLACES)
+    ref = cmms.create(wanted(sap)).ref
+    words = "Mia: " + "x" * 1500
+    sap.edit(ref, description=words)
+
+    cmms.comment(ref, "now at 7.4 mm/s", key="case-a-2")
+
+    assert stored(sap, ref)["MaintNotificationLongText"] == words
+
+
 def test_a_wrong_word_on_long_texts_is_found_and_mended_at_once(sap: SapPeer) -> None:
     sap.gateway.replaces = True
     cmms = sap.cmms()
@@ -379,6 +399,14 @@ def test_oauth_tokens_are_fetched_kept_and_renewed_when_they_are_revoked(sap: Sa
     assert len(sap.gateway.access) == 1
     with pytest.raises(CmmsDenied, match="grants no token"):
         sap.cmms(settings=settings, secrets={"client_secret": "old"}).find("A" * 20)
+
+
+def test_a_wrong_password_is_tried_once_before_sap_locks_the_user(sap: SapPeer) -> None:
+    with before(sap.url) as weather:
+        with pytest.raises(CmmsDenied):
+            sap.cmms(weather.url, secrets={"password": "old"}).find("A" * 20)
+
+        assert len(weather.seen) == 1
 
 
 def test_times_are_told_in_milliseconds_since_1970(sap: SapPeer) -> None:

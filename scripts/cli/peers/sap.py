@@ -33,6 +33,7 @@ SERVICES = {  # OData service: the package that holds its definition, the namesp
     "API_MAINTNOTIFICATION": ("maintenance-notification-service", "cds_api_maintnotification"),
     "API_EQUIPMENT": ("equipment-service", "cds_api_equipment"),
     "API_FUNCTIONALLOCATION": ("functional-location-service", "cds_api_functionallocation"),
+    "API_MATERIAL_STOCK_SRV": ("material-stock-service", "API_MATERIAL_STOCK_SRV"),
 }
 DEFINITIONS = "2.1.0"  # of SAP's Cloud SDK
 ROOT = "/sap/opu/odata/sap"

@@ -12,7 +12,7 @@ Traps (docs/cmms/sap.md says where each comes from):
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -35,13 +35,16 @@ from telltale.adapters.cmms.port import (
     Picture,
     Plain,
     Status,
+    Stock,
     UnknownAsset,
 )
 from telltale.core.closure import Closure
 from telltale.core.errors import CmmsRefused, RetryLater
 
 NOTIFICATIONS, EQUIPMENT, LOCATIONS = "API_MAINTNOTIFICATION", "API_EQUIPMENT", "API_FUNCTIONALLOCATION"
-ATTACHMENTS = "API_CV_ATTACHMENT_SRV"
+ATTACHMENTS, STOCKS = "API_CV_ATTACHMENT_SRV", "API_MATERIAL_STOCK_SRV"
+QUANTITY = "MatlWrhsStkQtyInMatlBaseUnit"
+UNRESTRICTED = "01"  # InventoryStockType: what anybody may take
 NUMBER_LENGTH = 12  # of a notification, with the zeros in front that other services want
 TITLE_LENGTH = 40  # NotificationText, item and cause texts; this and the next from SAP's service definition
 TEXT_LENGTH = 1333  # MaintNotifLongTextForEdit: what one request can write
@@ -106,7 +109,7 @@ class Sap(Plain):
         self._damage = Catalog("MaintNotifDamageCodeGroup", "MaintNotificationDamageCode", damage)
         self._cause = Catalog("MaintNotifCauseCodeGroup", "MaintNotificationCauseCode", cause)
         self._activity = Catalog("MaintNotifActivityCodeGroup", "MaintNotificationActivityCode", activity)
-        self._attachments = settings["attachments"]
+        self._attachments, self._plant = settings["attachments"], str(settings["stock_plant"])
         self._hint_password = hint_password
         self._session: dict[str, str] = {}  # the CSRF token and the cookies it goes with
         self.capabilities = Capabilities(
@@ -115,6 +118,7 @@ class Sap(Plain):
             codes=all((damage, cause, activity)),
             attaches=bool(self._attachments),
             assets=True,
+            stock=bool(self._plant),
         )
 
     def find(self, key: str) -> Order | None:
@@ -207,6 +211,14 @@ class Sap(Plain):
         found = self._list(service, name, name, technical["TechnicalObject"], {"$select": f"{name},{text}"})
         return str(found[0].get(text) or found[0].get(name)) if found else None
 
+    def stock(self, part: str) -> Stock | None:
+        """What anybody may take of a material, over the storage locations of the plant; None where there is none."""
+        where = {"Plant": self._plant, "InventoryStockType": UNRESTRICTED}
+        rows = self._list(STOCKS, "A_MatlStkInAcctMod", "Material", part, {"$top": "1000"}, **where)
+        held = [(str(row.get("StorageLocation") or ""), float(row.get(QUANTITY) or 0)) for row in rows]
+        where_it_lies = sorted({location for location, quantity in held if location and quantity})
+        return Stock(part, sum(quantity for _, quantity in held), ", ".join(where_it_lies)) if rows else None
+
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Hint]:
         """An event sap.s4.beh.maintenancenotification.v1.MaintenanceNotification.* that SAP Event Mesh passes on."""
         pushed.trusted(headers, self._hint_password)
@@ -235,8 +247,11 @@ class Sap(Plain):
         answer = self._ask("GET", _path(ref), query=self._whole(), good=(200, 404))
         return _entity(answer) if answer.status == 200 else None
 
-    def _list(self, service: str, entities: str, name: str, value: str, more: Mapping[str, str]) -> list[Entity]:
-        query = {"$filter": f"{name} eq {_literal(value)}", "$top": "10", **more}
+    def _list(
+        self, service: str, entities: str, name: str, value: str, more: Mapping[str, str], **and_: str
+    ) -> list[Entity]:
+        wanted = " and ".join(f"{one} eq {_literal(text)}" for one, text in {name: value, **and_}.items())
+        query = {"$filter": wanted, "$top": "10", **more}
         return _results(self._ask("GET", f"/{service}/{entities}", query=query, good=(200,)))
 
     def _order(self, entity: Entity) -> Order:
@@ -526,20 +541,22 @@ def _refusal(answer: Answer) -> tuple[str, str]:
         return str(answer.status), shown(answer.body)
 
 
-def _credentials(given: Given) -> Callable[[bool], Mapping[str, str]]:
-    settings = given.settings
-    if settings["token_url"]:
-        client = oauth.Client(
-            settings["token_url"], settings["client_id"], given.secret("client_secret"), settings["scope"]
-        )
-        return oauth.client_credentials(client, given.now_ms)
-    who = oauth.basic(settings["user"], given.secret("password"))
-    return lambda fresh: who
+def _http(given: Given) -> Http:
+    """With OAuth 2 where the settings name where tokens come from, else Basic: a password that SAP refuses is tried once,
+    for SAP locks a user after a few tries.
+    """
+    settings, now_ms, budget = given.settings, given.now_ms, given.budget
+    if not settings["token_url"]:
+        who = oauth.basic(settings["user"], given.secret("password"))
+        return Http(settings["url"], now_ms=now_ms, headers=who, budget=budget)
+    secret = given.secret("client_secret")
+    client = oauth.Client(settings["token_url"], settings["client_id"], secret, settings["scope"])
+    tokens = oauth.client_credentials(client, now_ms)
+    return Http(settings["url"], now_ms=now_ms, credentials=tokens, budget=budget)
 
 
 def _made(given: Given) -> Sap:
-    http = Http(given.settings["url"], now_ms=given.now_ms, credentials=_credentials(given), budget=given.budget)
-    return Sap(http, given.settings, hint_password=given.secrets.get("hint_password", ""))
+    return Sap(_http(given), given.settings, hint_password=given.secrets.get("hint_password", ""))
 
 
 ADAPTER = Adapter(
@@ -568,6 +585,7 @@ ADAPTER = Adapter(
             default="",
             choices=("BUS2038", "PMQMEL"),
         ),
+        "stock_plant": Setting("the plant whose stock of spare parts is told; none if left out", default=""),
         "pushes": Setting("whether SAP Event Mesh tells of changes", bool, default=False),
     },
     secrets={
