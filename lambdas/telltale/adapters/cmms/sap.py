@@ -542,8 +542,9 @@ def _refusal(answer: Answer) -> tuple[str, str]:
 
 
 def _http(given: Given) -> Http:
-    """With OAuth 2 where the settings name where tokens come from, else Basic: a password that SAP refuses is tried once,
-    for SAP locks a user after a few tries.
+    """With OAuth 2 where the settings say where tokens come from, else Basic.
+
+    A password that SAP refuses is not tried again at once: SAP locks a user after a few tries.
     """
     settings, now_ms, budget = given.settings, given.now_ms, given.budget
     if not settings["token_url"]:
