@@ -3,6 +3,8 @@
 The definitions (properties, lengths, keys) are those that SAP publishes with its Cloud SDK. They are left as they are
 but for what CAP needs: a path, tables to keep entities in, and no associations that name no condition. CAP gives
 filters, expands and the errors of OData V2. It knows nothing of what SAP does with a notification.
+
+The packages come from npm under SAP's own licences when a test or a measurement wants them; none is part of Telltale.
 """
 
 import hashlib
@@ -133,7 +135,7 @@ def _npm(home: Path, *arguments: str) -> None:
     except subprocess.TimeoutExpired as error:
         raise peers.Gone(f"npm was not done with {arguments[0]} within {INSTALLED_WITHIN_S} s") from error
     if done.returncode != 0:
-        raise peers.Gone(f"npm could not {arguments[0]} SAP's packages:\n{done.stderr.strip()[-1000:]}")
+        raise peers.Gone(f"npm could not {arguments[0]} SAP's packages:\n{done.stderr.strip()[:1000]}")
 
 
 def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
