@@ -135,6 +135,8 @@ class MaintainX:
         self.tombstones = False  # whether a deleted order is still shown, with deletedAt
         self.milliseconds = False  # whether `t` of a signature counts milliseconds
         self.new_statuses: list[str] = []  # beyond those of the document
+        self.names_the_field = True  # whether a refusal for the asset says `fieldPath`
+        self.filters = True  # whether `partNumber` filters
         self.refusing_status = False  # whether a status change is answered 200 and not made
         self.orders: dict[int, dict[str, Any]] = {}
         self.comments: dict[int, list[dict[str, Any]]] = {}
@@ -326,8 +328,8 @@ class MaintainX:
 
     def _assigned(self, body: dict[str, Any]) -> None:
         asset = body.get("assetId")
-        if asset is not None and asset not in self.assets:
-            raise _bad("Asset not found", "assetId", asset)
+        if asset is not None and (asset not in self.assets or self.assets[asset].get("archived")):
+            raise _bad("Asset not found", "assetId" if self.names_the_field else "", asset)
         if body.get("startDate") and not body.get("dueDate"):
             raise _bad("startDate is only valid when dueDate is set", "startDate", body["startDate"])
         for label, value in body.get("extraFields", {}).items():
@@ -378,7 +380,8 @@ class MaintainX:
             if name in PAGED | {"expand", "sort"}:
                 continue
             if name == "partNumber" and kind == "part":
-                found = [o for o in found if any(v["partNumber"] in values for v in o.get("vendors", []))]
+                sold = [o for o in found if any(v["partNumber"] in values for v in o.get("vendors", []))]
+                found = sold if self.filters else found
             elif name in self.asset_fields:  # a field that does not exist filters nothing
                 found = [one for one in found if one["extraFields"].get(name) in values]
         hidden = {"extraFields": "extra_fields", "vendors": "vendors"}

@@ -79,11 +79,16 @@ def test_an_order_on_a_later_page_is_found(server: MaintainX, cmms: Cmms) -> Non
     assert cmms.find(KEY) == made
 
 
-def test_an_order_that_starts_in_the_future_is_found(cmms: Cmms) -> None:
+@pytest.mark.parametrize(("title_is", "years"), [(True, 0), (False, 1)])
+def test_an_order_that_starts_in_the_future_is_found_by_its_title_and_by_its_day(
+    server: MaintainX, peer: MaintainXPeer, title_is: bool, years: int
+) -> None:
     later = {"startDate": "2099-01-01T00:00:00.000Z", "dueDate": "2099-01-02T00:00:00.000Z"}
-    made = cmms.create(replace(REQUEST, fields=later))
+    made = peer.cmms().create(replace(REQUEST, fields=later))
+    server.title_is = title_is
+    now = time.time_ns() // 1_000_000 + years * 365 * 86_400_000
 
-    assert cmms.find(KEY) == made
+    assert peer.cmms(now_ms=lambda: now).find(KEY) == made
 
 
 def test_more_orders_than_can_be_looked_through_are_said_and_not_taken_for_none(server: MaintainX, cmms: Cmms) -> None:
@@ -190,6 +195,30 @@ def test_a_number_that_is_no_asset_is_said_by_the_order_itself(server: MaintainX
     assert server.orders == {}
 
 
+def test_a_refusal_that_does_not_name_the_asset_is_looked_into(server: MaintainX, cmms: Cmms) -> None:
+    server.names_the_field = False
+
+    with pytest.raises(UnknownAsset):
+        cmms.create(replace(REQUEST, asset="77777"))
+    with pytest.raises(CmmsRefused) as refused:
+        cmms.create(replace(REQUEST, fields={"type": "SUDDEN"}))
+
+    assert not isinstance(refused.value, UnknownAsset)
+
+
+def test_an_asset_that_is_shown_and_takes_no_orders_is_as_good_as_unknown(server: MaintainX, cmms: Cmms) -> None:
+    server.assets[964]["archived"] = True
+
+    with pytest.raises(UnknownAsset):
+        cmms.create(REQUEST)
+
+
+def test_a_part_of_another_number_is_not_the_one_asked_for(server: MaintainX, cmms: Cmms) -> None:
+    server.filters = False
+
+    assert cmms.stock("FAG 6205") is None
+
+
 def test_assets_may_be_known_by_a_custom_field(server: MaintainX, peer: MaintainXPeer) -> None:
     server.assets[964]["extraFields"] = {"Telltale": "plant/hall/pump-7"}
     cmms = peer.cmms(settings={"asset_field": "Telltale"})
@@ -273,6 +302,31 @@ def test_who_completed_an_order_and_what_was_written_then_is_read(peer: Maintain
     assert done is not None
     assert done.by == "Mia Maier"
     assert done.closure == FOUND.as_dict()
+
+
+def test_an_order_opened_again_shows_nobodys_work(peer: MaintainXPeer, cmms: Cmms) -> None:
+    ref = cmms.create(REQUEST).ref
+    peer.close(ref, "mia", FOUND)
+
+    peer.reopen(ref, "mia")
+
+    found = cmms.get(ref)
+    assert found is not None
+    assert (found.by, found.closure) == (None, None)
+
+
+def test_when_an_order_was_done_stays_though_somebody_edits_it(peer: MaintainXPeer, cmms: Cmms) -> None:
+    ref = cmms.create(REQUEST).ref
+    peer.close(ref, "mia")
+    done = cmms.get(ref)
+    peer.server.now_s = lambda: time.time() + 60
+
+    peer.edit(ref, description="and swept the floor")
+
+    edited = cmms.get(ref)
+    assert done is not None
+    assert edited is not None
+    assert edited.changed_ms == done.changed_ms
 
 
 def test_somebody_who_left_is_named_by_number(server: MaintainX, peer: MaintainXPeer, cmms: Cmms) -> None:

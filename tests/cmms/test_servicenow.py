@@ -221,6 +221,16 @@ def test_a_picture_of_another_record_does_not_count(server: Instance, cmms: Cmms
     assert sorted(one["table_sys_id"] for one in server.attachments) == sorted(refs)
 
 
+def test_a_picture_that_a_query_passed_over_in_part_brings_is_not_this_records(server: Instance, cmms: Cmms) -> None:
+    refs = [cmms.create(replace(REQUEST, key=KEY[:-1] + end)).ref for end in "AB"]
+    server._matching = lambda records, known, query: records  # type: ignore[method-assign]
+
+    for ref in refs:
+        cmms.attach(ref, Picture("a.png", "image/png", b"x"))
+
+    assert len(server.attachments) == 2
+
+
 def test_a_picture_for_a_record_that_is_gone_is_refused(cmms: Cmms) -> None:
     with pytest.raises(CmmsRefused, match="No Record found"):
         cmms.attach(REF, Picture("a.png", "image/png", b"x"))

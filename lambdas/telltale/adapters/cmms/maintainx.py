@@ -203,7 +203,7 @@ class MaintainX(Plain):
     def _signed(self, time: str, body: bytes, mark: str) -> bool:
         signed = time.encode() + b"." + body
         wanted = (hmac.new(secret, signed, hashlib.sha256).hexdigest() for secret in self._secrets)
-        return any(hmac.compare_digest(one.encode(), mark.lower().encode()) for one in wanted)
+        return any(hmac.compare_digest(one.encode(), mark.encode()) for one in wanted)
 
     def _record(self, ref: str) -> Mapping[str, Any] | None:
         """The work order as MaintainX shows it; None when there is none, or it was deleted."""

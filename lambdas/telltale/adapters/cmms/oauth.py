@@ -86,7 +86,6 @@ class Tokens:
             answer = self._ask({"grant_type": "refresh_token", "refresh_token": token.refresh})
             if answer.status == 200:
                 return self._read(answer, token.refresh)
-        self._kept.pop(self._name, None)
         answer = self._ask(self._grant)
         if answer.status != 200:
             raise CmmsDenied(f"{self._client.url} grants no token: {answer.status} {shown(answer.body)}")
