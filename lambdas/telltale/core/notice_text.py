@@ -27,19 +27,21 @@ SUBJECT = 99  # characters of a mail's subject, ASCII (SNS Publish, API referenc
 # Characters of one text message in GSM's alphabet, and of each of several (3GPP TS 23.040: 140 bytes less a header).
 SMS, SMS_PART = 160, 153
 LEAST_WORDS = 24  # of a text message beside its link: a severity and a name. Fewer, and it takes a second part (guess)
+CUT = ".."  # after a text message that was cut
 NAMED = 20  # cases that a digest lists one by one
 BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
     "abcdefghijklmnopqrstuvwxyzäöñüà"
 )  # 3GPP TS 23.038, 6.2.1
 EXTENSION = frozenset("^{}\\[~]|€")  # two septets each (6.2.1.1)
+IN_GSM = BASIC | EXTENSION
 SPELLED: Mapping[str, str] = {
     "…": "...",
     "–": "-",
     "—": "-",
     "×": "x",
     "·": "-",
-    "°": " deg",
+    "°": "deg ",
     "µ": "u",
     "→": "->",
     "’": "'",
@@ -199,7 +201,9 @@ def age(minutes: float) -> str:
 
 def subject(words: Words) -> str:
     """A mail's subject: ASCII, one line, begins with a letter or a sign."""
-    plain = " ".join(_spelled(words.title).encode("ascii", "replace").decode().split())
+    ascii_ = _spelled(words.title).encode("ascii", "replace").decode()
+    plain = "".join(letter if letter.isprintable() else " " for letter in ascii_)
+    plain = " ".join(plain.split())
     return plain if len(plain) <= SUBJECT else f"{plain[: SUBJECT - 3].rstrip()}..."
 
 
@@ -216,20 +220,13 @@ def mail(words: Words) -> str:
 def sms(words: Words) -> str:
     """A text message in GSM's alphabet with the link whole: one part of 160, or two where the link leaves no words."""
     link = f" {words.link}" if words.link else ""
-    room = SMS if SMS - septets(link) >= LEAST_WORDS else 2 * SMS_PART
-    return cut(gsm(words.brief), room - septets(link)) + link
+    room = (SMS if SMS - septets(link) >= LEAST_WORDS else 2 * SMS_PART) - septets(link)
+    return (cut(gsm(words.brief), room) if room > 0 else "") + link
 
 
 def gsm(text: str) -> str:
     """The text in GSM's alphabet; what has no place in it is spelled otherwise, or a question mark."""
-    letters = []
-    for letter in _spelled(text):
-        if letter in BASIC or letter in EXTENSION:
-            letters.append(letter)
-        else:
-            plain = unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode()
-            letters.append(plain or "?")
-    return "".join(letters)
+    return "".join(letter if letter in IN_GSM else _in_gsm(letter) for letter in _spelled(text))
 
 
 def septets(text: str) -> int:
@@ -243,10 +240,15 @@ def cut(text: str, room: int) -> str:
         return text
     kept = ""
     for letter in text:
-        if septets(kept + letter) > room - 2:
+        if septets(kept + letter) > room - len(CUT):
             break
         kept += letter
-    return f"{kept.rstrip()}.."
+    return f"{kept.rstrip()}{CUT}"
+
+
+def _in_gsm(letter: str) -> str:
+    plain = unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode()
+    return plain if plain and set(plain) <= IN_GSM else "?"
 
 
 def _spelled(text: str) -> str:
