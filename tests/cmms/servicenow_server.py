@@ -79,6 +79,7 @@ class Instance:
         self.limit: int | None = None  # requests an hour; None: no rule
         self.unreadable: set[str] = set()  # fields the user may not read
         self.unwritable: set[str] = set()  # fields the user may not write
+        self.aborts: set[str] = set()  # states that a business rule allows no record to take
         self.no_rows_on_invalid_query = False  # glide.invalid_query.returns_no_rows
         self.tasks_keep_the_state = False  # whether a work order's state follows from its tasks alone
         self.states = {"incident": dict(INCIDENT_STATES), "wm_order": dict(WORK_STATES)}
@@ -297,6 +298,9 @@ class Instance:
         self._times(table, record, old, by)
 
     def _policies(self, table: str, record: dict[str, str]) -> None:
+        if record["state"] in self.aborts:
+            detail = f"Operation against file '{table}' was aborted by Business Rule 'Open tasks^{'b' * 32}'"
+            raise Failed(403, "Operation Failed", detail)
         if table != "incident":
             return
         lacking = [name for name in ("close_code", "close_notes") if not record.get(name)]

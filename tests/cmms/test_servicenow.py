@@ -201,6 +201,27 @@ def test_a_field_that_the_instance_wants_waits_until_the_plant_file_has_it(peer:
         peer.cmms().create(replace(REQUEST, title=""))
 
 
+def test_a_business_rule_that_forbids_one_change_does_not_hold_up_the_site(server: Instance, cmms: Cmms) -> None:
+    ref = cmms.create(REQUEST).ref
+    server.aborts = {"3"}
+
+    with pytest.raises(CmmsRefused, match="aborted by Business Rule 'Open tasks"):
+        cmms.set_status(ref, Status.DONE, by="mia", closure=FOUND)
+
+    assert cmms.set_status(ref, Status.IN_PROGRESS, by="mia").status is Status.IN_PROGRESS
+
+
+@pytest.mark.parametrize("body", [b"<h1>403 Forbidden</h1>", b"", b"[]"])
+def test_a_page_of_a_proxy_that_forbids_is_for_a_person_to_mend(peer: ServiceNowPeer, body: bytes) -> None:
+    with before(peer.url) as weather:
+        cmms = peer.cmms(weather.url)
+        ref = cmms.create(REQUEST).ref
+        weather.fail(status=403, body=body, methods=("PATCH",))
+
+        with pytest.raises(CmmsDenied):
+            cmms.update(ref, REQUEST)
+
+
 def test_comments_may_go_to_the_customer(server: Instance, peer: ServiceNowPeer) -> None:
     cmms = peer.cmms(settings={"comment_field": "comments"})
     ref = cmms.create(REQUEST).ref

@@ -296,8 +296,13 @@ class ServiceNow(Plain):
         return order
 
     def _change(self, ref: str, body: Mapping[str, Any]) -> None:
-        if body:
-            self._http.ask("PATCH", f"{self._path}/{ref}", body=body, params=_shape("sys_id"))
+        """Raises CmmsRefused where a data policy or a business rule forbids this very change."""
+        if not body:
+            return
+        answer = self._http.ask("PATCH", f"{self._path}/{ref}", body=body, params=_shape("sys_id"), good=(200, 403))
+        if answer.status == 403:
+            said = f"{self._ways.table} {ref} was not changed: {shown(answer.body)}"
+            raise CmmsRefused(said) if _is_its_own(answer) else CmmsDenied(said)
 
     def _said(self, ref: str, journal: str) -> str:
         """All that was written into a journal field; its value is empty, and what it shows is all entries."""
@@ -427,10 +432,18 @@ def _record_or_none(answer: Answer) -> Mapping[str, Any] | None:
     """None for ServiceNow's own "No Record found", which a proxy's 404 is not."""
     if answer.status != 404:
         return _record(answer)
-    said = answer.json()
-    if not isinstance(said, dict) or "error" not in said:
+    if not _is_its_own(answer):
         raise RetryLater(f"404 without an error is not ServiceNow's: {shown(answer.body)}")
     return None
+
+
+def _is_its_own(answer: Answer) -> bool:
+    """Whether an error has ServiceNow's form: `{"error": {"message", "detail"}, "status": "failure"}`."""
+    try:
+        said = json.loads(answer.body)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and "error" in said
 
 
 def _value(record: Mapping[str, Any], name: str) -> str:
