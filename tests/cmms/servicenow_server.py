@@ -76,6 +76,7 @@ class Instance:
         self.lives_s = 1800
         self.tokens: dict[str, float] = {}  # access token → until
         self.refreshes: set[str] = set()
+        self.granted: list[str] = []  # grant types, in order
         self.limit: int | None = None  # requests an hour; None: no rule
         self.unreadable: set[str] = set()  # fields the user may not read
         self.unwritable: set[str] = set()  # fields the user may not write
@@ -159,6 +160,7 @@ class Instance:
             return denied
         if grant == "refresh_token" and form.get("refresh_token") not in self.refreshes:
             return denied
+        self.granted.append(grant)
         access, refresh = uuid.uuid4().hex, uuid.uuid4().hex
         self.tokens[access] = self.now_s() + self.lives_s
         said = {"access_token": access, "scope": "useraccount", "token_type": "Bearer", "expires_in": self.lives_s - 1}

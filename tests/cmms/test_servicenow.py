@@ -420,10 +420,36 @@ def test_who_has_it_and_who_closed_it_is_read(peer: ServiceNowPeer, cmms: Cmms) 
     assert [one.by for one in (untouched, taken_up, done) if one] == [None, "Mia Maier", "Mia Maier"]
 
 
+@pytest.fixture
+def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_from_greenwich")
 def test_times_of_the_database_are_utc(server: Instance, cmms: Cmms) -> None:
     server.now_s = lambda: 1_790_000_000.0
 
     assert cmms.create(REQUEST).changed_ms == 1_790_000_000_000
+
+
+@pytest.mark.parametrize("end", ["close", "cancel"])
+def test_when_an_incident_ended_stays_though_somebody_edits_it(incidents: ServiceNowPeer, end: str) -> None:
+    cmms = incidents.cmms()
+    ref = cmms.create(REQUEST).ref
+    getattr(incidents, end)(ref, "mia")
+    ended = cmms.get(ref)
+    incidents.server.now_s = lambda: time.time() + 60
+
+    incidents.edit(ref, description="and swept the floor")
+
+    edited = cmms.get(ref)
+    assert ended is not None
+    assert edited is not None
+    assert edited.changed_ms == ended.changed_ms
 
 
 @pytest.mark.parametrize("ref", ["", "INC0010001", "../incident", REF.upper(), REF + "0"])
@@ -462,27 +488,31 @@ def test_a_table_that_there_is_not_is_refused(peer: ServiceNowPeer) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", [("user", "password"), ("client_id", "client_secret"), ("user", "password", "client_id", "client_secret")]
+    ("names", "granted"),
+    [
+        (("user", "password"), []),
+        (("client_id", "client_secret"), ["client_credentials"]),
+        (("client_id", "client_secret", "user", "password"), ["password"]),
+        (("client_id", "client_secret", "user", "password", "refresh_token"), ["refresh_token"]),
+    ],
 )
-def test_it_signs_in_by_what_secrets_there_are(server: Instance, peer: ServiceNowPeer, names: tuple[str, ...]) -> None:
-    own = {
+def test_it_signs_in_by_what_secrets_there_are(
+    server: Instance, peer: ServiceNowPeer, names: tuple[str, ...], granted: list[str]
+) -> None:
+    server.refreshes.add("from a person")
+    every = {
         "user": server.user,
         "password": server.word,
         "client_id": server.client,
         "client_secret": server.client_secret,
+        "refresh_token": "from a person",
     }
-    wrong = {**{name: own[name] for name in names}, names[-1]: "wrong"}
+    own = {name: every[name] for name in names}
 
-    assert peer.cmms(secrets={name: own[name] for name in names}).find(KEY) is None
+    assert peer.cmms(secrets=own).find(KEY) is None
+    assert server.granted == granted
     with pytest.raises(CmmsDenied):
-        peer.cmms(secrets=wrong).find(KEY)
-
-
-def test_a_refresh_token_stands_for_a_user(server: Instance, peer: ServiceNowPeer) -> None:
-    server.refreshes.add("from a person")
-    client = {"client_id": server.client, "client_secret": server.client_secret, "refresh_token": "from a person"}
-
-    assert peer.cmms(secrets=client).find(KEY) is None
+        peer.cmms(secrets={**own, names[-1]: "wrong"}).find(KEY)
 
 
 def test_a_token_that_expired_is_fetched_anew(server: Instance, cmms: Cmms) -> None:
