@@ -45,6 +45,16 @@ class Alarms(Construct):
                 says="The function fails again and again; its log says why.",
             )
 
+    def on_failed_pages(self, function: lambda_.IFunction) -> None:
+        """Of the function behind the evidence page, which tells whoever asked of its failures itself."""
+        failed = function.metric("Url5xxCount", statistic="Sum", period=PERIOD)
+        self._alarm(
+            f"Failing{function.node.id}",
+            failed,
+            periods=FAILING,
+            says="The evidence page fails again and again; the log of its function says why.",
+        )
+
     def on_failed_day(self, *functions: lambda_.IFunction) -> None:
         """Of functions that run once a day: one failure is a day lost."""
         for function in functions:

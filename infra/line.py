@@ -152,7 +152,7 @@ class Line(Stack):
         pages = Pages(self, "Pages", function=page, data=data)
         pages.link_from(*links)
         pages.unsubscribe_by(data.notices.queue)
-        alarms.on_failure(page)
+        alarms.on_failed_pages(page)
         return pages.url
 
     def _open_to_hints(self, function: lambda_.Function) -> str:

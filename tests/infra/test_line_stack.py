@@ -319,6 +319,13 @@ def test_in_production_strangers_at_the_page_take_no_more_than_its_share_of_the_
     assert page["Timeout"] <= 10
 
 
+def test_a_page_that_fails_again_and_again_raises_an_alarm(stage: Assembly) -> None:
+    alarm = stage.the("AWS::CloudWatch::Alarm", "AlarmsFailingEvidencePage").properties
+
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Url5xxCount")
+    assert [one["Value"] for one in alarm["Dimensions"]] == [functions(stage)["evidence_page"].id]
+
+
 def test_the_key_of_links_is_made_by_aws_and_outlives_the_line(stage: Assembly) -> None:
     key = stage.the("AWS::SecretsManager::Secret", "LinkKey")
     keeps = stages_context()["stages"][stage_name(stage)]["keep_data"]

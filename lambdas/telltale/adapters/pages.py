@@ -221,6 +221,11 @@ def _earlier_picture(case: Case) -> str | None:
     return picture_of(case.change.case_id, drawn["revision"]) if drawn else None
 
 
+def failed() -> Answer:
+    """What is said when something of ours broke."""
+    return _page(500, "That did not work", "The fault is ours, and it is in the log. Please try again in a minute.")
+
+
 def _may_unsubscribe(claims: Claims) -> Answer:
     says = f"{claims.to} gets notices of {claims.subject} from Telltale."
     return _html(200, message_page("Stop notices?", says, form=unsubscribe_form()))

@@ -44,7 +44,7 @@ border-radius:.5rem;text-align:center;text-decoration:none;font-weight:600;line-
 .number:last-child{margin:0}
 .value{font-size:1.75rem;line-height:1.2;font-weight:700;margin:.125rem 0 .375rem}
 .value.alarm{color:var(--alarm)}
-.trend{display:block;width:100%;max-width:36rem;height:auto;background:var(--card);border-radius:.5rem}
+.trend{display:block;width:100%;max-width:30rem;height:auto;background:var(--card);border-radius:.5rem}
 .trend text{font-size:13px;fill:var(--faint)}
 .trend .axis{stroke:var(--faint)}
 .trend .limit{stroke:var(--alarm);stroke-width:2;stroke-dasharray:8 4}
