@@ -61,7 +61,7 @@ class Life:
 
     def settles(self, *case_ids: str) -> None:
         for case_id in case_ids:
-            self.at.worker().settle(case_id)
+            self.at.worker().settle(case_id, look=True)
         self.detection_hears()
 
     def detection_hears(self) -> None:
@@ -342,12 +342,9 @@ def test_in_a_flood_ten_cases_have_an_order_each_and_all_others_share_one(life: 
 
 def test_ten_cases_in_ten_minutes_or_thirty_in_an_hour_are_no_flood(life: Life) -> None:
     ten = [life.opens(f"plant/hall/fan-{number}/de") for number in range(10)]
-    life.settles(*ten)
-    life.at.clock.go(s=600)
-    slow = [life.opens(f"plant/hall/blower-{number}/de") for number in range(20)]
-    for case_id in slow:
-        life.at.clock.go(s=180)
-        life.settles(case_id)
+    slow = [life.opens(f"plant/hall/blower-{number}/de", hours=0.2 + number * 0.05) for number in range(20)]
+
+    life.settles(*ten, *slow)
 
     assert set(life.orders()) == {*ten, *slow}
 

@@ -1,74 +1,80 @@
 """Which cases share an order: floods, and what becomes of children."""
 
+import random
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 from telltale.core.closure import FAILURE_MODES, closure
 from telltale.core.grouping import (
     FLOOD,
     FLOOD_MS,
-    REMEMBERED_MS,
+    Opening,
     closure_of_child,
     in_flood,
     time_to_clear_ms,
     together,
     why_together,
-    with_opening,
+    window,
 )
 
 HOUR_MS = 3_600_000
 times = st.lists(st.integers(0, 3 * FLOOD_MS), min_size=1, max_size=40)
 
 
-def remembered(when: list[int]) -> dict[str, int]:
-    """Cases that wanted an order at these times, in their order."""
-    openings: dict[str, int] = {}
-    for number, t_ms in enumerate(sorted(when)):
-        openings = with_opening(openings, f"case-{number:02}", t_ms)
-    return openings
+def looked_at(when: list[int]) -> dict[str, Opening]:
+    """Cases that opened at these times, looked at in this order."""
+    return {f"case-{number:02}": Opening(opened_ms, number) for number, opened_ms in enumerate(when)}
+
+
+def floods(cases: dict[str, Opening], case_id: str) -> bool:
+    number = window(cases[case_id].opened_ms)
+    here, before = ({one: it for one, it in cases.items() if window(it.opened_ms) == n} for n in (number, number - 1))
+    return in_flood(case_id, here, before)
 
 
 @given(times)
 def test_never_more_than_ten_cases_within_ten_minutes_are_no_flood(when: list[int]) -> None:
-    openings = remembered(when)
+    cases = looked_at(sorted(when))
 
-    alone = sorted(t_ms for case_id, t_ms in openings.items() if not in_flood(openings, case_id))
+    alone = sorted(it.opened_ms for case_id, it in cases.items() if not floods(cases, case_id))
 
     assert all(later - earlier >= FLOOD_MS for earlier, later in zip(alone, alone[FLOOD:], strict=False))
 
 
-@given(times, times)
-def test_what_comes_later_does_not_change_what_was_decided(when: list[int], later: list[int]) -> None:
-    openings = remembered(when)
-    decided = {case_id: in_flood(openings, case_id) for case_id in openings}
-
-    after = openings
-    for number, t_ms in enumerate(sorted(later)):
-        after = with_opening(after, f"later-{number:02}", max(when) + 1 + t_ms)
-
-    assert {case_id: in_flood(after, case_id) for case_id in decided if case_id in after} == {
-        case_id: flood for case_id, flood in decided.items() if case_id in after
-    }
-
-
 @given(times)
-def test_a_case_that_asks_again_is_counted_once_and_keeps_its_time(when: list[int]) -> None:
-    openings = remembered(when)
+def test_looked_at_in_any_order_at_most_ten_of_each_ten_minutes_are_no_flood(when: list[int]) -> None:
+    cases = looked_at(when)
 
-    for case_id in openings:
-        again = with_opening(openings, case_id, max(when) + 1000)
-        assert again == openings or openings[case_id] <= max(when) + 1000 - REMEMBERED_MS
+    alone = Counter(window(it.opened_ms) for case_id, it in cases.items() if not floods(cases, case_id))
+
+    assert max(alone.values(), default=0) <= FLOOD
 
 
-def test_what_is_long_ago_is_forgotten() -> None:
-    assert with_opening({"case-a": 0}, "case-b", REMEMBERED_MS) == {"case-b": REMEMBERED_MS}
+def test_a_thousand_cases_of_a_day_that_are_looked_at_at_once_are_no_flood() -> None:
+    when = [number * 86_400 for number in range(1000)]
+    random.Random(6).shuffle(when)
+    cases = looked_at(when)
+
+    assert not any(floods(cases, case_id) for case_id in cases)
+
+
+@given(times, times)
+def test_what_is_looked_at_later_does_not_change_what_was_decided(when: list[int], later: list[int]) -> None:
+    cases = looked_at(when)
+    decided = {case_id: floods(cases, case_id) for case_id in cases}
+
+    more = cases | {f"later-{n:02}": Opening(opened_ms, len(when) + n) for n, opened_ms in enumerate(later)}
+
+    assert {case_id: floods(more, case_id) for case_id in decided} == decided
 
 
 def test_ten_alarms_in_ten_minutes_are_bearable_and_the_eleventh_is_a_flood() -> None:
-    ten = {f"case-{number}": number for number in range(10)}
+    ten = looked_at(list(range(10)))
 
-    assert not any(in_flood(ten, case_id) for case_id in ten)
-    assert in_flood({**ten, "case-x": 10}, "case-x")
-    assert not in_flood({**ten, "case-x": FLOOD_MS + 9}, "case-x")
+    assert not any(floods(ten, case_id) for case_id in ten)
+    assert floods({**ten, "case-x": Opening(10, 10)}, "case-x")
+    assert not floods({**ten, "case-x": Opening(FLOOD_MS + 9, 10)}, "case-x")
 
 
 @given(st.sampled_from(FAILURE_MODES))

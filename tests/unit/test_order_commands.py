@@ -351,18 +351,19 @@ def test_refused_orders_are_tried_again_only_when_asked_for(at: Office, capsys: 
     def refuses(_: Site) -> Logbook:
         raise CmmsRefused("no such asset")
 
+    other = "case-" + "b" * 20
     worker = at.worker()
     worker._system = refuses
-    worker.settle(at.open(change(2, "updated", severity="ALARM")))
+    worker.settle(at.open(change(case_id=other), "plant/hall/fan-1/de"))
 
     types(redrive_command)
     without = queued(at)
     types(redrive_command, "--refused")
-    at.worker().settle(CASE)
+    at.worker().settle(other)
 
     assert without == []
-    assert queued(at) == [CASE]
-    case = at.cases.get(CASE)
+    assert queued(at) == [other]
+    case = at.cases.get(other)
     assert case is not None
     assert case.order is not None
     assert case.order.state == "OPEN"

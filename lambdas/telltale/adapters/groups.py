@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from telltale.adapters.cases import Case, Cases
 from telltale.adapters.ledger import Ledger, Stage
-from telltale.core.grouping import in_flood, together
+from telltale.core.cases import is_over
+from telltale.core.grouping import in_flood, together, window
 
 
 class Groups:
@@ -25,14 +26,12 @@ class Groups:
         leader = self._leader(f"asset#{case.asset}", case)
         if leader is not None:
             return leader
-        scope = f"site#{case.site}"
-        flood = in_flood(self._ledger.wanted(scope, case.change.case_id), case.change.case_id)
-        return self._leader(scope, case) if flood else None
+        return self._leader(f"site#{case.site}", case) if self._in_flood(case) else None
 
     def leads(self, one: Case, case: Case) -> bool:
         """Whether `one` has an order, or will, that may name `case`: not of the same position, for there it is over."""
         change = one.change
-        if change.change == "resolved" or one.position == case.position or self._shelved(one):
+        if is_over(change) or one.position == case.position or self._shelved(one):
             return False
         entry = self._ledger.get(change.case_id)
         out = entry is not None and (entry.parent != "" or entry.stage is Stage.REFUSED)
@@ -40,14 +39,21 @@ class Groups:
 
     def children(self, case: Case) -> list[Case]:
         """The open cases that have joined this one and are not shelved, the first one first."""
+        entries = self._ledger.entries(self._ledger.children(case.change.case_id))
         found = [
             child
-            for case_id in self._ledger.children(case.change.case_id)
-            if (entry := self._ledger.get(case_id)) is not None and entry.parent == case.change.case_id
-            if (child := self._cases.get(case_id)) is not None and child.change.change != "resolved"
+            for case_id, entry in entries.items()
+            if entry.parent == case.change.case_id
+            if (child := self._cases.get(case_id)) is not None and not is_over(child.change)
             if not self._shelved(child)
         ]
         return sorted(found, key=lambda child: (child.change.opened_ms, child.change.case_id))
+
+    def _in_flood(self, case: Case) -> bool:
+        change = case.change
+        number = window(change.opened_ms)
+        here = self._ledger.wanted(case.site, number, change.case_id, change.opened_ms)
+        return in_flood(change.case_id, here, self._ledger.openings(case.site, number - 1))
 
     def _leader(self, scope: str, case: Case) -> Case | None:
         """Who leads in the scope, if it is another one; from now on it is this case otherwise."""

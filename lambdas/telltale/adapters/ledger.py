@@ -3,20 +3,24 @@
 One item a case. It is the memory that makes one case one order on top of systems that would gladly make two:
 a lease keeps workers apart, `ref` says what was made, and a missing `ref` means "perhaps made: look first".
 
-Beside them, under keys of their own: which case leads at an asset or a site (`asset#`, `site#`), and the positions
-whose orders wait (`shelf#`).
+Beside them, under keys of their own: which case leads at an asset or a site (`asset#`, `site#`), when cases of a site
+opened (`opened#`), the positions whose orders wait (`shelf#`), whose an order is (`ref#`), what happens once (`once#`),
+and how the maintenance systems are (outages.py).
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from telltale.adapters.cmms.port import CmmsBusy
-from telltale.core.grouping import with_opening
+from telltale.adapters.many_items import many_items
+from telltale.adapters.outages import Outages
+from telltale.core.grouping import REMEMBERED_MS, Opening
+from telltale.core.replies import Reply
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -45,9 +49,18 @@ class Entry:
     """What is known of the order of a case.
 
     revision : of the case, when it was last looked at.   shown : fingerprint of what the order says.
-    attempts : failures in a row.   not_before_ms : no attempt before then.   look_again_ms : when to ask the
-    maintenance system how the order stands, if nobody tells.   parent : the case whose order names this one.
-    told : the order's last change, as JSON, for the lake.   untold : 1 until it is known to be on the stream.
+    attempts : failures in a row, from `failing_ms` to `failed_ms`.   not_before_ms : no attempt before then.
+    look_again_ms : when to ask the maintenance system how the order stands, if nobody tells; 0 for never.
+    parent : the case whose order names this one.   told : the order's last change, as JSON, for the lake.
+    untold : 1 until it is known to be on the stream.   begun : 1 once an order may have been made.
+    wrote : field → digest of what it showed after Telltale wrote it, as JSON.   writing : 1 while that is being done.
+    held : fields that are a person's since, separated by spaces.   updated_ms : when fields were last written anew.
+    named : how many other cases the order named then.
+    pictured : the severity whose picture is there.   no_asset : the asset that the system does not know.
+    merged : 1 once `ref` is an order that this one was merged into.   opening : how many orders the case had before.
+    earlier : reference of the one before.   codes : closure codes that somebody replied, as JSON.
+    asked_ms : when codes were asked for.   closed_ms : when the case was found over.
+    replies : what came from the evidence page and was not acted on yet.
     """
 
     stage: Stage = Stage.PENDING
@@ -61,6 +74,26 @@ class Entry:
     parent: str = ""
     told: str = ""
     untold: int = 0
+    begun: int = 0
+    failing_ms: int = 0
+    failed_ms: int = 0
+    wrote: str = ""
+    writing: int = 0
+    held: str = ""
+    updated_ms: int = 0
+    named: int = 0
+    pictured: str = ""
+    no_asset: str = ""
+    merged: int = 0
+    opening: int = 0
+    earlier: str = ""
+    codes: str = ""
+    asked_ms: int = 0
+    closed_ms: int = 0
+    replies: tuple[Reply, ...] = ()
+
+
+KEPT = tuple(field.name for field in fields(Entry) if field.name != "replies")  # what a worker writes
 
 
 @dataclass(frozen=True)
@@ -81,17 +114,19 @@ class Ledger:
         self._table = table
         self._owner = owner
         self._now_ms = now_ms
+        self.outages = Outages(client, table, now_ms)
 
-    def take(self, case_id: str) -> Entry:
-        """The entry, leased to this worker; raises NotYet while another has it or it must wait."""
+    def take(self, case_id: str, *, hurry: bool = False) -> Entry:
+        """The entry, leased to this worker; raises NotYet while another has it, or it must wait and nobody hurries."""
         now = self._now_ms()
+        free = "(attribute_not_exists(lease_until_ms) OR lease_until_ms < :now)"
+        ripe = "(attribute_not_exists(not_before_ms) OR not_before_ms <= :now)"
         try:
             answer = self._client.update_item(
                 TableName=self._table,
                 Key={"pk": {"S": case_id}},
                 UpdateExpression="SET lease_owner = :me, lease_until_ms = :until",
-                ConditionExpression="(attribute_not_exists(lease_until_ms) OR lease_until_ms < :now)"
-                " AND (attribute_not_exists(not_before_ms) OR not_before_ms <= :now)",
+                ConditionExpression=free if hurry else f"{free} AND {ripe}",
                 ExpressionAttributeValues={
                     ":me": {"S": self._owner},
                     ":until": {"N": str(now + LEASE_MS)},
@@ -104,33 +139,96 @@ class Ledger:
             raise self._busy(case_id, now) from error
         return _entry(answer["Attributes"])
 
-    def keep(self, case_id: str, entry: Entry, *, release: bool = False) -> Entry:
-        """Writes and answers the entry, renewing the lease or giving it back; raises NotYet when it was lost."""
-        values: dict[str, Any] = {f":{field.name}": _encode(getattr(entry, field.name)) for field in fields(Entry)}
-        update = "SET " + ", ".join(f"#{field.name} = :{field.name}" for field in fields(Entry))
+    def keep(self, case_id: str, entry: Entry, *, release: bool = False, answered: Collection[Reply] = ()) -> Entry:
+        """Writes and answers the entry, renewing the lease or giving it back; raises NotYet when it was lost.
+
+        answered : replies that were acted on, which are taken off.
+        """
+        names = {f"#{name}": name for name in KEPT}
+        values: dict[str, Any] = {f":{name}": _encode(getattr(entry, name)) for name in KEPT}
+        update = "SET " + ", ".join(f"#{name} = :{name}" for name in KEPT)
         if release:
             update += " REMOVE lease_owner, lease_until_ms"
         else:
             update += ", lease_until_ms = :until"
             values[":until"] = {"N": str(self._now_ms() + LEASE_MS)}
+        if answered:
+            update += " DELETE replies :answered"
+            values[":answered"] = {"SS": [reply.as_text() for reply in answered]}
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key={"pk": {"S": case_id}},
                 UpdateExpression=update,
                 ConditionExpression="lease_owner = :me",
-                ExpressionAttributeNames={f"#{field.name}": field.name for field in fields(Entry)},
+                ExpressionAttributeNames=names,
                 ExpressionAttributeValues={":me": {"S": self._owner}, **values},
             )
         except ClientError as error:
             _unless_condition_failed(error)
             raise NotYet(f"case {case_id}: another worker has taken over its order") from error
-        return entry
+        return replace(entry, replies=tuple(one for one in entry.replies if one not in answered))
 
     def get(self, case_id: str) -> Entry | None:
         """The entry, without taking it."""
         item = self._item(case_id)
         return _entry(item) if item else None
+
+    def entries(self, case_ids: Sequence[str]) -> dict[str, Entry]:
+        """The entries of these cases; one that nobody has looked at is left out."""
+        found = many_items(self._client, self._table, case_ids, ConsistentRead=True)
+        return {item["pk"]["S"]: _entry(item) for item in found}
+
+    def replied(self, case_id: str, reply: Reply) -> bool:
+        """Keeps what somebody answered, for the worker that has the case next; False when it was kept before."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": case_id}},
+                UpdateExpression="ADD replies :reply, reply_ids :id",
+                ConditionExpression="attribute_not_exists(reply_ids) OR NOT contains(reply_ids, :one)",
+                ExpressionAttributeValues={
+                    ":reply": {"SS": [reply.as_text()]},
+                    ":id": {"SS": [reply.id]},
+                    ":one": {"S": reply.id},
+                },
+            )
+        except ClientError as error:
+            _unless_condition_failed(error)
+            return False
+        return True
+
+    def belongs(self, site: str, ref: str, case_id: str) -> None:
+        """Remembers whose order this is; merged orders belong to several cases."""
+        self._client.update_item(
+            TableName=self._table,
+            Key={"pk": {"S": f"ref#{site}#{ref}"}},
+            UpdateExpression="ADD cases :case",
+            ExpressionAttributeValues={":case": {"SS": [case_id]}},
+        )
+
+    def owners(self, site: str, ref: str) -> list[str]:
+        """The cases whose order this is; none for an order that is not Telltale's."""
+        return sorted(self._item(f"ref#{site}#{ref}").get("cases", {}).get("SS", ()))
+
+    def first(self, what: str, *, within_ms: int) -> bool:
+        """Whether nobody asked for the same thing within that time."""
+        now = self._now_ms()
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item={
+                    "pk": {"S": f"once#{what}"},
+                    "until_ms": {"N": str(now + within_ms)},
+                    "expires": {"N": str((now + within_ms) // 1000)},
+                },
+                ConditionExpression="attribute_not_exists(pk) OR until_ms < :now",
+                ExpressionAttributeValues={":now": {"N": str(now)}},
+            )
+        except ClientError as error:
+            _unless_condition_failed(error)
+            return False
+        return True
 
     def _item(self, key: str) -> Mapping[str, Any]:
         answer = self._client.get_item(TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True)
@@ -180,33 +278,25 @@ class Ledger:
             return False
         return True
 
-    def wanted(self, scope: str, case_id: str) -> dict[str, int]:
-        """When each case of the scope first wanted an order, this one too, as far as it is remembered."""
+    def wanted(self, site: str, number: int, case_id: str, opened_ms: int) -> dict[str, Opening]:
+        """The openings known in that window of a site, this case's too, as it was when it was first asked for."""
         now = self._now_ms()
-        key = {"pk": {"S": scope}}
         answer = self._client.update_item(
             TableName=self._table,
-            Key=key,
-            UpdateExpression="SET openings = if_not_exists(openings, :none)",
-            ExpressionAttributeValues={":none": {"M": {}}},
-            ReturnValues="ALL_NEW",
-        )
-        before = _openings(answer["Attributes"])
-        after = with_opening(before, case_id, now)
-        if before.keys() == after.keys():
-            return before
-        gone = [one for one in before if one not in after]
-        names = {f"#o{number}": one for number, one in enumerate(gone)}
-        answer = self._client.update_item(
-            TableName=self._table,
-            Key=key,
-            UpdateExpression="SET openings.#me = if_not_exists(openings.#me, :now)"
-            + (" REMOVE " + ", ".join(f"openings.{name}" for name in names) if names else ""),
-            ExpressionAttributeNames={**names, "#me": case_id},
-            ExpressionAttributeValues={":now": {"N": str(after[case_id])}},
+            Key={"pk": {"S": f"opened#{site}#{number}"}},
+            UpdateExpression="SET #case = if_not_exists(#case, :opening), expires = :expires",
+            ExpressionAttributeNames={"#case": case_id},
+            ExpressionAttributeValues={
+                ":opening": {"S": json.dumps([opened_ms, now])},
+                ":expires": {"N": str((now + REMEMBERED_MS) // 1000)},
+            },
             ReturnValues="ALL_NEW",
         )
         return _openings(answer["Attributes"])
+
+    def openings(self, site: str, number: int) -> dict[str, Opening]:
+        """The openings known in a window of a site."""
+        return _openings(self._item(f"opened#{site}#{number}"))
 
     def adopt(self, parent: str, child: str) -> None:
         """Lists a case with its parent."""
@@ -269,8 +359,8 @@ class Ledger:
         return NotYet(f"case {case_id}: its order is being worked on, or waits", max(0, free_ms - now) / 1000)
 
 
-def _openings(item: Mapping[str, Any]) -> dict[str, int]:
-    return {case_id: int(t_ms["N"]) for case_id, t_ms in item["openings"]["M"].items()}
+def _openings(item: Mapping[str, Any]) -> dict[str, Opening]:
+    return {name: Opening(*json.loads(value["S"])) for name, value in item.items() if name not in ("pk", "expires")}
 
 
 def _encode(value: str | int) -> dict[str, str]:
@@ -278,9 +368,10 @@ def _encode(value: str | int) -> dict[str, str]:
 
 
 def _entry(item: Mapping[str, Any]) -> Entry:
-    known = {field.name: item[field.name] for field in fields(Entry) if field.name in item}
+    known = {name: item[name] for name in KEPT if name in item}
     plain: dict[str, Any] = {name: value["S"] if "S" in value else int(value["N"]) for name, value in known.items()}
-    return Entry(**{**plain, "stage": Stage(plain.get("stage", Stage.PENDING))})
+    replies = sorted(map(Reply.from_text, item.get("replies", {}).get("SS", ())), key=lambda reply: reply.at_ms)
+    return Entry(**{**plain, "stage": Stage(plain.get("stage", Stage.PENDING))}, replies=tuple(replies))
 
 
 def _unless_condition_failed(error: ClientError) -> None:

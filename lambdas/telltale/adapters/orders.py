@@ -4,58 +4,72 @@ Level-triggered: a message only names a case. The worker takes the case's lease 
 order as they are now, does what is missing, and writes down each step once it is done:
 
     no order known → look for it → wait while the case is shelved, or another case's order names it (adapters/groups.py)
-    → else create it → let it show the case's severity and reason, and its children → have the lake keep what changed of
-    it → tell detection what the technician did → once the case is over, see the order closed and close the entry
+    → else create it → let it show the case's severity and reason, and its children (adapters/order_writing.py) → have
+    the lake keep what changed of it → tell detection what the technician did → once the case is over, see the order
+    closed (adapters/order_endings.py) → look at it now and then, for it may be opened again
 
 A worker may die between any two steps; the next one starts from the top and finds the order that was made. A change of
 the order is written down before it is told, so that it is told again as it was, under its number, and kept once.
+
+A message about a case that is settled already costs two reads. While a maintenance system does not answer
+(adapters/outages.py) nobody asks it but the sweep.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+import random
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from telltale.adapters.cases import PENDING, WATCHING, Case, Cases, OrderNote
-from telltale.adapters.cmms.port import Cmms, CmmsBusy, Forged, Order, OrderRequest, Status, case_of, order_key
+from telltale.adapters.cmms.port import Cmms, CmmsBusy, CmmsDenied, Forged, Order
 from telltale.adapters.groups import Groups
 from telltale.adapters.ledger import Entry, Ledger, NotYet, Stage
+from telltale.adapters.order_endings import TELLTALE, Endings
+from telltale.adapters.order_job import Job
+from telltale.adapters.order_request import key_of, order_request
+from telltale.adapters.order_writing import Writing
+from telltale.adapters.outages import LONGEST_WAIT_MS, NoCallsLeft, Outage
 from telltale.adapters.registry import Registry
-from telltale.core.closure import closure_from
+from telltale.core.cases import is_over
 from telltale.core.detect import Control
 from telltale.core.errors import CmmsRefused, RetryLater, TelltaleError
-from telltale.core.explain import check_next, diagnosis_sentence, evidence_lines, fault_words, forecast_sentence
 from telltale.core.grouping import closure_of_child, time_to_clear_ms, why_together
-from telltale.core.orders import OrderChange, OrderSeen, as_document, from_document, next_change
-from telltale.core.persistence import LEVELS
+from telltale.core.order_text import Place, child_line
+from telltale.core.orders import OrderChange
 from telltale.core.plant import Position, Site
+from telltale.core.replies import Reply
 
-TELLTALE = "telltale"  # who closes an order when the maintenance system does not say
-TAKEN_UP = (Status.IN_PROGRESS, Status.ON_HOLD)
+__all__ = ["Held", "NoSuchCase", "Swept", "Worker", "order_request"]
+
 FIRST_RETRY_MS = 30_000  # longer than a call may take, so that what a failed call made can be found
-LAST_RETRY_MS = 3_600_000  # a system that is down for a day is asked once an hour
-LONGEST_WAIT_MS = 6 * LAST_RETRY_MS  # what a system may ask for with Retry-After
+LAST_RETRY_MS = 3_600_000  # of one case on its own; a system that does not answer is tried in every sweep
 POLL_MS = 15 * 60_000  # how often a system that does not push is asked how an order stands (guess)
 PUSHED_POLL_MS = 60 * 60_000  # likewise one that pushes, for messages get lost
 GRACE_MS = 60_000  # how long a change may wait for its own message before the sweep takes it
-TITLE = 100  # characters; enough for a name and a reason on a phone
-MOST_NAMED = 50  # children that an order lists one by one
-UNKNOWN = "unknown"  # the maintenance system of a site that is not in the registry
-CLOSURE = ("failure_mode", "failure_cause", "action_taken", "note")  # what the lake keeps of one
-WATCHED = (Stage.OPEN, Stage.SHELVED, Stage.CHILD)  # where something may change that the case does not tell
+REPLAYED_MS = 10 * 60_000  # a message is believed for five minutes either way of its time (adapters/cmms/webhook.py)
+SHOWN_AFTER = 3  # failures after which a case shows why its order waits
+TOLD_AGAIN_MS = 86_400_000  # until a person is told again of an order that cannot be read
+SIGNED = re.compile("signature|timestamp", re.IGNORECASE)  # headers that make a message one of its kind
 
 
 class NoSuchCase(TelltaleError):
     """A message names a case that the table does not hold."""
 
 
+class Held(CmmsBusy):
+    """The maintenance system does not answer, or asked to be left alone: the sweep tries, and then lets all go."""
+
+
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep did: cases whose order agrees now, and cases that have to wait."""
+    """What a sweep did: cases whose order agrees now, cases that have to wait, and cases sent to the queue."""
 
     settled: int
     waiting: int
+    sent: int = 0
 
 
 class Worker:
@@ -64,7 +78,9 @@ class Worker:
     system : the maintenance system of a site; raises CmmsRefused when its settings name none.
     quiet : whether none of the rules behind a position's open case alerts any more.
     control : puts what was done to a case on the features stream.   keep : puts what became of an order there, for the
-    lake.   notify : tells a person (subject, text).
+    lake.   notify : tells a person (subject, text).   link : the evidence page of a case, "" where there is none.
+    picture : a PNG of the lake's bucket.   send : puts messages that name a case on the queue (whether they hurry, that
+    is, do not mind what the case waits for); without it the sweep settles them itself, and a hint what it is about.
     """
 
     def __init__(
@@ -79,23 +95,118 @@ class Worker:
         keep: Callable[[str, OrderChange], None],
         notify: Callable[[str, str], None],
         now_ms: Callable[[], int],
+        link: Callable[[Case], str] = lambda case: "",
+        picture: Callable[[str], bytes | None] = lambda key: None,
+        send: Callable[[Sequence[str], Mapping[str, bool]], None] | None = None,
     ) -> None:
         self._cases = cases
         self._ledger = ledger
+        self._outages = ledger.outages
         self._registry = registry
         self._system = system
         self._quiet = quiet
         self._control = control
         self._keep = keep
-        self._groups = Groups(cases, ledger, now_ms)
         self._notify = notify
         self._now_ms = now_ms
+        self._send = send
+        self._groups = Groups(cases, ledger, now_ms)
+        self._writing = Writing(ledger, link=link, picture=picture, notify=notify, refused=self._told)
+        self._endings = Endings(ledger, control=control, link=link, refused=self._told)
 
-    def settle(self, case_id: str) -> None:
-        """Makes the order agree with the case. Raises CmmsBusy, saying when to come again, or NoSuchCase."""
-        self._case(case_id)
-        entry = self._ledger.take(case_id)
-        job = _Job(self._ledger, self._case(case_id), entry)
+    def settle(self, case_id: str, *, look: bool = False, hurry: bool = False, reply: Reply | None = None) -> None:
+        """Makes the order agree with the case. Raises CmmsBusy, saying when to come again, or NoSuchCase.
+
+        look : at the order, though the case is settled; somebody says that it has changed.   hurry : whatever the case
+        waits for.   reply : what somebody answered on the evidence page; kept before anything else.
+        """
+        case = self._case(case_id)
+        if reply is not None and self._ledger.replied(case_id, reply):
+            self._cases.ask_again(case_id)
+        look = look or reply is not None
+        if look or self._due(case, self._ledger.get(case_id)):
+            self._settle(case, hurry=look or hurry)
+
+    def sweep(self, *, enough_time: Callable[[], bool]) -> Swept:
+        """Sees to the cases whose messages got lost or gave up, and asks about orders that nobody tells of."""
+        now = self._now_ms()
+        late = set(self._cases.waiting(PENDING, before_ms=now - GRACE_MS))
+        found = [*late, *self._cases.waiting(WATCHING, before_ms=now)]
+        entries = self._ledger.entries(found)
+        by_site: dict[str, list[str]] = defaultdict(list)
+        for case_id, site in self._cases.sites(found).items():
+            by_site[site].append(case_id)
+        swept = [self._sweep_site(site, case_ids, late, entries, enough_time) for site, case_ids in by_site.items()]
+        return Swept(*(sum(getattr(one, name) for one in swept) for name in ("settled", "waiting", "sent")))
+
+    def hinted(self, site_id: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Looks at the orders that a site's maintenance system says have changed. Raises Forged if it is not it.
+
+        The same message is taken once. What it says is not believed: the order is read back.
+        """
+        site = self._registry.sites([site_id]).get(site_id)
+        if site is None:
+            raise Forged(f"there is no site {site_id!r}")
+        try:
+            hints = self._system(site).verify_webhook(headers, body)
+        except CmmsRefused as refused:
+            raise Forged(f"site {site_id} takes no messages: {refused}") from refused
+        if not self._ledger.first(f"hint#{site_id}#{_digest(headers, body)}", within_ms=REPLAYED_MS):
+            raise Forged("the same message came before")
+        owners = [case_id for hint in hints for case_id in self._ledger.owners(site_id, hint.ref)]
+        case_ids = list(dict.fromkeys(owners))
+        if self._send is not None:
+            self._send(case_ids, {"look": True})
+            return
+        for case_id in case_ids:
+            self.settle(case_id, look=True)
+
+    def _sweep_site(
+        self,
+        site: str,
+        case_ids: Sequence[str],
+        late: Collection[str],
+        entries: Mapping[str, Entry],
+        enough_time: Callable[[], bool],
+    ) -> Swept:
+        """The cases of a site. While its system does not answer one of them asks for all, each time another one."""
+        outage, now = self._outages.of(site), self._now_ms()
+        due = [one for one in case_ids if _is_due(entries.get(one), outage, now, late=one in late)]
+        resting = sum(one in late for one in case_ids if one not in due)
+        if now < outage.until_ms:
+            return Swept(0, len(due) + resting)
+        probing, settled = outage.lasts, 0
+        if probing:
+            random.shuffle(due)
+        for number, case_id in enumerate(due):
+            if not enough_time():
+                break
+            if self._send is not None and not probing:
+                self._send(due[number:], {"hurry": True})
+                return Swept(settled, resting, len(due) - number)
+            try:
+                heard = self._settle(self._case(case_id), hurry=True, probe=probing)
+            except NotYet:
+                continue
+            except CmmsBusy as busy:
+                if probing or isinstance(busy.__cause__, CmmsBusy | CmmsDenied):
+                    break
+                continue
+            settled, probing = settled + 1, probing and not heard
+        return Swept(settled, len(due) - settled + resting)
+
+    def _settle(self, case: Case, *, hurry: bool = False, probe: bool = False) -> bool:
+        """Whether the maintenance system was heard; nobody needed to ask it where the order of the case is another's.
+
+        probe : though it did not answer lately.
+        """
+        now, case_id = self._now_ms(), case.change.case_id
+        outage = self._outages.of(case.site)
+        if outage.holds(now) and not probe:
+            raise Held(f"case {case_id}: site {case.site} waits for its system: {outage.why}", outage.wait_s(now))
+        job = Job(self._ledger, case, self._ledger.take(case_id, hurry=hurry), self._keep, now)
+        if job.entry.revision > case.change.revision:
+            job.case = self._case(case_id)
         try:
             self._agree(job)
         except CmmsRefused as refusal:
@@ -103,56 +214,22 @@ class Worker:
         except NotYet:
             raise
         except RetryLater as later:
-            wait_ms = _wait_ms(entry.attempts + 1, later)
-            job.write(attempts=entry.attempts + 1, not_before_ms=self._now_ms() + wait_ms, release=True)
-            raise CmmsBusy(f"case {case_id}: {later}", wait_ms / 1000) from later
-        revision = job.case.change.revision
-        done = job.write(revision=revision, attempts=0, not_before_ms=0, release=True)
+            raise self._put_off(job, later) from later
+        if job.heard:
+            self._outages.got_through(case.site, outage)
+        revision, look_ms = job.case.change.revision, job.look_again_ms or 0
+        done = job.release(revision=revision, attempts=0, not_before_ms=0, failing_ms=0, look_again_ms=look_ms)
         note = OrderNote(done.stage, done.ref or None, done.problem or None)
-        self._cases.settle(case_id, revision, note, watch=done.stage in WATCHED)
+        self._cases.settle(case_id, revision, note, watch=look_ms > 0)
+        return job.heard
 
-    def sweep(self, *, enough_time: Callable[[], bool]) -> Swept:
-        """Settles the cases whose messages got lost or gave up, and asks about orders that nobody tells of.
-
-        A site whose system does not answer is left until the next sweep, so that it cannot hold up the others.
-        """
-        now = self._now_ms()
-        late = self._cases.waiting(PENDING, before_ms=now - GRACE_MS)
-        watched = self._cases.waiting(WATCHING, before_ms=now)
-        settled = waiting = 0
-        silent: set[str] = set()
-        for case_id in [*late, *(case_id for case_id in watched if self._due(case_id, now))]:
-            site = self._case(case_id).site
-            if site not in silent and enough_time() and self._settled(case_id, site, silent):
-                settled += 1
-            else:
-                waiting += 1
-        return Swept(settled, waiting)
-
-    def _due(self, case_id: str, now: int) -> bool:
-        entry = self._ledger.get(case_id)
-        return entry is None or entry.look_again_ms <= now
-
-    def hinted(self, site_id: str, headers: Mapping[str, str], body: bytes) -> None:
-        """Looks at the orders that a site's maintenance system says have changed. Raises Forged if it is not it."""
-        site = self._registry.sites([site_id]).get(site_id)
-        if site is None:
-            raise Forged(f"there is no site {site_id!r}")
-        system = self._system(site)
-        for hint in system.verify_webhook(headers, body):
-            order = system.get(hint.ref)
-            if order is not None:
-                self.settle(case_of(order.key))
-
-    def _settled(self, case_id: str, site: str, silent: set[str]) -> bool:
-        try:
-            self.settle(case_id)
-        except NotYet:
-            return False
-        except RetryLater:
-            silent.add(site)
-            return False
-        return True
+    def _due(self, case: Case, entry: Entry | None) -> bool:
+        """Whether there is anything to do for a case that nobody says has changed."""
+        if entry is None or entry.replies or entry.untold:
+            return True
+        if case.outbox == PENDING or entry.revision < case.change.revision:
+            return True
+        return 0 < entry.look_again_ms <= self._now_ms()
 
     def _case(self, case_id: str) -> Case:
         case = self._cases.get(case_id)
@@ -160,62 +237,94 @@ class Worker:
             raise NoSuchCase(f"case {case_id} is not in the table of cases")
         return case
 
-    def _agree(self, job: "_Job") -> None:
+    def _agree(self, job: Job) -> None:
         """Does what is missing."""
-        case = job.case
-        self._tell_lake(job)
-        refused_before = job.entry.stage is Stage.REFUSED and job.entry.revision >= case.change.revision
-        if job.entry.stage is Stage.CLOSED or refused_before:
+        job.tell_lake()
+        change, entry = job.case.change, job.entry
+        over = is_over(change)
+        if over and not (entry.ref or entry.begun):  # nobody has ever set out to make an order
+            self._endings.answer(job, None, None)
+            job.set(stage=Stage.CLOSED)
             return
-        site = self._registry.sites([case.site]).get(case.site)
-        if site is None:
-            raise CmmsRefused(f"site {case.site} is not in the registry, so no maintenance system is known")
-        system = job.system = self._system(site)
+        if entry.stage is Stage.REFUSED and entry.revision >= change.revision:
+            self._endings.answer(job, None, None)
+            return
+        job.site = self._registry.sites([job.case.site]).get(job.case.site)
+        if job.site is None:
+            raise CmmsRefused(f"site {job.case.site} is not in the registry, so no maintenance system is known")
+        system = self._system(job.site)
+        job.cmms = system.name
+        if over:
+            self._over(job, system)
+        else:
+            self._open(job, system)
+
+    def _open(self, job: Job, system: Cmms) -> None:
+        """The case is open: it has an order that shows it, waits, or another case's order names it."""
+        case, was_closed = job.case, job.entry.stage is Stage.CLOSED
         order = None if job.entry.parent else self._known(job, system)
-        if case.change.change == "resolved":
-            if order is not None:
-                self._note(job, order if order.status.final else self._close(job, system, order))
-            job.write(stage=Stage.CLOSED)
-            return
+        if was_closed:
+            order = self._endings.reopen(job, system, order) or self._known(job, system)
+        order = self._endings.answer(job, system, order)
         position = self._position(case)
         shelved_ms = self._shelved_until(case)
         if order is None and shelved_ms is not None:
-            job.write(stage=Stage.SHELVED, look_again_ms=shelved_ms)
+            job.set(stage=Stage.SHELVED)
+            job.look_at(shelved_ms)
             return
         if order is None and self._joins(job, position):
             return
-        look_again_ms = self._now_ms() + (PUSHED_POLL_MS if system.capabilities.pushes else POLL_MS)
+        job.look_at(job.now_ms + (PUSHED_POLL_MS if system.capabilities.pushes else POLL_MS))
         if shelved_ms is None:
             order = self._made(job, system, position, order)
+        else:
+            job.look_at(shelved_ms)
         if order is not None:
-            self._note(job, order)
-            self._tell_detection(case, order)
-        job.write(look_again_ms=min(look_again_ms, shelved_ms or look_again_ms))
+            job.note(order)
+            self._endings.tell_detection(job, system, order)
+
+    def _over(self, job: Job, system: Cmms) -> None:
+        """The case is over: so is its order, which is looked at now and then, for it may be opened again."""
+        watched = job.entry.stage is Stage.CLOSED
+        order = self._known(job, system)
+        if not watched:
+            job.set(closed_ms=job.now_ms)
+        job.set(stage=Stage.CLOSED)
+        if order is None:
+            return
+        self._endings.answer(job, system, order)
+        if watched:
+            self._endings.after(job, system, order)
+        else:
+            self._endings.close(job, system, order)
+        self._endings.watch(job, order)
 
     def _position(self, case: Case) -> Position:
         return self._registry.positions([case.position]).get(case.position, Position(case.position))
 
-    def _known(self, job: "_Job", system: Cmms) -> Order | None:
+    def _known(self, job: Job, system: Cmms) -> Order | None:
         """The case's order, if one was made."""
         if job.entry.ref:
-            job.write(stage=Stage.OPEN)
-            return system.get(job.entry.ref) or self._deleted(job)
-        order = system.find(order_key(job.case.change.case_id))
+            order = system.get(job.entry.ref)
+            job.heard = True
+            job.set(stage=Stage.OPEN)
+            if order is None:
+                return self._endings.gone(job, system)
+            return self._endings.followed(job, system, order)
+        order = system.find(key_of(job.case_id, job.entry.opening))
+        job.heard = True
         if order is not None:
-            job.write(stage=Stage.OPEN, ref=order.ref, problem="")
+            self._writing.known(job, order)
+            self._endings.continued(job, system, order)
         return order
 
-    def _made(self, job: "_Job", system: Cmms, position: Position, order: Order | None) -> Order:
+    def _made(self, job: Job, system: Cmms, position: Position, order: Order | None) -> Order:
         """The case's order, showing what the case says now; made if there is none."""
         children = self._groups.children(job.case)
-        request = order_request(job.case, position, children)
         if order is not None:
-            told = f"{job.case.change.case_id}-{job.case.change.revision}" + (f"-{len(children)}" if children else "")
-            return self._shown(job, system, request, order, comment=told)
-        job.write(stage=Stage.PENDING)  # raises if the lease was lost, since then another may have made it
-        order = system.create(request)
-        job.write(stage=Stage.OPEN, ref=order.ref, problem="", shown=fingerprint(request))
-        job.shows = request
+            return self._writing.show(job, system, position, children, order)
+        order = self._writing.make(job, system, position, children)
+        self._endings.continued(job, system, order)
         return order
 
     def _shelved_until(self, case: Case) -> int | None:
@@ -235,28 +344,29 @@ class Worker:
             self._control(case.position, over)
         return None
 
-    def _joins(self, job: "_Job", position: Position) -> bool:
+    def _joins(self, job: Job, position: Position) -> bool:
         """Whether another case's order names this one, or may still; then there is nothing else to do."""
         parent = self._cases.get(job.entry.parent) if job.entry.parent else None
-        if parent is not None and parent.change.change == "resolved" and self._went_along(job, parent, position):
+        if parent is not None and is_over(parent.change) and self._went_along(job, parent, position):
             return True
         if parent is None or not self._groups.leads(parent, job.case):
             if job.entry.parent:
-                job.write(stage=Stage.PENDING, parent="", shown="")
+                job.set(stage=Stage.PENDING, parent="", shown="")
             parent = self._groups.parent_of(job.case)
         parent_id = "" if parent is None else parent.change.case_id
         if parent_id != (job.case.change.parent or ""):
             self._group(job.case, parent)
         if parent is None:
             return False
-        line = _line(job.case)
+        line = child_line(Place(job.case.position, job.case.change))
         self._ledger.adopt(parent_id, job.case.change.case_id)
         if (job.entry.parent, job.entry.shown) != (parent_id, line):
             self._cases.ask_again(parent_id)
-        job.write(stage=Stage.CHILD, parent=parent_id, shown=line, look_again_ms=self._now_ms() + POLL_MS)
+        job.set(stage=Stage.CHILD, parent=parent_id, shown=line)
+        job.look_at(job.now_ms + POLL_MS)
         return True
 
-    def _went_along(self, job: "_Job", parent: Case, position: Position) -> bool:
+    def _went_along(self, job: Job, parent: Case, position: Position) -> bool:
         """Whether the child of a case that is over ends with it, or has not yet had the time to show that it does."""
         case, now = job.case, self._now_ms()
         clear_ms = parent.changed_at + time_to_clear_ms(position.interval_s)
@@ -266,7 +376,8 @@ class Worker:
             codes = closure_of_child(parent.change.case_id, parent.change.closure or {})
             by = parent.change.by or TELLTALE
             self._control(case.position, Control("resolved", case.change.case_id, now, by, codes))
-        job.write(stage=Stage.CHILD, look_again_ms=max(clear_ms, now + POLL_MS))
+        job.set(stage=Stage.CHILD)
+        job.look_at(max(clear_ms, now + POLL_MS))
         return True
 
     def _group(self, case: Case, parent: Case | None) -> None:
@@ -280,83 +391,17 @@ class Worker:
         act = Control("grouped", case.change.case_id, self._now_ms(), TELLTALE, parent=parent_id, why=why)
         self._control(case.position, act)
 
-    def _deleted(self, job: "_Job") -> Order:
-        key = order_key(job.case.change.case_id)
-        return Order(job.entry.ref, key, Status.CANCELLED, "deleted", changed_ms=self._now_ms())
-
-    def _shown(self, job: "_Job", system: Cmms, request: OrderRequest, order: Order, *, comment: str) -> Order:
-        """The order, showing what the request says. A refusal is told once, and does not stop the rest.
-
-        comment : the key under which a change is told beside it, once.
-        """
-        wanted = fingerprint(request)
-        if order.status.final or job.entry.shown == wanted:
-            job.shows = request if job.entry.shown == wanted and not job.entry.problem else None
-            return order
-        try:
-            order = system.update(order.ref, request)
-            if job.entry.shown:
-                system.comment(order.ref, request.title, key=comment)
-        except CmmsRefused as refusal:
-            self._told(job.case, refusal)
-            job.write(shown=wanted, problem=str(refusal))
-            return order
-        job.write(shown=wanted, problem="")
-        job.shows = request
-        return order
-
-    def _note(self, job: "_Job", order: Order | None) -> None:
-        """Has the lake keep how the order is now, if that is another than it was told. None: there is none."""
-        before = job.told
-        now = OrderSeen(job.case.change.case_id, job.system.name if job.system else UNKNOWN)
-        if before is not None:
-            now = replace(before.seen, cmms=now.cmms)
-        if job.shows is not None:
-            now = replace(now, title=job.shows.title, severity=job.shows.severity, asset=job.shows.asset)
-        if order is not None:
-            said = order.closure or {}
-            closure = {name: str(said[name]) for name in CLOSURE if said.get(name)}
-            now = replace(now, ref=order.ref, status=str(order.status), raw_status=order.raw_status)
-            now = replace(now, changed_ms=order.changed_ms, by=order.by, closure=closure)
-        change = next_change(before, replace(now, problem=job.entry.problem), t_ms=self._now_ms())
-        if change is not None:
-            job.write(told=json.dumps(as_document(change)), untold=1)
-            self._tell_lake(job)
-
-    def _tell_lake(self, job: "_Job") -> None:
-        """Puts the change that was written down last on the stream, unless it is known to be there."""
-        if job.told is not None and job.entry.untold:
-            self._keep(job.case.position, job.told)
-            job.write(untold=0)
-
-    def _tell_detection(self, case: Case, order: Order) -> None:
-        """What the technician did goes on the stream that detection reads; it drops what it knows already."""
-        by = order.by or TELLTALE
-        if order.status.final:
-            closure = closure_from(order.closure, cancelled=order.status is Status.CANCELLED).as_dict()
-            control = Control("resolved", case.change.case_id, order.changed_ms, by, closure)
-        elif order.status in TAKEN_UP and case.change.state != "NEEDS_MAINTENANCE":
-            control = Control("acknowledged", case.change.case_id, order.changed_ms, by)
+    def _refused(self, job: Job, refusal: CmmsRefused) -> None:
+        """The system said no for good. An order that is there is watched all the same."""
+        if job.entry.ref:
+            if job.entry.problem != str(refusal):
+                self._told(job.case, refusal)
+            job.look_at(job.now_ms + POLL_MS)
         else:
-            return
-        self._control(case.position, control)
-
-    def _close(self, job: "_Job", system: Cmms, order: Order) -> Order:
-        """The case is over though nobody closed the order: closed with the case's own closure codes."""
-        change = job.case.change
-        try:
-            return system.set_status(
-                job.entry.ref, Status.DONE, by=change.by or TELLTALE, closure=closure_from(change.closure)
-            )
-        except CmmsRefused as refusal:
             self._told(job.case, refusal)
-            job.write(problem=str(refusal))
-            return order
-
-    def _refused(self, job: "_Job", refusal: CmmsRefused) -> None:
-        self._told(job.case, refusal)
-        job.write(stage=Stage.REFUSED, problem=str(refusal))
-        self._note(job, None)
+            job.set(stage=Stage.REFUSED)
+        job.set(problem=str(refusal))
+        job.note(None)
 
     def _told(self, case: Case, refusal: CmmsRefused) -> None:
         self._notify(
@@ -366,89 +411,62 @@ class Worker:
             "Put it right there or in the plant file, then run `telltale redrive --refused`.",
         )
 
+    def _put_off(self, job: Job, later: RetryLater) -> CmmsBusy:
+        """Gives the case back until it may be tried again; says when that is."""
+        case, entry = job.case, job.entry
+        tries = entry.attempts + (not isinstance(later, NoCallsLeft))
+        failing_ms = entry.failing_ms or job.now_ms
+        outage = self._outages.failed(case.site, job.case_id, later, tries=tries, failing_ms=failing_ms)
+        if outage.denied and not outage.told:
+            self._tell_of_denial(case.site, outage)
+        if tries >= SHOWN_AFTER and entry.problem != str(later):
+            job.set(problem=str(later))
+            self._cases.trouble(job.case_id, OrderNote(job.entry.stage, job.entry.ref or None, str(later)))
+            if not isinstance(later, CmmsBusy | CmmsDenied):
+                self._tell_of_one(case, later)
+        wait_ms = _wait_ms(tries, later)
+        job.release(attempts=tries, failing_ms=failing_ms, failed_ms=job.now_ms, not_before_ms=job.now_ms + wait_ms)
+        return CmmsBusy(f"case {job.case_id}: {later}", wait_ms / 1000)
 
-class _Job:
-    """One case in hand: the case as read under the lease, and its entry as last written.
+    def _tell_of_denial(self, site: str, outage: Outage) -> None:
+        self._notify(
+            f"Maintenance system refuses Telltale: site {site}",
+            f"The maintenance system of site {site} does not let Telltale in. No work order of the site gets through "
+            f"until that is mended; then all do, within minutes and without being asked.\n\nIt said: {outage.why}\n\n"
+            f"`telltale cmms check {site}` tries it, `telltale cmms secret {site}` sets new credentials.",
+        )
+        self._outages.told(site)
 
-    system : the maintenance system, once it is known.   shows : what the order is known to show.
+    def _tell_of_one(self, case: Case, later: RetryLater) -> None:
+        """Of an order that cannot be read, say of a status that nobody knows: once a day for the same words."""
+        what = f"unread#{case.site}#{_digest({}, str(later).encode())}"
+        if self._ledger.first(what, within_ms=TOLD_AGAIN_MS):
+            self._notify(
+                f"Work order cannot be read: {case.position}",
+                f"The work order of case {case.change.case_id} at {case.position} cannot be brought up to date; it is "
+                f"tried again at least once an hour.\n\n{later}",
+            )
+
+
+def _is_due(entry: Entry | None, outage: Outage, now: int, *, late: bool) -> bool:
+    """Whether a case that was found in the outbox is to be looked at now.
+
+    late : its order has not caught up. What failed before the system's last outage ended need not wait any longer.
     """
-
-    system: Cmms | None = None
-    shows: OrderRequest | None = None
-
-    def __init__(self, ledger: Ledger, case: Case, entry: Entry) -> None:
-        self._ledger = ledger
-        self.case = case
-        self.entry = entry
-
-    @property
-    def told(self) -> OrderChange | None:
-        """The last change of the order that the lake was told, or is about to be."""
-        return from_document(json.loads(self.entry.told)) if self.entry.told else None
-
-    def write(self, *, release: bool = False, **changes: str | int) -> Entry:
-        changed = replace(self.entry, **changes)  # type: ignore[arg-type]  # Entry's own fields, by name
-        if changed != self.entry or release or changed.stage is Stage.PENDING:
-            self.entry = self._ledger.keep(self.case.change.case_id, changed, release=release)
-        return self.entry
+    if entry is None:
+        return True
+    may = entry.not_before_ms <= now or 0 < entry.failed_ms <= outage.back_ms
+    return may and (late or entry.look_again_ms <= now)
 
 
-def order_request(case: Case, position: Position, children: Sequence[Case] = ()) -> OrderRequest:
-    """What the technician reads: where, why, what it is, on what evidence, what to do about it, and where else."""
-    change = case.change
-    severity = max((change.severity, *(child.change.severity for child in children)), key=LEVELS.index)
-    name = " ".join(filter(None, (position.asset_name, position.name))) or position.id
-    facts = {
-        "Where": f"{name} ({position.id})",
-        "Severity": change.severity,
-        "Since": f"{datetime.fromtimestamp(change.opened_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC",
-        "Why": change.reason,
-        "Diagnosis": diagnosis_sentence(change.evidence),
-        "Forecast": forecast_sentence(change.evidence),
-        "Check next": check_next(change.evidence),
-        "Suggested": position.action,
-        "Spare part": position.spare_part,
-        "Manual": position.manual,
-        "Case": change.case_id,
-    }
-    lines = [f"{label}: {fact}" for label, fact in facts.items() if fact]
-    why = f"{fault_words(change.fault)}: {change.reason}" if change.fault else change.reason
-    more = f" and {len(children)} more place{'s' * (len(children) > 1)}" if children else ""
-    lines += [f"- {line}" for line in evidence_lines(change.evidence)]
-    lines += ["", f"Also, in {len(children)} more cases that have no order of their own:"] if children else []
-    lines += [f"- {_line(child)}" for child in children[:MOST_NAMED]]
-    lines += [f"- and {len(children) - MOST_NAMED} more"] if len(children) > MOST_NAMED else []
-    return OrderRequest(
-        key=order_key(change.case_id),
-        case_id=change.case_id,
-        title=_shortened(f"{severity}: {name}{more}: {why}"),
-        description="\n".join(lines),
-        severity=severity,
-        position=position.id,
-        asset=position.cmms_asset or position.asset,
-        opened_ms=change.opened_ms,
-    )
-
-
-def _line(case: Case) -> str:
-    """A child, as its parent's order lists it."""
-    change = case.change
-    since = f"{datetime.fromtimestamp(change.opened_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
-    return f"{change.severity} {case.position}, since {since}: {change.reason} ({change.case_id})"
-
-
-def fingerprint(request: OrderRequest) -> str:
-    """Equal for requests that read the same."""
-    shown = json.dumps([request.title, request.description, request.severity])
-    return hashlib.sha256(shown.encode()).hexdigest()[:16]
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= TITLE else text[: TITLE - 1] + "…"
+def _digest(headers: Mapping[str, str], body: bytes) -> str:
+    """Of a message, as its sender signed it: its body, and those headers that say who sent it and when."""
+    said = sorted((name.lower(), value) for name, value in headers.items() if SIGNED.search(name))
+    return hashlib.sha256(json.dumps(said).encode() + body).hexdigest()[:32]
 
 
 def _wait_ms(attempt: int, later: RetryLater) -> int:
     """Until the next attempt: doubled each time, or as long as the system asked for."""
-    own = min(FIRST_RETRY_MS * 2 ** min(attempt - 1, 10), LAST_RETRY_MS)
+    own = min(FIRST_RETRY_MS * 2 ** max(0, min(attempt - 1, 10)), LAST_RETRY_MS)
     asked_s = later.after_s if isinstance(later, CmmsBusy) else None
     return max(own, min(round((asked_s or 0) * 1000), LONGEST_WAIT_MS))

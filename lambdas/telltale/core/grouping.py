@@ -7,13 +7,14 @@ that still alerts, stands alone and gets its order.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 # Cases of one machine that open within this time of each other are taken for one fault. A guess: 4 of 6 hourly rows
 # take four hours at each place, and a day is what people plan in.
 TOGETHER_MS = 24 * 3_600_000
 # More alarms than ten in ten minutes are more than one operator can take in (ISA-18.2 and EEMUA 191 call it a flood).
 FLOOD, FLOOD_MS = 10, 10 * 60_000
-REMEMBERED_MS = 3_600_000  # how long an opening is remembered; long enough to decide again and find the same
+REMEMBERED_MS = 30 * 86_400_000  # how long an opening is remembered, to decide again and find the same (guess)
 # Rows that a child has, after its parent is over, to show whether it was the same fault: what persistence looks at.
 ROWS_TO_CLEAR = 6
 LEAST_TO_CLEAR_MS = 15 * 60_000  # and at least this, however short the interval
@@ -24,20 +25,33 @@ def together(opened_ms: int, other_ms: int) -> bool:
     return abs(opened_ms - other_ms) <= TOGETHER_MS
 
 
-def with_opening(openings: Mapping[str, int], case_id: str, now_ms: int) -> dict[str, int]:
-    """When each case of a site first wanted an order, with this one; what is long ago is forgotten. Again: the same."""
-    known = {one: t_ms for one, t_ms in openings.items() if t_ms > now_ms - REMEMBERED_MS}
-    return {case_id: now_ms} | known
+@dataclass(frozen=True)
+class Opening:
+    """A case of a site: when it opened, and when somebody first looked at it to make its order."""
+
+    opened_ms: int
+    wanted_ms: int
 
 
-def in_flood(openings: Mapping[str, int], case_id: str) -> bool:
-    """More than FLOOD cases wanted an order within FLOOD_MS, this one being the last of them.
+def window(opened_ms: int) -> int:
+    """Number of the FLOOD_MS that a time is in."""
+    return opened_ms // FLOOD_MS
 
-    It looks back only, so that it says the same however often and late it is asked.
+
+def in_flood(case_id: str, here: Mapping[str, Opening], before: Mapping[str, Opening]) -> bool:
+    """FLOOD cases or more that were looked at before this one opened with it: in its window, whatever the order of the
+    looks, or within FLOOD_MS before it.
+
+    here, before : the openings known in its window, itself among them, and in the window before. It says the same
+    however often it is asked, for those that are looked at later do not count. When a case opened decides, and not when
+    it is looked at: after a day without the maintenance system all are looked at at once, and are no flood for that.
     """
-    mine = openings[case_id], case_id
-    before = sum((t_ms, one) <= mine and t_ms > mine[0] - FLOOD_MS for one, t_ms in openings.items())
-    return before > FLOOD
+    mine = here[case_id]
+    turn = mine.wanted_ms, case_id
+    sooner = {one: it for one, it in [*here.items(), *before.items()] if (it.wanted_ms, one) < turn}
+    together_here = sum(one in here for one in sooner)
+    just_before = sum(mine.opened_ms - FLOOD_MS < it.opened_ms <= mine.opened_ms for it in sooner.values())
+    return max(together_here, just_before) >= FLOOD
 
 
 def time_to_clear_ms(interval_s: float) -> int:
