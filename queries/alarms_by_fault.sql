@@ -8,7 +8,7 @@ WITH history AS (
         regexp_replace(max_by(position, revision), '/[^/]*$', '') AS asset,
         max_by(fault, revision) FILTER (WHERE fault IS NOT NULL) AS fault,
         max(CASE WHEN severity = 'ALARM' THEN 1 ELSE 0 END) AS alarm,
-        max(CASE WHEN change = 'resolved' THEN 1 ELSE 0 END) AS resolved
+        max_by(CASE WHEN change IN ('resolved', 'confirmed', 'labelled', 'noted') THEN 1 ELSE 0 END, revision) AS resolved
     FROM cases
     GROUP BY case_id
 )

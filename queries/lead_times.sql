@@ -10,15 +10,20 @@ WITH history AS (
     FROM cases
     GROUP BY case_id
 ),
+latest AS (
+    SELECT *, row_number() OVER (PARTITION BY case_id ORDER BY t DESC) AS age
+    FROM labels
+    WHERE case_id NOT LIKE 'missed-%'
+),
 spans AS (
     SELECT
         labels.failure_mode,
         (to_unixtime(history.acknowledged_at) - to_unixtime(labels.opened_at)) / 3600 AS acknowledged_h,
         (to_unixtime(history.alarm_at) - to_unixtime(labels.opened_at)) / 86400 AS alarm_d,
         (to_unixtime(labels.t) - to_unixtime(labels.opened_at)) / 86400 AS resolved_d
-    FROM labels
+    FROM latest AS labels
     LEFT JOIN history ON history.case_id = labels.case_id
-    WHERE labels.failure_mode <> 'NO_ISSUE' AND labels.t >= current_timestamp - interval '365' /* days */ day
+    WHERE labels.age = 1 AND labels.failure_mode <> 'NO_ISSUE' AND labels.t >= current_timestamp - interval '365' /* days */ day
 )
 SELECT
     failure_mode,

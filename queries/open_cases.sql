@@ -1,5 +1,5 @@
 -- Open cases with their reasons
--- The latest revision of every case that is not resolved, the most severe and then the oldest first. The reason is that of
+-- The latest revision of every case that is not over, the most severe and then the oldest first. The reason is that of
 -- the last capture that changed it; a case with a parent has no order of its own, for the parent's names it.
 WITH revisions AS (
     SELECT
@@ -10,7 +10,7 @@ WITH revisions AS (
 told AS (
     SELECT case_id, max_by(rule, revision) AS rule, max_by(channel, revision) AS channel, max_by(reason, revision) AS reason
     FROM cases
-    WHERE change IN ('opened', 'updated')
+    WHERE change IN ('opened', 'updated') OR (change = 'reopened' AND by IS NULL)
     GROUP BY case_id
 ),
 joined AS (
@@ -37,5 +37,5 @@ SELECT
 FROM revisions
 LEFT JOIN told ON told.case_id = revisions.case_id
 LEFT JOIN joined ON joined.case_id = revisions.case_id
-WHERE age = 1 AND change <> 'resolved' AND revisions.case_id NOT LIKE 'monitron-%'
+WHERE age = 1 AND change NOT IN ('resolved', 'confirmed', 'labelled', 'noted') AND revisions.case_id NOT LIKE 'monitron-%'
 ORDER BY CASE severity WHEN 'ALARM' THEN 0 ELSE 1 END, opened_at, revisions.case_id

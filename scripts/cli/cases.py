@@ -6,6 +6,8 @@
   telltale cases shelve ID --for 7d --why "the part comes on Monday"
   telltale cases shelve POSITION --until 2026-12-01 --why overhaul
   telltale cases unshelve ID|POSITION      its work order need wait no longer
+  telltale cases reopen ID --why TEXT      it is not over: the last case of its position, if none is open there
+  telltale cases label ID --mode IMBALANCE --cause WEAR --action ADJUST     its closure codes were wrong
 
 ID may be shortened to its first characters, with or without `case-`. A shelved case is judged as always, but makes and
 changes no work order until its time is over; then it comes back by itself. If it rises to ALARM it comes back at once.
@@ -29,11 +31,15 @@ from telltale.adapters.feature_stream import encode_control
 from telltale.adapters.kinesis import put_all
 from telltale.adapters.ledger import Ledger, Shelf
 from telltale.adapters.registry import Registry
+from telltale.adapters.states import States
+from telltale.core import repair
 from telltale.core.cases import MOST_SHELVED_MS
-from telltale.core.detect import Control
+from telltale.core.detect import Control, State
 from telltale.core.explain import check_next, diagnosis_sentence, evidence_lines, forecast_sentence
+from telltale.core.settings import settings_of
 
 from cli import listing
+from cli.codes import add_codes, codes_of
 from cli.deployment import Deployment, current
 from cli.links import evidence_link
 from cli.listing import moment
@@ -56,6 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--json", action="store_true", help="all of it, for programs")
     shelve = actions.add_parser("shelve", help="no work order until then")
     unshelve = actions.add_parser("unshelve", help="its work order need wait no longer")
+    reopen = actions.add_parser("reopen", help="it is not over")
+    label = actions.add_parser("label", help="other closure codes for a case that is over")
+    for action in (reopen, label):
+        action.add_argument("id", metavar="ID", help="its first characters are enough")
+        action.add_argument("--by", default=getpass.getuser(), help="who (default: %(default)s)")
+    reopen.add_argument("--why", required=True, help="in your words")
+    add_codes(label)
     for action in (shelve, unshelve):
         action.add_argument("what", metavar="ID|POSITION", help="a case, or a position or what paths begin with")
         action.add_argument("--by", default=getpass.getuser(), help="who (default: %(default)s)")
@@ -70,16 +83,22 @@ def run(args: argparse.Namespace) -> int:
     cases = list(Cases(deployment.client("dynamodb"), deployment.outputs["CasesTable"]).all())
     if args.action in ("shelve", "unshelve"):
         _shelve(deployment, cases, args)
+    elif args.action in ("reopen", "label"):
+        _say_of(deployment, find(cases, args.id), cases, args)
     elif args.action == "show":
         case = find(cases, args.id)
         if args.picture:
             _fetch(deployment, case, args.picture)
-        stale = stale_since(deployment, [case.position] if case.change.change != "resolved" else [])
+        stale = stale_since(deployment, [] if case.is_over else [case.position])
         link = evidence_link(deployment, case.change.case_id, opened_ms=case.change.opened_ms)
-        print(_as_json(case, stale, link) if args.json else "\n".join(_lines(case, cases, stale, link)))
+        print(
+            _as_json(case, stale, link)
+            if args.json
+            else "\n".join(_lines(case, cases, stale, link, _trial(deployment, case)))
+        )
     else:
-        shown = [case for case in cases if args.all or case.change.change != "resolved"]
-        stale = stale_since(deployment, {case.position for case in shown if case.change.change != "resolved"})
+        shown = [case for case in cases if args.all or not case.is_over]
+        stale = stale_since(deployment, {case.position for case in shown if not case.is_over})
         if args.json:
             print("[" + ",\n".join(_as_json(case, stale) for case in shown) + "]")
         else:
@@ -103,7 +122,7 @@ def _list_shelves(deployment: Deployment) -> None:
 
 
 def _shelve(deployment: Deployment, cases: Sequence[Case], args: argparse.Namespace) -> None:
-    open_cases = [case for case in cases if case.change.change != "resolved"]
+    open_cases = [case for case in cases if not case.is_over]
     now = _now_ms()
     until_ms = _end_ms(args.until, args.length, now) if args.action == "shelve" else now
     when = f"until {moment(until_ms)} UTC" if args.action == "shelve" else "no longer"
@@ -123,7 +142,7 @@ def _shelve(deployment: Deployment, cases: Sequence[Case], args: argparse.Namesp
         )
         return
     case = find(list(cases), args.what)
-    if case.change.change == "resolved":
+    if case.is_over:
         raise Problem(f"{case.change.case_id} is resolved: there is nothing to {args.action}")
     if args.action == "unshelve" and (shelf_there := _shelved(deployment, case.position, now)):
         raise Problem(
@@ -150,6 +169,36 @@ def _act(
         for case in cases
     ]
     put_all(deployment.client("kinesis"), deployment.outputs["FeaturesStream"], records)
+
+
+def _say_of(deployment: Deployment, case: Case, cases: Sequence[Case], args: argparse.Namespace) -> None:
+    """Opens a case again, or corrects its closure codes."""
+    case_id = case.change.case_id
+    if not case.is_over:
+        raise Problem(f"{case_id} is open: there is nothing to {args.action}")
+    codes = codes_of(args).as_dict() if args.action == "label" else None
+    there = [one for one in cases if one.position == case.position and one.change.opened_ms > case.change.opened_ms]
+    if args.action == "reopen" and there:
+        later = max(there, key=lambda one: one.change.opened_ms).change.case_id
+        raise Problem(f"{case_id} is not the last case of {case.position}: {later} is", f"Reopen {later} instead.")
+    kind, why = ("labelled", args.note or None) if codes is not None else ("reopened", args.why)
+    control = Control(kind, case_id, _now_ms(), args.by, codes, why=why)
+    records = [(case.position, encode_control(case.position, control))]
+    put_all(deployment.client("kinesis"), deployment.outputs["FeaturesStream"], records)
+    print(f"{case_id} is {kind}; it follows in a few seconds")
+
+
+def _trial(deployment: Deployment, case: Case) -> str | None:
+    """How far the trial of the case's repair is, in words."""
+    if not case.is_over:
+        return None
+    dynamodb, outputs = deployment.client("dynamodb"), deployment.outputs
+    held = States(dynamodb, outputs["StatesTable"]).get([case.position]).get(case.position)
+    state = State.unpack(held.core) if held else State.new()
+    if state.past is None or state.past.case_id != case.change.case_id:
+        return None
+    position = Registry(dynamodb, outputs["RegistryTable"]).positions([case.position]).get(case.position)
+    return repair.progress(state, settings_of(position.settings if position else {}))
 
 
 def _look_at(deployment: Deployment, cases: Collection[Case]) -> None:
@@ -253,7 +302,9 @@ def _fetch(deployment: Deployment, case: Case, file: Path) -> None:
     print(f"wrote {file}", file=sys.stderr)
 
 
-def _lines(case: Case, cases: Sequence[Case], stale: Mapping[str, int], link: str | None) -> list[str]:
+def _lines(
+    case: Case, cases: Sequence[Case], stale: Mapping[str, int], link: str | None, trial: str | None
+) -> list[str]:
     change, order = case.change, case.order
     heard_ms = stale.get(case.position)
     facts = {
@@ -269,6 +320,7 @@ def _lines(case: Case, cases: Sequence[Case], stale: Mapping[str, int], link: st
         "picture": "yes: --picture FILE.svg or FILE.png fetches it" if change.evidence.get("picture") else None,
         "by": change.by,
         "closure": ", ".join(filter(None, (change.closure or {}).values())),
+        "repair": trial,
         "shelved": f"until {moment(change.until_ms)} UTC" if change.until_ms else None,
         "stale": None if heard_ms is None else f"last heard {moment(heard_ms)} UTC, so what it says is old",
         "order": _in_order(case, cases) or (" ".join(filter(None, (order.state, order.ref))) if order else "none yet"),

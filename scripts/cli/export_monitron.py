@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from telltale.core import monitron_format, monitron_rows, schema
+from telltale.core.cases import is_by_row
 from telltale.core.closure import LISTS
 from telltale.core.judgement import AXES, CaseChange, Verdict
 from telltale.core.judgement import Row as Message
@@ -45,7 +46,7 @@ class MonitronExport:
     def events(self, *, from_ms: float, to_ms: float) -> Iterator[Event]:
         """All that was sampled, or done to a case, in that time: day by day, of each day in the order of receipt."""
         changes = self._changes(to_ms)
-        self._stand(from_ms, [row for row, _ in changes if row["change"] == "resolved"])
+        self._stand(from_ms, [row for row, _ in changes if row["change"] in monitron_format.SETTLES])
         for day in self._rows.days(TABLES, from_ms=from_ms, to_ms=to_ms):
             first, last = max(from_ms, start_ms(day)), min(to_ms, start_ms(day) + DAY_MS)
             heard = self._captures(first, last)
@@ -84,18 +85,18 @@ class MonitronExport:
         columns = [name for name in VERDICTS if name != "reason"]
         before = self._rows.read(schema.VERDICTS, columns, from_ms=max(0, from_ms - DAY_MS), to_ms=from_ms)
         for row in sorted(before, key=by_time):
-            standing = self._since(row["position"], "t", row["t"])
+            standing = self._since(row, "t", row["t"])
             self._standing[row["position"]] = Judged([_verdict(row)], standing).after
 
     def _stood(self, row: Row) -> Levels:
         """What stood at the position of a message when it came."""
-        return self._since(row["position"], "after", row["received_at"])
+        return self._since(row, "after", row["received_at"])
 
-    def _since(self, position: str, time: str, at_ms: int) -> Levels:
-        """What stands, when the closings have been whose `time` lies before."""
-        standing, closings = self._standing.get(position, {}), self._closings[position]
-        while closings and (closings[0][time] or 0) < at_ms:
-            standing = monitron_format.closed(standing, _change(closings.pop(0)).closure or {})
+    def _since(self, row: Row, time: str, at_ms: int) -> Levels:
+        """What stands when this row is judged, the closings having been whose `time` lies before, or that it made."""
+        standing, closings = self._standing.get(row["position"], {}), self._closings[row["position"]]
+        while closings and _has_been(closings[0], row, time, at_ms):
+            standing = monitron_format.settled(standing, _change(closings.pop(0)))
         return standing
 
     # --- What is made of it
@@ -127,7 +128,7 @@ class MonitronExport:
             received[row["position"], row["t"]].append(row)
         for row, previous in changes:
             caused = sorted(received[row["position"], row["t"]], key=lambda one: row["channel"] not in one["part"])
-            by_row = row["change"] in ("opened", "updated")
+            by_row = is_by_row(_change(row))
             told_ms = row["heard_at"] if not by_row else next((one["received_at"] for one in caused), None)
             event = monitron_format.transition(
                 self._account,
@@ -157,6 +158,12 @@ class MonitronExport:
 
     def _sensor_at(self, position: str, t_ms: int) -> str | None:
         return next((one.id for one in self._plant.sensors.values() if one.position_at(t_ms) == position), None)
+
+
+def _has_been(closing: Row, row: Row, time: str, at_ms: int) -> bool:
+    if is_by_row(_change(closing)):
+        return bool(closing["t"] <= row["t"])
+    return bool((closing[time] or 0) < at_ms)
 
 
 def by_time(row: Row) -> int:
@@ -202,7 +209,7 @@ def _change(row: Row) -> CaseChange:
         channel=row["channel"] or "",
         reason=row["reason"] or "",
         fault=row["fault"],
-        evidence=json.loads(row["evidence"] or "{}") if row["change"] == "resolved" else {},
+        evidence=json.loads(row["evidence"] or "{}") if row["change"] in monitron_format.SETTLES else {},
         closure=codes or None,
         by=row["by"],
     )

@@ -10,7 +10,6 @@ is measured by, and NO_ISSUE says that the alarm was false.
 """
 
 import argparse
-import difflib
 import getpass
 import json
 import time
@@ -18,10 +17,11 @@ import time
 from rich.console import RenderableType
 from telltale.adapters.cmms.logbook import Entry, Logbook, matching
 from telltale.adapters.cmms.port import Status
-from telltale.core.closure import ACTIONS_TAKEN, FAILURE_CAUSES, FAILURE_MODES, Closure, UnknownCode, closure
+from telltale.core.closure import Closure
 from telltale.core.errors import CmmsRefused
 
 from cli import listing
+from cli.codes import add_codes, codes_of
 from cli.deployment import Deployment, current
 from cli.links import evidence_link
 from cli.listing import moment
@@ -39,10 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("key", metavar="KEY", help="the order's key, or its first characters")
     for action in (ack, close):
         action.add_argument("--by", default=getpass.getuser(), help="who (default: %(default)s)")
-    close.add_argument("--mode", required=True, metavar="CODE", help=f"what was found: {', '.join(FAILURE_MODES)}")
-    close.add_argument("--cause", required=True, metavar="CODE", help=f"why: {', '.join(FAILURE_CAUSES)}")
-    close.add_argument("--action", dest="taken", required=True, metavar="CODE", help=", ".join(ACTIONS_TAKEN))
-    close.add_argument("--note", default="", help="in your words")
+    add_codes(close)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,8 +54,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.action == "ack":
         _move(deployment, logbook, entry, Status.IN_PROGRESS, by=args.by)
     else:
-        codes = _codes(args.mode, args.cause, args.taken, args.note)
-        _move(deployment, logbook, entry, Status.DONE, by=args.by, codes=codes)
+        _move(deployment, logbook, entry, Status.DONE, by=args.by, codes=codes_of(args))
     return 0
 
 
@@ -103,14 +99,6 @@ def _find(logbook: Logbook, key: str) -> Entry:
     if len(found) > 1:
         raise Problem(f"{key!r} begins {len(found)} orders: {', '.join(entry.request.key for entry in found)}")
     return found[0]
-
-
-def _codes(mode: str, cause: str, taken: str, note: str) -> Closure:
-    try:
-        return closure(failure_mode=mode, failure_cause=cause, action_taken=taken, note=note)
-    except UnknownCode as unknown:
-        near = difflib.get_close_matches(unknown.given.upper(), unknown.valid, n=1)
-        raise Problem(str(unknown), f"Did you mean {near[0]}?" if near else None) from unknown
 
 
 def _now_ms() -> int:

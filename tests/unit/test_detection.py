@@ -322,6 +322,86 @@ def test_a_case_that_is_shelved_and_joins_another_says_so_in_the_lake_and_on_the
     assert (told["Case Shelved"]["until_ms"], told["Case Grouped"]["parent"]) == (until_ms, "case-b")
 
 
+def test_rows_that_contradict_a_repair_open_the_case_again_with_why_and_what_was_known(line: Line) -> None:
+    line.feed(HEALTHY_THEN_BAD)
+    closing = Control("resolved", line.case_id(), START_MS, "mia", CLOSURE)
+
+    line.feed([encode_control(POSITION, closing), *(row(n, 9.0) for n in range(12, 19))], first=100)
+
+    [case] = line.cases.all()
+    assert (case.change.change, case.is_over, case.outbox) == ("reopened", False, "pending")
+    assert case.change.reason.startswith("still ")
+    assert case.change.closure is None
+    assert case.change.evidence["repair"]["outcome"] == "reopened"
+    assert case.history[-1]["repair"]["monitors"][0]["samples"] == 6
+    assert [event["change"] for event in line.aws.heard() if event["kind"] == "Case Reopened"] == ["reopened"]
+    rows = {one["change"]: one for one in line.table("cases")}
+    assert "after closing" in rows["reopened"]["reason"]
+    assert rows["reopened"]["state"] == "ALARM"
+
+
+def test_rows_that_confirm_a_repair_leave_the_case_closed_as_it_was(line: Line) -> None:
+    line.feed(HEALTHY_THEN_BAD)
+    [opened] = line.cases.all()
+    closing = Control("resolved", line.case_id(), START_MS, "mia", CLOSURE)
+
+    line.feed([encode_control(POSITION, closing), *(row(n, 1.0) for n in range(12, 19))], first=100)
+
+    [case] = line.cases.all()
+    assert (case.change.change, case.is_over, case.closed_ms) == ("confirmed", True, START_MS)
+    assert (case.change.closure, case.change.by) == (CLOSURE, "mia")
+    assert case.change.reason == opened.change.reason
+    assert "confirmed below" in case.history[-1]["reason"]
+    assert [event["kind"] for event in line.aws.heard() if event["kind"] == "Case Confirmed"] == ["Case Confirmed"]
+
+
+def test_a_label_is_corrected_and_the_lake_has_both(line: Line) -> None:
+    line.feed(HEALTHY_THEN_BAD)
+    at_ms = START_MS
+    false = {"failure_mode": "NO_ISSUE", "failure_cause": "OTHER", "action_taken": "NO_ACTION", "note": ""}
+    acts = [Control("resolved", line.case_id(), at_ms, "mia", false)]
+    acts += [Control("labelled", line.case_id(), at_ms, "kim", CLOSURE, why="it was dry after all")] * 2
+
+    line.feed([encode_control(POSITION, act) for act in acts], first=100)
+
+    [case] = line.cases.all()
+    assert (case.change.change, case.change.closure, case.change.by) == ("labelled", CLOSURE, "kim")
+    assert sorted(label["failure_mode"] for label in line.table("labels")) == ["LUBRICATION", "NO_ISSUE"]
+    assert line.receipts[-1].duplicate == 1
+
+
+def test_what_is_said_of_a_case_that_another_one_followed_stands_in_its_history_once(line: Line) -> None:
+    line.feed(HEALTHY_THEN_BAD)
+    first = line.case_id()
+    no_issue = {"failure_mode": "NO_ISSUE", "failure_cause": "OTHER", "action_taken": "NO_ACTION", "note": ""}
+    line.feed([encode_control(POSITION, Control("resolved", first, START_MS, "mia", no_issue))], first=100)
+    line.feed([row(n, 30.0) for n in range(12, 20)], first=200)
+    again = encode_control(POSITION, Control("reopened", first, START_MS, "kim", why="it was no false alarm"))
+    label = encode_control(POSITION, Control("labelled", first, START_MS, "kim", CLOSURE))
+
+    line.feed([again, label, label], first=300)
+    line.feed([label, again], first=400)
+
+    [case] = [one for one in line.cases.all() if one.change.case_id == first]
+    [second] = [one for one in line.cases.all() if one.change.case_id != first]
+    assert (case.is_over, case.change.closure) == (True, CLOSURE)
+    assert [one["change"] for one in case.history][-2:] == ["noted", "labelled"]
+    assert case.history[-2]["reason"] == (
+        f"not reopened, by kim: it was no false alarm; {second.change.case_id} was opened at this position since"
+    )
+    assert not second.is_over
+
+
+def test_nothing_is_done_later_than_it_was_heard_whatever_a_clock_says(line: Line) -> None:
+    line.feed(HEALTHY_THEN_BAD)
+    closing = Control("resolved", line.case_id(), START_MS + 10**12, "mia", CLOSURE)
+
+    line.feed([encode_control(POSITION, closing), *(row(n, 1.0) for n in range(12, 19))], first=100)
+
+    [case] = line.cases.all()
+    assert (case.change.change, case.closed_ms) == ("confirmed", START_MS)
+
+
 def ordered(case_id: str, revision: int, status: str, **seen: Any) -> bytes:
     """The record of a change of an order."""
     change = "created" if revision == 1 else "status"

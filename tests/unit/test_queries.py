@@ -208,6 +208,39 @@ def test_an_open_case_that_was_shelved_or_joined_another_says_so_and_still_why_i
     ]
 
 
+def test_a_case_whose_repair_was_confirmed_or_whose_label_was_corrected_is_over_and_one_opened_again_is_open() -> None:
+    cases = [
+        case("case-a", 1, "opened", opened_at=NOW - DAY),
+        case("case-a", 2, "resolved", opened_at=NOW - DAY),
+        case("case-a", 3, "confirmed", opened_at=NOW - DAY),
+        case("case-b", 1, "opened", opened_at=NOW - DAY),
+        case("case-b", 2, "resolved", opened_at=NOW - DAY),
+        case("case-b", 3, "labelled", opened_at=NOW - DAY),
+        case("case-c", 1, "opened", opened_at=NOW - DAY, reason="zone C"),
+        case("case-c", 2, "resolved", opened_at=NOW - DAY, by="mia"),
+        case("case-c", 3, "reopened", opened_at=NOW - DAY, reason="still 2.1 × baseline after closing"),
+    ]
+
+    rows = ask("open_cases", cases=cases)
+
+    assert picked(rows, "case_id", "last_change", "reason") == [
+        ("case-c", "reopened", "still 2.1 × baseline after closing")
+    ]
+
+
+def test_the_last_label_of_a_case_counts_and_a_fault_that_was_missed_is_no_resolved_case() -> None:
+    cases = [case("a", 1, "opened", rule="zone")]
+    labels = [
+        label("a", "NO_ISSUE", 3, 2),
+        label("a", "IMBALANCE", 1, 4),
+        label("missed-x", "NO_ISSUE", 1, 2),
+    ]
+
+    rows = ask("false_alarms", cases=cases, labels=labels)
+
+    assert picked(rows, "rule", "resolved", "false_alarms") == [("zone", 1, 0)]
+
+
 def test_a_resolved_case_counts_with_the_last_fault_that_was_named_for_it() -> None:
     cases = [
         case("case-a", 1, "opened", fault="IMBALANCE"),

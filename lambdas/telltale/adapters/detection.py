@@ -331,6 +331,7 @@ class Bench:
         if retelling is None:
             return
         received_ms = heard_ms
+        retelling.settled(message.position, changes)
         if isinstance(item, Row):
             retelling.row(message.position, item, message.gateway, verdicts)
             received_ms = item.received_ms

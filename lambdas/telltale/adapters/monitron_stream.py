@@ -122,9 +122,14 @@ class Retelling:
                 sensor=sensor,
             )
             self.events += [] if event is None else [event]
-            if change.change == "resolved":
-                self._standing[position] = monitron_format.closed(self._standing[position], change.closure or {})
             previous = change.state
+
+    def settled(self, position: str, changes: Iterable[CaseChange]) -> None:
+        """What stands at the position, after what was done to its case, or before a row that ends the trial of a repair
+        is judged.
+        """
+        for change in changes:
+            self._standing[position] = monitron_format.settled(self._standing[position], change)
 
 
 def connections(account: Account, news: Iterable[News], plant: Plant, positions: Mapping[str, str]) -> list[Event]:

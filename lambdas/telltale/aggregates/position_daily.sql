@@ -225,7 +225,7 @@ happened AS (
         'false alarm' AS what,
         case_id
     FROM labels
-    WHERE t >= ? AND t < ? AND failure_mode = 'NO_ISSUE'
+    WHERE t >= ? AND t < ? AND failure_mode = 'NO_ISSUE' AND case_id NOT LIKE 'missed-%'
 ),
 counted AS (
     SELECT

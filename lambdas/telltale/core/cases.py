@@ -170,11 +170,13 @@ def _labelled(state: State, past: Past, control: Control, settings: Settings) ->
     repaired = is_repair(closure)
     past = replace(past, revision=past.revision + 1, closure=codes(closure), repaired=repaired)
     before, state = state.past, replace(state, past=past)
+    trial = None
     if repaired and before is not None and not before.repaired:
-        state = repair.begun(state, past, since_ms=control.t_ms, settings=settings)
+        state, trial = repair.begun(state, past, since_ms=control.t_ms, settings=settings), "begun"
     elif not repaired and past.trial is not None:
-        state = _quiet(repair.over(state), settings)
-    return state, [_told(past, state, control)]
+        state, trial = _quiet(repair.over(state), settings), "ended"
+    change = _told(past, state, control)
+    return state, [replace(change, evidence={**change.evidence, "trial": trial}) if trial else change]
 
 
 def codes(closure: Mapping[str, str]) -> int:

@@ -205,10 +205,24 @@ def moment(t_ms: int) -> str:
     return f"{at[:19]}.{t_ms % 1000:03d}"
 
 
+# Changes that `settled` may say something of.
+SETTLES = ("resolved", "labelled", repair.CONFIRMED, repair.NOTED)
+
+
 def closed(standing: Levels, closure: Mapping[str, str]) -> Levels:
     """What stands after a case was closed: all is new after a repair, and otherwise quiet as it is (core.cases)."""
     unknown = standing if not is_repair(closure) else {}
     return {name: "UNKNOWN" if unknown.get(name, "UNKNOWN") == "UNKNOWN" else "HEALTHY" for name in standing}
+
+
+def settled(standing: Levels, change: CaseChange) -> Levels:
+    """What stands after a change of a case: the same, unless rules start anew or are quiet with it (core.repair)."""
+    if change.change == "resolved":
+        return closed(standing, change.closure or {})
+    trial = change.evidence.get("trial")
+    if trial == "begun" or (change.change in (repair.CONFIRMED, repair.NOTED) and "repair" in change.evidence):
+        return dict.fromkeys(standing, "UNKNOWN")
+    return closed(standing, {}) if trial == "ended" else standing
 
 
 # --- Parts of a measurement
