@@ -43,6 +43,7 @@ COMMANDS = {
     "orders": "work orders of the built-in logbook: list, acknowledge, close",
     "cmms": "maintenance systems: which there are, whether a site's takes orders, its secrets",
     "links": "links to the evidence page: make one, renew their key, revoke them",
+    "notices": "who is told of cases: addresses, tests, quiet, and what was sent",
     "modes": "operating modes of a position: what is normal in each",
     "relearn": "have what is normal at a position learned anew",
     "redrive": "send dead letters and pending orders round again",

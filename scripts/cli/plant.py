@@ -25,6 +25,7 @@ from telltale.core.plant import Assignment, Plant, Position, Sensor, Site
 
 from cli.alike import with_fleet
 from cli.deployment import ROOT, current
+from cli.notices import subscribe_after
 from cli.plant_file import PlantFileError, read
 from cli.problem import Problem
 
@@ -63,7 +64,10 @@ def run(args: argparse.Namespace) -> int:
     changes = diff(registered, with_fleet(read_or_explain(args.file), registered, states_of))
     show_changes(changes)
     if changes and not args.dry_run:
-        write(registry, agreed(changes, yes=args.yes, prune=args.prune))
+        written = agreed(changes, yes=args.yes, prune=args.prune)
+        write(registry, written)
+        if any(isinstance(change.new, Site) and change.new.notices for change in written):
+            subscribe_after(current())
     return 0
 
 

@@ -42,12 +42,13 @@ def run(args: argparse.Namespace) -> int:
 def _dead_letters(deployment: Deployment) -> Iterator[str]:
     """Moves each to the queue; taken off the dead letters only once it is there."""
     sqs, outputs = deployment.client("sqs"), deployment.outputs
-    dead = outputs["OrdersDeadLettersUrl"]
-    while batch := _receive(sqs, dead):
-        for message in batch:
-            sqs.send_message(QueueUrl=outputs["OrdersQueueUrl"], MessageBody=message["Body"])
-            sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
-            yield message["MessageId"]
+    for name in ("Orders", "Notices"):
+        dead = outputs.get(f"{name}DeadLettersUrl", "")
+        while dead and (batch := _receive(sqs, dead)):
+            for message in batch:
+                sqs.send_message(QueueUrl=outputs[f"{name}QueueUrl"], MessageBody=message["Body"])
+                sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
+                yield message["MessageId"]
 
 
 def _receive(sqs: Any, url: str) -> list[dict[str, Any]]:

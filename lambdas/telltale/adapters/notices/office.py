@@ -44,7 +44,6 @@ LONGEST_ASKED_MS = 6 * LAST_WAIT_MS  # what a channel may ask for with Retry-Aft
 MISSED_MS = 60 * MINUTE_MS  # how far back cases are looked for whose events never came
 MOST = 8  # notices to one recipient at one look; there are as many kinds
 FALSE_ALARM = "NO_ISSUE"
-OVER = ("resolved", "confirmed", "labelled")
 
 
 class NoSuchCase(TelltaleError):
@@ -225,7 +224,7 @@ class Office:
         mine = [case for case in cases if recipient.is_told_of(case.position) and recipient.minds(case.change.severity)]
         mine.sort(key=lambda case: (-LEVELS.index(case.change.severity), case.change.opened_ms))
         closed = [case for case in mine if (t_ms := closed_ms(case)) is not None and from_ms <= t_ms < due_ms]
-        still_open = [case for case in mine if case.change.change not in OVER]
+        still_open = [case for case in mine if not case.is_over]
         positions = self._registry.positions([case.position for case in (*still_open, *closed)])
         lines = [
             [
@@ -322,7 +321,7 @@ def told_of(case: Case, position: Position) -> Told:
 
 def closed_ms(case: Case) -> int | None:
     """When the line heard that the case was over; None while it is not."""
-    if case.change.change not in OVER:
+    if not case.is_over:
         return None
     lines = [line for line in case.history if line["change"] == "resolved"]
     return int(lines[-1].get("heard_ms") or lines[-1]["t_ms"]) if lines else case.changed_at
