@@ -41,8 +41,12 @@ metrics = Metrics(namespace="Telltale", service="send_notices")
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if "Records" in event:
-        return failures(*(record["messageId"] for record in event["Records"] if not _taken(record, context)))
-    return {"looked": _by_the_clock(context)}
+        again = [record["messageId"] for record in event["Records"] if not _taken(record, context)]
+        metrics.add_metric("NoticeMessages", MetricUnit.Count, len(event["Records"]) - len(again))
+        return failures(*again)
+    looked = _by_the_clock(context)
+    metrics.add_metric("NoticeLooks", MetricUnit.Count, looked)
+    return {"looked": looked}
 
 
 def _taken(record: Mapping[str, Any], context: LambdaContext) -> bool:
@@ -53,7 +57,8 @@ def _taken(record: Mapping[str, Any], context: LambdaContext) -> bool:
         message = json.loads(record["body"])
         if "unsubscribe" in message:
             said = message["unsubscribe"]
-            office().unsubscribed(str(said["site"]), str(said["recipient"]), int(said["at_ms"]))
+            whom = said["recipient"] if "recipient" in said else said["to"]  # as the link itself calls it
+            office().unsubscribed(str(said["site"]), str(whom), int(said["at_ms"]))
         elif "test" in message:
             said = message["test"]
             office().tried(str(said["site"]), str(said["recipient"]), by=str(said["by"]), id_=str(said["id"]))
