@@ -3,6 +3,7 @@
 Run by `local_aws` as a script, never imported.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,8 +11,14 @@ import ministack.app
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run with -P, which leaves this folder out
 
-from cli.local_differences import mend_emulator
+from cli import local_pages
+from cli.local_differences import PAGES_PORT, mend_emulator
 
 if __name__ == "__main__":
     mend_emulator()
+    local_pages.serve(
+        int(os.environ[PAGES_PORT]),
+        emulator_port=int(os.environ["GATEWAY_PORT"]),
+        certificate=os.environ["MINISTACK_SSL_CERT"],
+    )
     ministack.app.main()

@@ -22,6 +22,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from cli.deployment import HOME, adopt
+from cli.local_differences import PAGES_PORT
 from cli.problem import Problem
 from cli.process import is_running
 
@@ -89,12 +90,14 @@ def start() -> LocalAws:
     """Starts the emulator on free ports (the ones it had before, if they are free) and waits until it answers."""
     (folder() / "tmp").mkdir(parents=True, exist_ok=True)
     _forget_what_was_never_saved()
-    port, mqtt_port = (_free_port(wanted) for wanted in ports_before())
-    (folder() / "ports.json").write_text(json.dumps([port, mqtt_port]))  # addresses in the state hold on to them
+    port, mqtt_port, pages_port = (_free_port(wanted) for wanted in ports_before())
+    known = [port, mqtt_port, pages_port]
+    (folder() / "ports.json").write_text(json.dumps(known))  # addresses in the state hold on to them
     certificate, key = tls_certificate()
     settings = {
         "GATEWAY_PORT": str(port),
         "IOT_MTLS_PORT": str(mqtt_port),
+        PAGES_PORT: str(pages_port),
         "BIND_HOST": "127.0.0.1",
         "MINISTACK_HOST": "localhost",
         "MINISTACK_REGION": REGION,
@@ -226,13 +229,13 @@ def _check_mqtt(local: LocalAws) -> None:
         return
 
 
-def ports_before() -> tuple[int, int]:
-    """The ports of the last start; zeros, for any, when there was none."""
+def ports_before() -> tuple[int, int, int]:
+    """The ports of the last start: the emulator's, MQTT's and that of pages. Zeros, for any, where there was none."""
     try:
         known = json.loads((folder() / "ports.json").read_text())
-        return int(known[0]), int(known[1])
+        return int(known[0]), int(known[1]), int(known[2]) if len(known) > 2 else 0
     except (FileNotFoundError, ValueError, TypeError, IndexError):
-        return 0, 0
+        return 0, 0, 0
 
 
 def _free_port(wanted: int) -> int:

@@ -21,7 +21,7 @@ when a mend no longer holds.
   from the first record kept, so expiry would make it skip as many new ones.
 * IAM takes the name in `glue:GetDatabase` for a database's: the emulator looks for a permission on a table
   of that name.
-* The address of a function is one that leads here: `https://localhost:<port>/_aws/lambda-url/…`, not one of on.aws.
+* The address of a function is one that leads here (`http://localhost:<port>/…`, see `local_pages`), not one of on.aws.
 * MQTT listens on the loopback interface, and port 443 is left alone: the emulator binds the one to
   every interface and takes the other as well.
 * A stop waits a second for TLS connections to be closed in good order, not thirty each: the functions'
@@ -44,6 +44,7 @@ from pathlib import Path
 from typing import Any
 
 ENGINE = "duckdb"
+PAGES_PORT = "TELLTALE_PAGES_PORT"  # of the emulator's environment
 UNKNOWN = {"AWS::Athena::NamedQuery", "AWS::IoT::Logging"}
 
 # --- the assembly ---------------------------------------------------------------------------------
@@ -138,10 +139,9 @@ def mend_emulator() -> None:
 
 
 def _address_here(config: dict[str, Any]) -> dict[str, str]:
-    """What CloudFormation is told of a function's address: the one that the emulator serves by its path."""
+    """What CloudFormation is told of a function's address: the one of `local_pages`."""
     name = config["FunctionUrl"].removeprefix("https://").split(".", 1)[0]
-    address = f"https://localhost:{os.environ['GATEWAY_PORT']}/_aws/lambda-url/{name}/"
-    return {"FunctionArn": config["FunctionArn"], "FunctionUrl": address}
+    return {"FunctionArn": config["FunctionArn"], "FunctionUrl": f"http://localhost:{os.environ[PAGES_PORT]}/{name}/"}
 
 
 def _listen_on_loopback_only() -> None:

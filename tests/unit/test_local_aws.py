@@ -94,9 +94,16 @@ def test_buckets_of_a_local_aws_that_was_saved_once_stay(home: Path) -> None:
 
 def test_the_ports_of_the_last_start_are_taken_again(home: Path) -> None:
     (home / "aws").mkdir()
+    (home / "aws" / "ports.json").write_text("[4711, 4712, 4713]")
+
+    assert local_aws.ports_before() == (4711, 4712, 4713)
+
+
+def test_a_start_that_knew_of_no_pages_lets_them_have_any_port(home: Path) -> None:
+    (home / "aws").mkdir()
     (home / "aws" / "ports.json").write_text("[4711, 4712]")
 
-    assert local_aws.ports_before() == (4711, 4712)
+    assert local_aws.ports_before() == (4711, 4712, 0)
 
 
 def test_a_changed_source_changes_the_fingerprint_and_a_cache_does_not(tmp_path: Path) -> None:

@@ -74,12 +74,12 @@ def test_a_secret_is_referred_to_by_its_arn_and_everything_else_by_its_name(tmp_
 
 
 def test_the_address_of_a_function_leads_to_this_computer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GATEWAY_PORT", "4567")
+    monkeypatch.setenv(local_differences.PAGES_PORT, "4567")
     made = {"FunctionUrl": "https://abc123.lambda-url.us-east-1.on.aws/", "FunctionArn": "arn:f"}
 
     address = local_differences._address_here(made)
 
-    assert address == {"FunctionArn": "arn:f", "FunctionUrl": "https://localhost:4567/_aws/lambda-url/abc123/"}
+    assert address == {"FunctionArn": "arn:f", "FunctionUrl": "http://localhost:4567/abc123/"}
 
 
 def test_the_rule_against_unbuilt_layers_goes_and_other_rules_stay(tmp_path: Path) -> None:
