@@ -80,9 +80,9 @@ def _fields(file: Reader, node: yaml.Node) -> dict[str, Any]:
 
 def _template(file: Reader, node: yaml.Node) -> str | None:
     template = file.text(node)
-    unknown = order_text.check(template) if template is not None else []
-    if unknown:
-        file.problem(node, f"found {{{unknown[0]}}}, wanted one of {', '.join(order_text.NAMES)}")
+    wrong = order_text.check(template) if template is not None else []
+    if wrong:
+        file.problem(node, f"found {wrong[0]}, wanted one of {', '.join(order_text.NAMES)}, in braces")
     return template
 
 
