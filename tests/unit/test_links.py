@@ -15,9 +15,8 @@ CASE = Claims(EVIDENCE, "case-ut4munfinmzteh2n4chw", NOW_S + DAY_S)
 TOKEN_LETTERS = string.ascii_letters + string.digits + "-_."
 
 texts = st.text(max_size=50)
-claims = st.builds(
-    Claims, st.sampled_from((EVIDENCE, UNSUBSCRIBE)), st.text(), st.integers(NOW_S + 1, 2**40), st.text()
-)
+subjects = st.one_of(texts, st.from_regex(r"case-[a-z2-7]{20}", fullmatch=True))
+claims = st.builds(Claims, st.sampled_from((EVIDENCE, UNSUBSCRIBE)), subjects, st.integers(NOW_S + 1, 2**40), texts)
 
 
 @given(claims, st.binary(min_size=1))
