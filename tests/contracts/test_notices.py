@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from telltale.adapters.cases import Cases, OrderNote
 from telltale.adapters.links import Links
+from telltale.adapters.notices import office
 from telltale.adapters.notices.channels import PREFIX, Channels
-from telltale.adapters.notices.office import ATTEMPTS, NoSuchCase, Office, Outcome, explained
+from telltale.adapters.notices.office import ATTEMPTS, LAST_WAIT_MS, NoSuchCase, Office, Outcome, explained
 from telltale.adapters.notices.sns import ATTRIBUTE, People, attribute_of
 from telltale.adapters.notices.table import NoticesTable
 from telltale.adapters.registry import Registry
@@ -552,17 +553,43 @@ def test_a_secret_that_is_not_set_is_named_and_the_notice_sent_once_it_is(plant:
     assert len(hall.taken) == 1
 
 
-def test_a_channel_that_never_comes_back_is_given_up_after_about_a_day(plant: Plant, hall: Chat) -> None:
+def test_a_channel_that_has_just_failed_is_left_alone_by_the_other_notices(plant: Plant, hall: Chat) -> None:
+    hall.weather = [(500, {}, "")]
+    plant.has(HALL)
+    plant.knows(hall=hall.url)
+    desk, other = plant.office(), "case-" + "b" * 20
+    plant.becomes(severity="ALARM")
+    plant.cases.put(POSITION, change(case_id=other, severity="ALARM"), changed_at=plant.clock.now_ms)
+    plant.cases.settle(other, 1, OrderNote("OPEN", "WO-18"), watch=True)
+
+    desk.look(CASE)
+    desk.look(other)
+    asked = hall.asked
+    plant.clock.go(s=MINUTE_S)
+    desk.look(other)
+    desk.look(CASE)
+
+    assert (asked, hall.asked, len(hall.taken)) == (1, 3, 2)
+
+
+def test_a_channel_is_asked_for_a_day_before_a_notice_is_given_up() -> None:
+    waits_ms = [min(MINUTE_S * 1000 * 2**attempt, LAST_WAIT_MS) for attempt in range(ATTEMPTS - 1)]
+
+    assert sum(waits_ms) / 1000 == pytest.approx(DAY_S, rel=0.01)
+
+
+def test_a_channel_that_never_comes_back_is_given_up(plant: Plant, hall: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(office, "ATTEMPTS", 8)
     hall.weather = [(500, {}, "")] * 100
     plant.has(HALL)
     plant.knows(hall=hall.url)
     plant.becomes()
     plant.hears()
 
-    plant.goes(s=30 * HOUR_S, every_s=1800)
+    plant.goes(s=3 * HOUR_S, every_s=600)
 
-    assert plant.outcomes[-1].state == GIVEN_UP
-    assert hall.asked == ATTEMPTS
+    assert [state for _, state in plant.states()] == [WAITING] * 7 + [GIVEN_UP]
+    assert hall.asked == 8
 
 
 # ---- mail that is not confirmed, and people who leave --------------------------------------------

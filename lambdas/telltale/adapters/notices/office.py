@@ -38,9 +38,9 @@ from telltale.core.persistence import LEVELS
 from telltale.core.plant import Position, Site
 from telltale.core.recipients import Recipient
 
-LAST_WAIT_MS = 60 * MINUTE_MS  # a channel that is down for long is asked once an hour
-ATTEMPTS = 29  # 1, 2, 4 … 32 minutes apart and then an hour: a day, after which nobody needs to hear of it (guess)
-LONGEST_ASKED_MS = 6 * LAST_WAIT_MS  # what a channel may ask for with Retry-After
+LAST_WAIT_MS = 10 * MINUTE_MS  # a channel that is down for long; less than a period of its alarm (infra/alarms.py)
+ATTEMPTS = 148  # 1, 2, 4 and 8 minutes apart and then ten: a day, after which nobody needs to hear of it (guess)
+LONGEST_ASKED_MS = 360 * MINUTE_MS  # what a channel may ask for with Retry-After
 MISSED_MS = 60 * MINUTE_MS  # how far back cases are looked for whose events never came
 MOST = 8  # notices to one recipient at one look; there are as many kinds
 FALSE_ALARM = "NO_ISSUE"
@@ -88,6 +88,9 @@ class Office:
     ) -> None:
         self._cases, self._table, self._registry = cases, table, registry
         self._channel, self._links, self._told, self._now_ms = channel, links, told, now_ms
+        self._down_ms: dict[
+            tuple[str, str], int
+        ] = {}  # until when a recipient's channel is not asked for another notice
 
     # ---- cases
 
@@ -146,7 +149,7 @@ class Office:
                 link=self._links.evidence(story.case_id, opened_ms=told.opened_ms),
                 stop=self._links.unsubscribe(site.id, recipient.name),
             )
-            marks[notice.key] = self._sent(site, recipient, words, mark)
+            marks[notice.key] = self._sent_unless_down(site, recipient, words, mark)
             self._table.settle(story.case_id, recipient.name, notice.key, marks[notice.key], token)
         return self._now_ms() + MINUTE_MS
 
@@ -154,6 +157,15 @@ class Office:
         again = before is not None and before.n == notice.n
         attempts = before.attempts if before is not None and again else 0
         return Mark(notice.n, CLAIMED, now, notice.episode, notice.revision, notice.kind, attempts)
+
+    def _sent_unless_down(self, site: Site, recipient: Recipient, words: Words, mark: Mark) -> Mark:
+        """As `_sent`; but a channel that has just failed, and may have taken all its time for it, is left alone."""
+        down_ms = self._down_ms.get((site.id, recipient.name), 0)
+        if down_ms <= self._now_ms():
+            return self._sent(site, recipient, words, mark)
+        after = replace(mark, state=WAITING, not_before_ms=down_ms, problem="its channel failed a moment ago")
+        self._told(Outcome(site.id, recipient.name, words.once, after.state, after.problem))
+        return after
 
     def _sent(self, site: Site, recipient: Recipient, words: Words, mark: Mark) -> Mark:
         """The mark as it is after sending. Whatever goes wrong is in it, so that the others go on."""
@@ -178,12 +190,11 @@ class Office:
         attempts = mark.attempts + 1
         if attempts >= ATTEMPTS:
             return replace(mark, state=GIVEN_UP, attempts=attempts, problem=f"given up after a day: {later}")
-        asked_s = later.after_s if isinstance(later, CmmsBusy) else None
+        now, asked_s = self._now_ms(), later.after_s if isinstance(later, CmmsBusy) else None
         asked_ms = min(round((asked_s or 0) * 1000), LONGEST_ASKED_MS)
+        self._down_ms[site.id, recipient.name] = now + max(asked_ms, MINUTE_MS)
         wait_ms = max(min(MINUTE_MS * 2 ** min(attempts - 1, 10), LAST_WAIT_MS), asked_ms)
-        return replace(
-            mark, state=WAITING, attempts=attempts, not_before_ms=self._now_ms() + wait_ms, problem=str(later)
-        )
+        return replace(mark, state=WAITING, attempts=attempts, not_before_ms=now + wait_ms, problem=str(later))
 
     # ---- digests
 
@@ -215,7 +226,8 @@ class Office:
         if token is None:
             return
         words = self._digest_words(site, recipient, due_ms, [case for case in cases() if case.site == site.id])
-        self._table.settle_digest(site.id, recipient.name, self._sent(site, recipient, words, mark), token)
+        after = self._sent_unless_down(site, recipient, words, mark)
+        self._table.settle_digest(site.id, recipient.name, after, token)
 
     def _digest_words(self, site: Site, recipient: Recipient, due_ms: int, cases: Iterable[Case]) -> Words:
         zone = ZoneInfo(site.time_zone)
