@@ -97,6 +97,8 @@ class Line(Stack):
         data.webhook_secret.grant_read(orders)
         data.cmms_secrets.grant_read(orders)
         messages.notices.grant_publish(orders)
+        messages.orders.grant_send_messages(orders)
+        lake.grant_pictures(orders)
         tables.cases.grant_read_data(send)
         tables.notices.grant_read_write_data(send)
         data.cmms_secrets.grant_read(send)

@@ -15,7 +15,7 @@ class Tables(Construct):
         self.registry = self._table("Registry")  # the plant: sites, positions, sensors, gateways
         self.states = self._table("States")  # what each position is like now, and when it was last heard
         self.cases = self._table("Cases")  # the latest revision of each case
-        self.ledger = self._table("Ledger")  # which work order belongs to which case
+        self.ledger = self._table("Ledger", forgets="expires")  # which work order belongs to which case
         self.logbook = self._table("Logbook")  # the built-in maintenance system's orders
         self.models = self._table("Models")  # which model of each asset is live, and where its scoring stands
         self.notices = self._table("Notices")  # what was sent to whom

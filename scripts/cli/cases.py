@@ -204,7 +204,7 @@ def _trial(deployment: Deployment, case: Case) -> str | None:
 def _look_at(deployment: Deployment, cases: Collection[Case]) -> None:
     """Has the worker of orders look at these now."""
     for case in cases:
-        body = json.dumps({"detail": {"case_id": case.change.case_id}})
+        body = json.dumps({"detail": {"case_id": case.change.case_id}, "look": True})
         deployment.client("sqs").send_message(QueueUrl=deployment.outputs["OrdersQueueUrl"], MessageBody=body)
 
 

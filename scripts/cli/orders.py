@@ -87,7 +87,7 @@ def _move(
         order = logbook.set_status(entry.order.ref, status, by=by, closure=codes)
     except CmmsRefused as refused:
         raise Problem(str(refused)) from refused
-    body = json.dumps({"detail": {"case_id": entry.request.case_id}})
+    body = json.dumps({"detail": {"case_id": entry.request.case_id}, "look": True})
     deployment.client("sqs").send_message(QueueUrl=deployment.outputs["OrdersQueueUrl"], MessageBody=body)
     print(f"{order.key} is {order.status}; {entry.request.case_id} follows in a few seconds")
 

@@ -91,7 +91,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     folder = tmp_path_factory.mktemp("lake")
     with pytest.MonkeyPatch.context() as patch, aws() as made:
         outside = {"MONITRON_STREAM": "monitron", "TOPIC_ARN": ARN, "WEBHOOK_SECRET_ARN": made.secret}
-        outside |= {"CMMS_SECRETS_ARN": made.cmms_secrets}
+        outside |= {"CMMS_SECRETS_ARN": made.cmms_secrets, "ORDERS_QUEUE_URL": made.queue}
         for name, value in (ENVIRONMENT | outside).items():
             patch.setenv(name, value)
         forget()

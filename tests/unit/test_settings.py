@@ -36,6 +36,9 @@ NAMES = [
     "TOPIC_ARN",
     "WEBHOOK_SECRET_ARN",
     "CMMS_SECRETS_ARN",
+    "PAGES_URL",
+    "LINK_KEY_ARN",
+    "ORDERS_QUEUE_URL",
 ]
 ENVIRONMENT = {name: name.lower() + "-value" for name in NAMES}
 

@@ -74,6 +74,10 @@ class WorkOrdersSettings(_FromEnvironment):
     topic_arn: str
     webhook_secret_arn: str
     cmms_secrets_arn: str
+    lake_bucket: str
+    orders_queue_url: str
+    link_key_arn: str
+    pages_url: str  # "" where the stage has no page
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def check(template: str) -> list[str]:
     except ValueError as error:
         return [str(error)]
     return [
-        name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+        "{" + name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "") + "}"
         for _, name, spec, conversion in parts
         if name is not None and (name not in NAMES or spec or conversion)
     ]
@@ -111,7 +111,7 @@ def filled(template: str, values: Mapping[str, str]) -> str:
     """The template with its names replaced. Raises BadTemplate."""
     wrong = check(template)
     if wrong:
-        raise BadTemplate(f"found {', '.join(wrong)} in {template!r}, wanted {', '.join(NAMES)}, in braces")
+        raise BadTemplate(f"found {', '.join(wrong)} in {template!r}, wanted one of {', '.join(NAMES)}, in braces")
     return "".join(before + (values[name] if name else "") for before, name, _, _ in Formatter().parse(template))
 
 
