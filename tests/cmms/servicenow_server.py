@@ -115,7 +115,11 @@ class Instance:
     def hint(self, sys_id: str) -> tuple[dict[str, str], bytes]:
         """Headers and body of what the business rule sends of a record."""
         time_sent = str(int(self.now_s()))
-        body = json.dumps({"version": "1", "ref": sys_id}, separators=(",", ":")).encode()
+        held = next(
+            (table[sys_id] for table in self.tables.values() if isinstance(sys_id, str) and sys_id in table), {}
+        )
+        said = {"version": "1", "ref": sys_id, "change": held.get("sys_mod_count", "0")}
+        body = json.dumps(said, separators=(",", ":")).encode()
         mac = hmac.new(self.hints_secret, f"{time_sent}.".encode() + body, hashlib.sha256).digest()
         mark = f"v1={base64.b64encode(mac).decode()}"
         return {"Telltale-Timestamp": time_sent, "Telltale-Signature": mark, "Content-Type": "application/json"}, body

@@ -279,6 +279,16 @@ def test_a_message_makes_the_worker_look_once_and_a_replayed_one_never(plant: Pl
     assert [what.kind for _, what in plant.at.controls] == ["acknowledged"]
 
 
+def test_two_changes_within_one_second_are_two_messages(plant: Plant) -> None:
+    plant.settle(change())
+    for act in (plant.peer.take_up, plant.peer.close):
+        act(plant.ref, "mia")
+        plant.at.worker().hinted("plant", *plant.peer.hint(plant.ref))
+        plant.clock.go(s=0.01)
+
+    assert [what.kind for _, what in plant.at.controls] == ["acknowledged", "resolved"]
+
+
 def test_messages_out_of_order_tell_what_is_so_and_not_what_they_say(plant: Plant) -> None:
     plant.settle(change())
     messages = []

@@ -619,7 +619,7 @@ globalThis.sn_ws = { RESTMessageV2: class {
   setRequestBody(body) { this.body = body; }
   executeAsync() { sent.push(this); }
 } };
-globalThis.current = { getUniqueValue: () => process.argv[3] };
+globalThis.current = { getUniqueValue: () => process.argv[3], getValue: (name) => ({'sys_mod_count': '4'})[name] };
 globalThis.previous = {};
 for (const script of JSON.parse(require('fs').readFileSync(0, 'utf8'))) (0, eval)(script);
 process.stdout.write(JSON.stringify(sent));
@@ -639,6 +639,7 @@ def test_what_the_script_on_the_page_sends_is_believed(peer: ServiceNowPeer, cmm
 
     [sent] = json.loads(done.stdout)
     assert (sent["method"], sent["url"]) == ("POST", "https://hints.example.com/plant")
+    assert json.loads(sent["body"]) == {"version": "1", "ref": REF, "change": "4"}
     assert cmms.verify_webhook(sent["headers"], sent["body"].encode()) == [Hint(REF)]
 
 
