@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 KIND = "order"  # what the records on the stream are called
-CREATED, STATUS, UPDATED, REFUSED = "created", "status", "updated", "refused"
-CHANGES = (CREATED, STATUS, UPDATED, REFUSED)
+CREATED, STATUS, REOPENED, UPDATED, REFUSED = "created", "status", "reopened", "updated", "refused"
+CHANGES = (CREATED, STATUS, REOPENED, UPDATED, REFUSED)
+FINAL = ("DONE", "CANCELLED")  # statuses after which an order that is open has been opened again
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ def _what(last: OrderSeen, seen: OrderSeen) -> str | None:
     """Of several differences, the one that people ask for first. `changed_ms` alone is none."""
     if seen.ref != last.ref and seen.ref:
         return CREATED
+    if last.status in FINAL and seen.status not in FINAL:
+        return REOPENED
     if (seen.status, seen.raw_status, seen.by, dict(seen.closure)) != (
         last.status,
         last.raw_status,
