@@ -185,6 +185,13 @@ def test_requests_beyond_the_limit_wait_until_the_next_minute(server: MaintainX,
     assert cmms.get("1") is None
 
 
+def test_making_an_order_takes_four_requests(server: MaintainX, cmms: Cmms) -> None:
+    cmms.find(KEY)
+    cmms.create(REQUEST)
+
+    assert len(server.seen) == 4
+
+
 # Assets and parts
 
 
@@ -278,6 +285,20 @@ def test_an_order_of_a_series_that_was_passed_over_is_cancelled(server: Maintain
 
     assert found is not None
     assert found.status is Status.CANCELLED
+
+
+def test_a_status_that_no_word_is_left_for_cannot_be_set(peer: MaintainXPeer) -> None:
+    cmms = peer.cmms(settings={"statuses": {"IN_PROGRESS": "ON_HOLD"}})
+    ref = cmms.create(REQUEST).ref
+
+    with pytest.raises(CmmsRefused, match="no status for IN_PROGRESS"):
+        cmms.set_status(ref, Status.IN_PROGRESS, by="mia")
+
+
+@pytest.mark.parametrize("settings", [{"priorities": {"Alarm": "HIGH"}}, {"code_fields": {"mode": "Failure mode"}}])
+def test_a_misspelt_name_in_a_setting_is_said(peer: MaintainXPeer, settings: dict[str, Any]) -> None:
+    with pytest.raises(CmmsRefused, match="is none of"):
+        peer.cmms(settings=settings)
 
 
 def test_statuses_of_the_plant_file_have_to_be_among_the_five(peer: MaintainXPeer) -> None:

@@ -322,6 +322,12 @@ def test_telltale_sets_the_number_that_the_plant_file_names(server: Instance, pe
     assert held.raw_status == "Waiting for parts"
 
 
+@pytest.mark.parametrize("settings", [{"priorities": {"Alarm": "HIGH"}}, {"code_fields": {"mode": "Failure mode"}}])
+def test_a_misspelt_name_in_a_setting_is_said(peer: ServiceNowPeer, settings: dict[str, Any]) -> None:
+    with pytest.raises(CmmsRefused, match="is none of"):
+        peer.cmms(settings=settings)
+
+
 def test_statuses_of_the_plant_file_have_to_be_among_the_five(peer: ServiceNowPeer) -> None:
     with pytest.raises(CmmsRefused, match="IN_PROGRESS"):
         peer.cmms(settings={"statuses": {"3": "FINISHED"}})
@@ -544,6 +550,19 @@ def test_a_limit_that_takes_hold_late_is_heard_when_it_does(server: Instance, cm
 
     assert busy.value.after_s == 3540
     assert cmms.get(REF) is None
+
+
+@pytest.mark.parametrize(("asset", "requests"), [("P-7", 4), ("", 3)])
+def test_making_an_order_takes_four_requests_without_an_asset_three(
+    server: Instance, cmms: Cmms, asset: str, requests: int
+) -> None:
+    cmms.find("another")
+    before_it = len(server.seen)
+
+    cmms.find(KEY)
+    cmms.create(replace(REQUEST, asset=asset))
+
+    assert len(server.seen) - before_it == requests
 
 
 # Hints

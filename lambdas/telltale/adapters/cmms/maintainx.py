@@ -138,7 +138,8 @@ class MaintainX(Plain):
             SEVERITY: ("priority", self._priorities[request.severity]),
         }
         body = dict(new[name] for name in FIELDS if name in fields)
-        self._http.ask("PATCH", f"/workorders/{ref}", body=body)
+        if body:
+            self._http.ask("PATCH", f"/workorders/{ref}", body=body)
         return self._there(ref)
 
     def comment(self, ref: str, text: str, *, key: str) -> None:
@@ -196,7 +197,7 @@ class MaintainX(Plain):
         if age_s is None or abs(age_s) > REPLAY_WINDOW_S:
             raise Forged(f"{SIGNATURE}: {times[0]!r} is not within {REPLAY_WINDOW_S} s of now")
         try:
-            return [Hint(str(_number(json.loads(body), "workOrderId")))]
+            return [Hint(str(_number(json.loads(body), "workOrderId")), times[0])]
         except (ValueError, RetryLater) as error:
             raise Forged(f"the body names no work order: {shown(body)}") from error
 
@@ -261,7 +262,10 @@ class MaintainX(Plain):
 
     def _word(self, status: Status) -> str:
         """What MaintainX calls a status: the first of `statuses` that means it, the plant file's before the usual."""
-        return next(raw for raw, means in self._statuses.items() if means is status)
+        word = next((raw for raw, means in self._statuses.items() if means is status), None)
+        if word is None:
+            raise CmmsRefused(f"MaintainX has no status for {status}: name one in `statuses`")
+        return word
 
     def _asset_id(self, key: str) -> int:
         if not self._asset_field and key.isascii() and key.isdecimal():
@@ -371,6 +375,9 @@ def _statuses(given: Mapping[str, str]) -> Mapping[str, Status]:
 
 def _made(given: Given) -> MaintainX:
     settings = given.settings
+    for name, known in (("priorities", PRIORITIES), ("code_fields", (*LISTS, "note"))):
+        if odd := sorted(set(settings[name]) - set(known)):
+            raise CmmsRefused(f"{name}: {', '.join(odd)} is none of {', '.join(known)}")
     organization = settings["organization"]
     http = Http(
         str(settings["url"]),

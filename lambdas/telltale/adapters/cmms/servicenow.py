@@ -282,7 +282,7 @@ class ServiceNow(Plain):
             ref = None
         if not isinstance(ref, str) or not SYS_ID.fullmatch(ref):
             raise Forged(f"the body names no record: {shown(body)}")
-        return [Hint(ref)]
+        return [Hint(ref, time)]
 
     def _read(self, ref: str, shape: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if not SYS_ID.fullmatch(ref):
@@ -505,6 +505,9 @@ def _credentials(given: Given, url: str) -> Callable[[bool], Mapping[str, str]]:
 
 def _made(given: Given) -> ServiceNow:
     settings, url = given.settings, str(given.settings["url"]).rstrip("/")
+    for name, known in (("priorities", INCIDENT.priorities), ("code_fields", (*LISTS, "note"))):
+        if odd := sorted(set(settings[name]) - set(known)):
+            raise CmmsRefused(f"{name}: {', '.join(odd)} is none of {', '.join(known)}")
     http = Http(url, now_ms=given.now_ms, credentials=_credentials(given, url), budget=given.budget)
     own = {name: settings[name] for name in Ways.__dataclass_fields__ if name not in ("statuses", "priorities")}
     priorities = {severity: str(number) for severity, number in settings["priorities"].items()}
