@@ -576,6 +576,16 @@ def test_a_forged_hint_makes_nobody_look(webhook_office: Office, server: Server)
     assert server.seen == seen
 
 
+def test_a_message_sent_again_is_refused_whatever_is_sent_beside_it(webhook_office: Office, server: Server) -> None:
+    webhook_office.worker().settle(webhook_office.open(change()))
+    headers, body = server.hint("WO-1")
+    webhook_office.worker().hinted("plant", headers, body)
+
+    for beside in ({}, {"x-signature": "another", "timestamp": "1"}, {"telltale-timestamp-2": "1"}):
+        with pytest.raises(Forged, match="before"):
+            webhook_office.worker().hinted("plant", {**headers, **beside}, body)
+
+
 def test_a_message_about_a_case_that_is_not_there_says_so(plant_office: Office) -> None:
     with pytest.raises(NoSuchCase):
         plant_office.worker().settle("case-nowhere")

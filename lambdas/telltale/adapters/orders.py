@@ -18,7 +18,6 @@ A message about a case that is settled already costs two reads. While a maintena
 import hashlib
 import json
 import random
-import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,7 +51,6 @@ GRACE_MS = 60_000  # how long a change may wait for its own message before the s
 REPLAYED_MS = 10 * 60_000  # a message is believed for five minutes either way of its time (adapters/cmms/webhook.py)
 SHOWN_AFTER = 3  # failures after which a case shows why its order waits
 TOLD_AGAIN_MS = 86_400_000  # until a person is told again of an order that cannot be read
-SIGNED = re.compile("signature|timestamp", re.IGNORECASE)  # headers that make a message one of its kind
 
 
 class NoSuchCase(TelltaleError):
@@ -151,7 +149,8 @@ class Worker:
             hints = self._system(site).verify_webhook(headers, body)
         except CmmsRefused as refused:
             raise Forged(f"site {site_id} takes no messages: {refused}") from refused
-        if not self._ledger.first(f"hint#{site_id}#{_digest(headers, body)}", within_ms=REPLAYED_MS):
+        once = _digest(body, *(hint.signed_at for hint in hints))
+        if not self._ledger.first(f"hint#{site_id}#{once}", within_ms=REPLAYED_MS):
             raise Forged("the same message came before")
         owners = [case_id for hint in hints for case_id in self._ledger.owners(site_id, hint.ref)]
         case_ids = list(dict.fromkeys(owners))
@@ -439,7 +438,7 @@ class Worker:
 
     def _tell_of_one(self, case: Case, later: RetryLater) -> None:
         """Of an order that cannot be read, say of a status that nobody knows: once a day for the same words."""
-        what = f"unread#{case.site}#{_digest({}, str(later).encode())}"
+        what = f"unread#{case.site}#{_digest(str(later).encode())}"
         if self._ledger.first(what, within_ms=TOLD_AGAIN_MS):
             self._notify(
                 f"Work order cannot be read: {case.position}",
@@ -459,10 +458,9 @@ def _is_due(entry: Entry | None, outage: Outage, now: int, *, late: bool) -> boo
     return may and (late or entry.look_again_ms <= now)
 
 
-def _digest(headers: Mapping[str, str], body: bytes) -> str:
-    """Of a message, as its sender signed it: its body, and those headers that say who sent it and when."""
-    said = sorted((name.lower(), value) for name, value in headers.items() if SIGNED.search(name))
-    return hashlib.sha256(json.dumps(said).encode() + body).hexdigest()[:32]
+def _digest(body: bytes, *signed_at: str) -> str:
+    """Of a message: what its sender said and when he signed it, not how it was carried, which anybody can change."""
+    return hashlib.sha256(json.dumps(sorted(set(signed_at))).encode() + body).hexdigest()[:32]
 
 
 def _wait_ms(attempt: int, later: RetryLater) -> int:

@@ -116,9 +116,14 @@ class Order:
 
 @dataclass(frozen=True)
 class Hint:
-    """A verified message said that something happened to this order: read it back, believe only that."""
+    """A verified message said that something happened to this order: read it back, believe only that.
+
+    signed_at : when it was signed, in the sender's own words as they were verified; "" where nothing is signed. With
+    the body it tells one message from another, whatever else comes with it.
+    """
 
     ref: str
+    signed_at: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ class Webhook(Plain):
         document = _json(body)
         if not isinstance(document, dict) or not isinstance(document.get("ref"), str) or not document["ref"]:
             raise Forged('the body is not {"version":"1","ref":"…"}')
-        return [Hint(document["ref"])]
+        return [Hint(document["ref"], timestamp)]
 
     def _tell(self, message: Mapping[str, Any], once: str | None = None) -> Order:
         order = self._ask(message, once)
