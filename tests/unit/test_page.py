@@ -33,7 +33,8 @@ DIAGNOSIS = {
                   "supports": ["lines at 88.4 Hz (BPFO)"], "contradicts": ["2× is missing"], "lines": []}],
     "untested": {},
 }  # fmt: skip
-OPENED = {"revision": 1, "change": "opened", "t_ms": T_MS, "severity": "ALARM", "reason": "x: 9 mm/s"}
+REASON = "x: 9 mm/s, at or above the alarm limit 7.1 (user)"
+OPENED = {"revision": 1, "change": "opened", "t_ms": T_MS, "severity": "ALARM", "reason": REASON}
 CHANGE = CaseChange(
     case_id="case-ut4munfinmzteh2n4chw",
     revision=1,
@@ -44,7 +45,7 @@ CHANGE = CaseChange(
     state="ALARM",
     rule="zone",
     channel="x",
-    reason="x: 9 mm/s, at or above the alarm limit 7.1 (user)",
+    reason=REASON,
     fault="BEARING_OUTER_RACE",
     evidence={
         "verdicts": [VERDICT],
@@ -126,7 +127,7 @@ def read(page: CasePage = OPEN) -> Read:
         "Alarm",
         "Raw water pump 1 – Motor, drive end",
         "Riverside water works · riverside/hall/pump-1/motor-de",
-        "x: 9 mm/s, at or above the alarm limit 7.1 (user)",
+        "Axis x: 9 mm/s, at or above the alarm limit 7.1 (user)",
         "Bearing, outer race , 84% sure:",
         "lines at 88.4 Hz (BPFO)",
         "Speaks against it: 2× is missing",
@@ -146,6 +147,26 @@ def read(page: CasePage = OPEN) -> Read:
 )
 def test_an_open_case_says(words: str) -> None:
     assert words in read().text
+
+
+def test_a_reason_names_axes_and_indicators_as_people_do() -> None:
+    reason = "y: env_rms_g 0.368 g is 31 times its normal 0.0119 g"
+
+    assert pages.in_words(reason) == "Axis y: envelope RMS 0.368 g is 31 times its normal 0.0119 g"
+    assert pages.in_words("resolved by ben_smith_2") == "resolved by ben_smith_2"
+
+
+def test_what_decided_is_the_first_number_and_alarms_come_before_warnings() -> None:
+    numbers = [
+        {**VERDICT, "channel": "z", "verdict": "WARNING", "value": 3.0},
+        {**VERDICT, "channel": "y", "value": 4.0},
+        {**VERDICT, "rule": "baseline", "verdict": "HEALTHY", "value": 5.0},
+        VERDICT,
+    ]
+    page = read(replace(OPEN, change=replace(CHANGE, evidence={"verdicts": numbers})))
+
+    shown = [words for words in page.words if re.fullmatch(r"\d mm/s", words)]
+    assert shown == ["9 mm/s", "4 mm/s", "3 mm/s", "5 mm/s"]
 
 
 def test_times_are_those_of_the_site() -> None:
@@ -182,6 +203,28 @@ def test_a_closed_case_says_how_it_ended_and_asks_only_whether_the_codes_are_rig
 def test_a_case_that_is_over_is_closed_whatever_came_after(change: str) -> None:
     assert replace(OVER, change=replace(OVER.change, change=change)).over
     assert "Closed 21 Sep" in read(replace(OVER, change=replace(OVER.change, change=change))).text
+
+
+def test_after_a_repair_the_numbers_of_its_trial_are_shown_and_what_was_wrong_stays() -> None:
+    monitor = {
+        "channel": "x",
+        "rule": "baseline",
+        "samples": 6,
+        "score": 0.3,
+        "score_limit": 1.0,
+        "score_of_fault": 4.0,
+    }
+    seen = {**monitor, "feature": "env_rms_g", "value": 0.0121, "unit": "g", "usual": 0.0119, "limit": 0.0237}
+    confirmed = replace(
+        OVER.change,
+        change="confirmed",
+        reason="x env_rms_g 1.02 × what was usual before the fault",
+        evidence={"verdicts": [], "repair": {"outcome": "confirmed", "monitors": [seen]}},
+    )
+    text = read(replace(OVER, change=confirmed)).text
+
+    assert "What was wrong Axis x: 9 mm/s" in text
+    assert "envelope RMS, axis x (horizontal) 0.0121 g Limit 0.0237 g Margin 0.0116 g (49%) below the limit" in text
 
 
 def test_a_case_without_evidence_order_or_plant_data_is_shown_all_the_same() -> None:

@@ -6,17 +6,20 @@ it are forms, each to the page's own address.
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
+from telltale.core.cases import is_over
 from telltale.core.closure import LISTS
 from telltale.core.explain import VERDICTS, check_next, evidence_lines, fault_words, forecast_sentence
 from telltale.core.findings import FAULTS
 from telltale.core.judgement import CaseChange
 from telltale.core.markup import Markup, element, joined
 from telltale.core.page_style import STYLE
+from telltale.core.persistence import LEVELS
 from telltale.core.plant import Position, Site
 from telltale.core.schema import FEATURES
 from telltale.core.trend_line import trend_line
@@ -29,7 +32,6 @@ NOTED = {
     FALSE_ALARM: "Thank you. It is noted as a false alarm.",
 }
 MEASURED = ("opened", "updated")  # changes that a capture made
-OVER = ("resolved", "confirmed", "noted", "labelled")  # latest changes of a case that is over
 
 ASKED = {
     "failure_mode": ("What was found?", "failure mode"),
@@ -60,7 +62,20 @@ ORDERS = {
 }
 SOURCES = {"user": "set by a person", "baseline": "learned from this machine", "fleet": "of machines alike"}
 RULES = {"zone": "vibration", "baseline": "against its own normal", "temperature": "temperature", "model": "all tags"}
-OTHER_FEATURES = {"temperature_c": "surface temperature"}
+# Indicators whose meaning in the schema explains more than it names, and those that are no columns there.
+INDICATORS = {
+    "temperature_c": "surface temperature",
+    "crest": "crest factor",
+    "kurtosis": "kurtosis",
+    "env_rms_g": "envelope RMS",
+    "env_kurtosis": "kurtosis of the envelope's band",
+    "env_bpfo_g": "envelope at BPFO (outer race)",
+    "env_bpfi_g": "envelope at BPFI (inner race)",
+    "env_bsf_g": "envelope at BSF (rolling element)",
+    "env_ftf_g": "envelope at FTF (cage)",
+}
+NAMES = {column.name: INDICATORS.get(column.name) or column.meaning.split(";")[0] for column in FEATURES} | INDICATORS
+BANDS = {column.name: column.band for column in FEATURES if column.band and column.band[0].isdigit()}
 
 
 @dataclass(frozen=True)
@@ -101,7 +116,7 @@ class CasePage:
     @property
     def over(self) -> bool:
         """Nothing is left to be done, as far as the case knows."""
-        return self.change.change in OVER
+        return is_over(self.change)
 
     @property
     def title(self) -> str:
@@ -212,9 +227,10 @@ def _how_it_ended(page: CasePage) -> Markup:
 def _what_is_wrong(page: CasePage) -> Markup:
     change = page.change
     diagnosis = change.evidence.get("diagnosis") or {}
+    wrong = (one["reason"] for one in reversed(page.history) if one["change"] in (*MEASURED, "reopened"))
     return _section(
         "What was wrong" if page.over else "What is wrong",
-        element("p", change.reason, class_="lead"),
+        element("p", in_words(next(wrong, change.reason)), class_="lead"),
         _diagnosis(diagnosis),
         element("p", f"Forecast: {forecast}") if (forecast := forecast_sentence(change.evidence)) else None,
     )
@@ -252,7 +268,15 @@ def _what_to_do(position: Position, change: CaseChange) -> Markup | None:
 
 
 def _numbers(page: CasePage) -> Markup | None:
-    verdicts = page.change.evidence.get("verdicts", ())
+    change = page.change
+    judged = change.evidence.get("verdicts") or change.evidence.get("repair", {}).get("monitors", ())
+    verdicts = sorted(
+        judged,
+        key=lambda one: (
+            (one["channel"], one["rule"]) != (change.channel, change.rule),  # what decided comes first
+            -LEVELS.index(one["verdict"]) if one.get("verdict") in LEVELS else 0,
+        ),
+    )
     return _section("Numbers", *(_number(one, page.position) for one in verdicts)) if verdicts else None
 
 
@@ -282,14 +306,9 @@ def _number(verdict: Mapping[str, Any], position: Position) -> Markup:
 
 def _measured(verdict: Mapping[str, Any], position: Position) -> str:
     """What the number is of: "velocity RMS, 10-1000 Hz, axis y (vertical)"."""
-    name = verdict.get("feature") or ""
-    column = next((one for one in FEATURES if one.name == name), None)
-    if column is not None:
-        band = column.band if column.band and column.band[0].isdigit() else None
-        words = ", ".join(filter(None, (column.meaning.split(";")[0], band)))
-    else:
-        words = OTHER_FEATURES.get(name) or name or RULES.get(verdict["rule"], verdict["rule"])
-    channel = verdict["channel"]
+    name, channel = verdict.get("feature") or "", verdict["channel"]
+    words = NAMES.get(name) or name or RULES.get(verdict["rule"], verdict["rule"])
+    words = ", ".join(filter(None, (words, BANDS.get(name))))
     if channel not in ("x", "y", "z"):
         return words
     direction = position.directions.get(channel)
@@ -403,7 +422,7 @@ def _history(page: CasePage) -> Markup:
             element("time", _time(one["t_ms"], page.zone)),
             " ",
             element("strong", _told(one)),
-            f" {one['reason']}",
+            f" {in_words(one['reason'])}",
         )
         for one in reversed(page.history)
     )
@@ -432,6 +451,12 @@ def _foot(page: CasePage) -> Markup:
         element("p", f"{page.change.case_id} · Times are of {page.zone}."),
         element("p", f"Whoever has this link sees this page, until {until}."),
     )
+
+
+def in_words(reason: str) -> str:
+    """A reason as it is read aloud: axes and indicators by name."""
+    spelled = re.sub(r"\b[a-z][a-z0-9]*_[a-z0-9_]+\b", lambda found: NAMES.get(found[0], found[0]), reason)
+    return re.sub(r"^([xyz]): ", r"Axis \1: ", spelled)
 
 
 def _section(title: str, *content: Markup | None) -> Markup:
