@@ -278,7 +278,8 @@ class How:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        return ("captures", "features", "readings", "scores", "cases", "acts", *(("verdicts",) if self.check else ()))
+        tables = ("captures", "features", "readings", "scores", "cases", "acts", "labels")
+        return (*tables, *(("verdicts",) if self.check else ()))
 
 
 @dataclass(frozen=True)
@@ -309,7 +310,8 @@ class Task:
         log = [change for change in kept.log() if change.t_ms < to_ms]
         asked = [act for act in kept.asked() if act[0].t_ms < to_ms]
         logged = "cases" in kept.tables
-        return History(live, backtest.placed(rows, log, asked) if logged or asked else tuple(rows), failed_ms)
+        items = backtest.placed(rows, log, asked) if logged or asked else tuple(rows)
+        return History(live, items, failed_ms, tuple(one for one in kept.missed_ms() if one < to_ms))
 
     def _checked(self, comparison: Comparison, past: History, kept: Kept) -> Replayed:
         otherwise = tuple(_otherwise(comparison))

@@ -23,6 +23,7 @@ from telltale.core import model_scores, relearn
 from telltale.core.backtest import JUDGED, READ, Asked, VerdictKey
 from telltale.core.closure import LISTS
 from telltale.core.judgement import AXES, CaseChange, Control, ModelScore, Row
+from telltale.core.missed import is_missed
 from telltale.core.sheet import Line, Sheet
 
 from cli import readers
@@ -43,12 +44,14 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "readings": ("position", "capture_id", "sensor", "t", "tag", "value"),
     "acts": ("position", "t", "kind", "by", "why", "after"),
     "scores": ("position", "asset", "t", "scored_at", "model", "deviation", "prediction", "contributions"),
+    "labels": ("position", "case_id", "t", "opened_at", "failure_mode"),
 }
-SELDOM = frozenset({"acts", "scores"})  # tables that a lake has only when there was something to keep
+SELDOM = frozenset({"acts", "scores", "labels"})  # tables that a lake has only when there was something to keep
 # What shows which table a file is of; the first that fits.
 TOLD_BY: Mapping[str, frozenset[str]] = {
     "verdicts": frozenset({"capture_id", "channel", "rule", "verdict"}),
     "cases": frozenset({"case_id", "revision", "change"}),
+    "labels": frozenset({"case_id", "opened_at", "failure_mode"}),
     "captures": frozenset({"capture_id", "part", "received_at"}),
     "readings": frozenset({"capture_id", "tag", "value"}),
     "acts": frozenset({"kind", "after"}),
@@ -91,6 +94,12 @@ class Kept:
         found = [row for row in _plain(self.tables.get("acts", EMPTY)) if row["kind"] == relearn.KIND]
         acts = {(row["t"], row["kind"]): _asked(row) for row in found}
         return [acts[key] for key in sorted(acts)]
+
+    def missed_ms(self) -> tuple[int, ...]:
+        """When faults were found that nobody was warned of, as far as people told; by the last word on each."""
+        told = sorted(_plain(self.tables.get("labels", EMPTY)), key=lambda row: int(row["t"]))
+        last = {row["case_id"]: row for row in told}
+        return tuple(sorted(row["opened_at"] for row in last.values() if is_missed(row["case_id"], row)))
 
     def written(self) -> dict[VerdictKey, Mapping[str, Any]]:
         """What the line wrote of each row."""

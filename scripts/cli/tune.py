@@ -35,7 +35,7 @@ from cli.backtest import ALONE, AT_ONCE, add_history, chosen, history_of, live_p
 from cli.history import Kept, Source
 from cli.problem import Problem
 
-TABLES = ("captures", "features", "cases", "acts")
+TABLES = ("captures", "features", "cases", "acts", "labels")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -132,7 +132,8 @@ def _replayed(pair: tuple[Kept, Position], window: Window) -> Replayed:
     rows = [row for row in kept.rows() if row.t_ms < window.to_ms]
     log = [change for change in kept.log() if change.t_ms < window.to_ms] if "cases" in kept.tables else []
     try:
-        return tuning.replayed(History(position, backtest.placed(rows, log, kept.asked())), window=window)
+        items = backtest.placed(rows, log, kept.asked())
+        return tuning.replayed(History(position, items, missed_ms=kept.missed_ms()), window=window)
     except ValueError as error:  # of settings or a class that the registry or a plant file has
         raise Problem(f"{position.id}: {error}") from error
 

@@ -32,7 +32,7 @@ from telltale.adapters.receipts import Decision, Receipt
 from telltale.adapters.registry import Cached, Registry
 from telltale.adapters.states import Held, HeldTags, States, StateWrite, TagsWrite, TrendWrite, Write
 from telltale.adapters.trends import Trends
-from telltale.core import detect, repair, rota, schema, tag_streams, trend
+from telltale.core import detect, missed, repair, rota, schema, tag_streams, trend
 from telltale.core.cases import by_whom, is_repair
 from telltale.core.closure import closure_from
 from telltale.core.detect import CaseChange, Control, Row, State, Verdict
@@ -280,6 +280,9 @@ class Bench:
             made = judging.of(place, position.id, before.shown)
         except ValueError as error:
             raise Rejected(Reason.BAD_SETTINGS, f"position {position.id}: {error}") from error
+        if isinstance(message.item, Control) and message.item.kind == missed.KIND:
+            self._keep_missed(position, message.item)
+            return "stored"
         verdicts, changes = made.verdicts, list(made.changes)
         known, taken_up = replace(before, shown=made.after), False
         if isinstance(message.item, Row):
@@ -341,6 +344,13 @@ class Bench:
         ids = {"capture_id": row.capture_id, "position": position.id, "site": position.site, "t": row.t_ms}
         for verdict in verdicts:
             self._rows[schema.VERDICTS.name].append({**ids, **vars(verdict), "code_version": code_version()})
+
+    def _keep_missed(self, position: Position, told: Control) -> None:
+        """A fault that nobody was warned of, or that it was none after all: a label of a case that never was."""
+        where = {"case_id": told.case_id, "position": position.id, "site": position.site}
+        when = {"t": told.t_ms, "opened_at": told.t_ms if told.until_ms is None else told.until_ms}
+        codes = closure_from(told.closure).as_dict()
+        self._rows[schema.LABELS.name].append({**where, **when, "by": told.by, **codes})
 
     def _keep_act(self, position: Position, act: Control, before: Known) -> None:
         said = {"t": act.t_ms, "kind": act.kind, "by": act.by, "why": act.why, "after": before.last_received_ms or None}

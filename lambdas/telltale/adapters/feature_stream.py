@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
-from telltale.core import model_scores, orders, relearn
+from telltale.core import missed, model_scores, orders, relearn
 from telltale.core.cases import ACTS
 from telltale.core.detect import Control, Row
 from telltale.core.errors import Reason, Rejected
@@ -74,11 +74,11 @@ def read(data: bytes) -> Message | OrderTold:
         return Message(position, _row(document), gateway, waveforms, _optional(document, "digests", dict))
     if kind == MODEL:
         return Message(position, _model_row(document))
-    if kind in (*ACTS, relearn.KIND):
+    if kind in (*ACTS, relearn.KIND, missed.KIND):
         return Message(position, _control(kind, document))
     if kind == orders.KIND:
         return OrderTold(position, _order(document))
-    wanted = ("features", MODEL, *ACTS, relearn.KIND, orders.KIND)
+    wanted = ("features", MODEL, *ACTS, relearn.KIND, missed.KIND, orders.KIND)
     raise Rejected(Reason.BAD_FIELD, f"kind is {kind!r}, wanted {', '.join(wanted)}")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
-from telltale.core import baseline, cases, fleet, limits, modes, relearn, repair, sensor, wording
+from telltale.core import baseline, cases, fleet, limits, missed, modes, relearn, repair, sensor, wording
 from telltale.core.baseline import Deviation, Learning
 from telltale.core.cases import Finding
 from telltale.core.judgement import AXES, CHANNELS, MODEL, RULES, SENSOR
@@ -78,6 +78,8 @@ def normals(state: State, *, settings: Settings = DEFAULTS) -> dict[str, dict[st
 
 
 def _acted(state: State, control: Control, settings: Settings) -> tuple[State, list[Verdict], list[CaseChange]]:
+    if control.kind == missed.KIND:
+        return state, [], []
     if control.kind == relearn.KIND:
         after = relearn.asked(state, control)
         told: list[CaseChange] = []

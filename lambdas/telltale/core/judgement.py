@@ -54,9 +54,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Control:
-    """What was done to a case by a person, or by the clock for one. `kind` is one of cases.ACTS.
+    """What was done to a case by a person, or by the clock for one. `kind` is one of cases.ACTS; or what was asked of a
+    position (relearn.KIND) or told of it (missed.KIND).
 
-    closure : of "resolved" and "labelled".   until_ms : of "shelved", when it ends.   parent : of "grouped", the case
+    closure : of "resolved", "labelled" and "missed".   until_ms : of "shelved", when it ends; of "missed", when the
+    fault was found.   parent : of "grouped", the case
     whose work order names it.   why : in words.
     """
 
