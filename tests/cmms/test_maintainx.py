@@ -79,6 +79,15 @@ def test_an_order_on_a_later_page_is_found(server: MaintainX, cmms: Cmms) -> Non
     assert cmms.find(KEY) == made
 
 
+def test_orders_whose_descriptions_are_long_are_asked_for_in_smaller_pages(server: MaintainX, cmms: Cmms) -> None:
+    made = cmms.create(REQUEST)
+    for number in range(250):
+        server._create({"title": f"Other people's {number}", "description": "y" * 15_000})
+    server.title_is = True
+
+    assert cmms.find(KEY) == made
+
+
 @pytest.mark.parametrize(("title_is", "years"), [(True, 0), (False, 1)])
 def test_an_order_that_starts_in_the_future_is_found_by_its_title_and_by_its_day(
     server: MaintainX, peer: MaintainXPeer, title_is: bool, years: int

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from telltale.adapters.cmms.adapter import Adapter, Given, Setting
-from telltale.adapters.cmms.http import Answer, Http, shown
+from telltale.adapters.cmms.http import MAX_ANSWER_BYTES, Answer, Http, shown
 from telltale.adapters.cmms.port import (
     DESCRIPTION,
     FIELDS,
@@ -47,7 +47,7 @@ STATUSES = {
 PRIORITIES = {"WARNING": "MEDIUM", "ALARM": "HIGH"}  # NONE, LOW, MEDIUM, HIGH are all there are
 CALLS_PER_MINUTE = 100  # for one user; 500 for all users of an organization
 PAGE = 200  # the most that a list gives at once
-PAGES = 20  # guess: 4000 orders within `search_days`; more of them say so, rather than hide a double
+ENTRIES = 4000  # guess: so many orders within `search_days`; more of them are said, for they could hide a double
 SEARCH_DAYS = 7  # guess: the longest that an order may have been made without the ledger knowing
 TAG = re.compile(r"\[tt:([A-Z2-7]{20})\]")
 SIGNATURE = "x-maintainx-webhook-body-signature"
@@ -296,8 +296,13 @@ class MaintainX(Plain):
 
     def _listed(self, path: str, name: str, asked: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
         cursor: Mapping[str, str] = {}
-        for _ in range(PAGES):
-            page = _object(self._http.ask("GET", path, params={**asked, "limit": PAGE, **cursor}))
+        limit, seen = PAGE, 0
+        while seen < ENTRIES:
+            answer = self._http.ask("GET", path, params={**asked, "limit": limit, **cursor})
+            if len(answer.body) >= MAX_ANSWER_BYTES and limit > 1:  # cut there: long descriptions
+                limit //= 2
+                continue
+            page = _object(answer)
             listed = page.get(name)
             if not isinstance(listed, list):
                 raise RetryLater(f"MaintainX answered {path} without {name}")
@@ -305,7 +310,8 @@ class MaintainX(Plain):
             if not page.get("nextCursor"):
                 return
             cursor = {"cursor": str(page["nextCursor"])}
-        raise RetryLater(f"{path} has more than {PAGES * PAGE} entries; a smaller `search_days` asks for fewer")
+            seen += max(len(listed), 1)
+        raise RetryLater(f"{path} has more than {ENTRIES} entries; a smaller `search_days` asks for fewer")
 
 
 def _gone(ref: str) -> CmmsRefused:
