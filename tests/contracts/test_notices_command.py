@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cli import notices as command
 from cli import plant as plant_command
+from cli import redrive as redrive_command
 from cli.__main__ import main
 from cli.deployment import Deployment
 from telltale.adapters.cases import Cases
@@ -58,8 +59,12 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
             "PeopleTopicArn": found.topic,
             "NoticesQueueUrl": found.queue,
             "CmmsSecretsArn": account.cmms_secrets,
+            "LedgerTable": "ledger",
+            "OrdersQueueUrl": account.queue,
+            "OrdersDeadLettersUrl": account.dead_letters,
+            "NoticesDeadLettersUrl": account.sqs.create_queue(QueueName="not-sent")["QueueUrl"],
         }
-        for module in (command, plant_command):
+        for module in (command, plant_command, redrive_command):
             monkeypatch.setattr(module, "current", lambda: Deployment(outputs=outputs, environment={}))
         Registry(account.dynamodb, "registry").put(Site("plant", notices=(MIA, HALL)))
         yield found
@@ -187,6 +192,18 @@ def test_the_log_says_what_was_sent_and_of_a_case_why_not(made: Made, say: Say) 
     assert nothing == "nothing was sent yet\n"
     assert everything == f"2026-09-21 14:13  {CASE}  mia: opened sent\n"
     assert of_one.splitlines()[1:] == ["mia: told", "hall: WARNING is below ALARM"]
+
+
+def test_dead_letters_of_notices_go_round_again_by_their_own_queue(made: Made, say: Say) -> None:
+    dead = made.aws.sqs.get_queue_url(QueueName="not-sent")["QueueUrl"]
+    made.aws.sqs.send_message(QueueUrl=dead, MessageBody="a notice")
+    made.aws.sqs.send_message(QueueUrl=made.aws.dead_letters, MessageBody="an order")
+
+    _, said, _ = say("redrive")
+
+    assert said.startswith("2 dead letters")
+    assert (made.aws.received(made.queue), made.aws.received(made.aws.queue)) == (["a notice"], ["an order"])
+    assert made.aws.received(dead) == []
 
 
 def test_applying_a_plant_file_subscribes_its_addresses(made: Made, say: Say, tmp_path: Any) -> None:
