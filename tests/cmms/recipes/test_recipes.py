@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from cli import cmms_check
 from telltale.adapters.cmms.port import DESCRIPTION, SEVERITY, TITLE, CmmsBusy, CmmsDenied, Hint, OrderRequest, Status
 from telltale.adapters.cmms.webhook import Webhook
 from telltale.core.closure import closure
@@ -266,6 +267,19 @@ def test_what_the_vendor_answers_reaches_telltale_as_what_it_means(
 
     with pytest.raises(error):
         plant.cmms.create(plant.request)
+
+
+def test_telltales_own_check_of_a_site_passes(plant: Plant) -> None:
+    if isinstance(plant.vendor, Emaint):
+        pytest.skip("eMaint requires a column that comes from `fields` in the plant file, which a check does not fill")
+
+    findings = [
+        cmms_check.credentials(plant.cmms),
+        *cmms_check.dry_order(plant.cmms, position="plant/hall/pump-7/motor-de", asset="7", now_ms=1),
+    ]
+
+    assert [finding for finding in findings if not finding.good] == []
+    assert findings[-1].what == "cancel"
 
 
 def test_a_field_that_the_vendor_does_not_know_is_a_refusal_that_says_why(plant: Plant) -> None:
