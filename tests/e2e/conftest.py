@@ -23,21 +23,21 @@ class Telltale:
 
     home: Path
 
-    def run(self, *arguments: str, timeout: float = 300) -> "subprocess.CompletedProcess[str]":
+    def run(self, *arguments: str, timeout: float = 300, typed: str = "") -> "subprocess.CompletedProcess[str]":
         environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         return subprocess.run(
             [sys.executable, str(ROOT / "scripts" / "telltale"), *arguments],
             cwd=ROOT,
             env={**environment, "TELLTALE_HOME": str(self.home)},
-            stdin=subprocess.DEVNULL,
+            input=typed,
             capture_output=True,
             text=True,
             timeout=timeout,
         )
 
-    def say(self, *arguments: str) -> str:
-        """Standard output of a command that must succeed."""
-        done = self.run(*arguments)
+    def say(self, *arguments: str, typed: str = "") -> str:
+        """Standard output of a command that must succeed. typed : what it reads from standard input."""
+        done = self.run(*arguments, typed=typed)
         assert done.returncode == 0, f"telltale {' '.join(arguments)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
