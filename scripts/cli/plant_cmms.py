@@ -1,5 +1,6 @@
 """Reads `cmms:` of a site in the plant file: which maintenance system, and the settings that its adapter declares."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
@@ -74,7 +75,7 @@ def _fields(file: Reader, node: yaml.Node) -> dict[str, Any]:
     """The system's own fields → a template, or a constant of any kind that YAML has."""
     fields = {}
     for _, name, value in file.entries(node, "fields of the maintenance system, each with its value"):
-        fields[name] = _template(file, value) if _is_text(value) else yaml.SafeLoader("").construct_object(value, True)
+        fields[name] = _template(file, value) if _is_text(value) else _constant(file, value)
     return fields
 
 
@@ -88,7 +89,7 @@ def _template(file: Reader, node: yaml.Node) -> str | None:
 
 def _value(file: Reader, node: yaml.Node, setting: Setting) -> Any:
     if setting.kind is dict:
-        return {name: _constant(value) for _, name, value in file.entries(node, setting.says)}
+        return {name: _constant(file, value) for _, name, value in file.entries(node, setting.says)}
     if setting.kind is bool:
         truth = file.choice(node, ("true", "false"), f"true or false: {setting.says}")
         return None if truth is None else truth == "true"
@@ -101,8 +102,14 @@ def _value(file: Reader, node: yaml.Node, setting: Setting) -> Any:
     return text
 
 
-def _constant(node: yaml.Node) -> Any:
-    return str(node.value) if _is_text(node) else yaml.SafeLoader("").construct_object(node, True)
+def _constant(file: Reader, node: yaml.Node) -> Any:
+    """What YAML takes it for, as far as JSON has it; a date, or a number that is none, is the text it is written as."""
+    value = yaml.SafeLoader("").construct_object(node, True)
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return file.text(node)
+    return value
 
 
 def _is_text(node: yaml.Node) -> bool:

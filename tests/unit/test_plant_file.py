@@ -172,12 +172,12 @@ def test_the_webhook_keeps_its_settings() -> None:
 
 
 def test_every_system_takes_fields_of_its_own_and_a_limit_of_calls() -> None:
-    fields = "fields: {team: 3, place: '{site} {asset}', urgent: true}"
+    fields = "fields: {team: 3, place: '{site} {asset}', urgent: true, due: 2026-12-01}"
     plant = plant_with("p: ", site=f"cmms: {{logbook: {{calls_per_minute: 90, {fields}}}}}")
 
     assert plant.sites["s"].cmms_settings == {
         "calls_per_minute": 90,
-        "fields": {"team": 3, "place": "{site} {asset}", "urgent": True},
+        "fields": {"team": 3, "place": "{site} {asset}", "urgent": True, "due": "2026-12-01"},
     }
 
 
