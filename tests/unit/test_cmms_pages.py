@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from cli import plant_file
-from telltale.adapters.cmms.systems import adapter
+from telltale.adapters.cmms.systems import adapter, adapters
 
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "cmms").glob("*.md"))
 EXAMPLES = [
@@ -26,10 +26,10 @@ def test_an_example_of_a_page_is_a_good_plant_file(example: str) -> None:
     assert [site for site in plant.sites.values() if site.cmms != "logbook"]
 
 
-@pytest.mark.parametrize("name", ["maintainx", "servicenow"])
+@pytest.mark.parametrize("name", [name for name in adapters() if name not in ("logbook", "webhook")])
 def test_a_page_names_every_setting_and_every_secret(name: str) -> None:
     found = adapter(name)
-    [page] = [page.read_text() for page in PAGES if page.stem == name]
+    [page] = [page.read_text() for page in PAGES if page.stem == name.replace("_", "-")]
 
     assert found is not None
     assert [one for one in (*found.settings, *found.secrets) if f"`{one}" not in page and f"{one}:" not in page] == []
