@@ -279,6 +279,40 @@ def test_escalation_counts_from_when_the_case_was_bad_enough_and_free_to_be_told
     assert kind(now(case, chief, seen=seen, at=START + 30 * MINUTE_MS)) == "escalated"
 
 
+def test_once_somebody_has_acknowledged_nobody_else_is_told_and_nobody_is_reminded() -> None:
+    taken, late = story("opened", "acknowledged"), START + DAY_MS
+
+    assert now(taken, recipient(after_min=30), seen={1: START}, at=late) == Decision(None, "acknowledged by tom")
+    assert now(taken, recipient(remind_min=60), told(), at=late) == Decision(None, "told")
+
+
+def test_who_is_told_before_the_next_hears_of_a_case_that_was_acknowledged_meanwhile() -> None:
+    assert kind(now(story("opened", "acknowledged"), recipient())) == "opened"
+
+
+def test_a_case_that_is_shelved_is_told_when_that_is_over() -> None:
+    shelved = story("opened", "shelved", until_ms=START + HOUR_MS)
+
+    assert (kind(now(shelved, recipient())), now(shelved, recipient()).again_ms) == (None, START + HOUR_MS)
+    assert kind(now(shelved, recipient(), at=START + HOUR_MS)) == "opened"
+
+
+def test_a_case_that_is_not_bad_enough_is_told_once_it_is() -> None:
+    alarms = recipient(severity="ALARM")
+
+    assert now(story("opened"), alarms) == Decision(None, "WARNING is below ALARM")
+    assert kind(now(story("opened", ("updated", "ALARM")), alarms)) == "opened"
+
+
+def test_an_alarm_that_is_over_does_not_break_the_quiet() -> None:
+    night = recipient(quiet=(Hours(EVERY_DAY, 0, 1430),), alarm_breaks_quiet=True)
+    opened, over = story(("opened", "ALARM")), story(("opened", "ALARM"), "resolved")
+
+    assert kind(now(opened, night)) == "opened"
+    assert kind(now(over, night, told())) is None
+    assert kind(now(over, night, told(), at=ms("2026-03-02T23:50:00"))) == "resolved"
+
+
 def test_a_reminder_that_could_not_be_sent_is_made_up_for_by_one() -> None:
     whom, marks = recipient(remind_min=60), told()
 
@@ -337,6 +371,13 @@ def test_a_quiet_night_ends_when_the_clock_on_the_wall_says_so(at: str, free: st
     whom = recipient(quiet=(NIGHT,))
 
     assert next_free_ms(whom, ms(at, BERLIN), urgent=False, zone=BERLIN) == ms(free, BERLIN)
+
+
+def test_hours_that_begin_in_the_hour_that_comes_twice_begin_in_its_second_half_too() -> None:
+    whom = recipient(hours=(Hours(EVERY_DAY, 150, 160), Hours(EVERY_DAY, 600, 660)))
+    second = ms("2026-10-25T01:10:00")  # 02:10 on the wall, for the second time
+
+    assert next_free_ms(whom, second, urgent=False, zone=BERLIN) == ms("2026-10-25T01:30:00")
 
 
 def test_an_alarm_breaks_the_quiet_where_it_may_and_never_the_hours_of_duty() -> None:

@@ -256,9 +256,8 @@ def _change(story: Story, recipient: Recipient, marks: Mapping[str, Mark]) -> De
         ACKNOWLEDGED: story.last(ACKNOWLEDGED),
     }
     for kind, revision in changes.items():
-        notice = Notice(kind, revision, story.episode, story.revision, story.severity)
-        if kind in recipient.tell and revision > known and _is_new(notice, marks):
-            return Decision(notice)
+        if kind in recipient.tell and revision > known:
+            return Decision(Notice(kind, revision, story.episode, story.revision, story.severity))
     return None
 
 
