@@ -75,7 +75,8 @@ def _entry(entry: Entry) -> RenderableType:
 
 def _show(entry: Entry, link: str | None) -> None:
     print(f"{entry.request.key}  {entry.order.status}\n{entry.request.title}\n\n{entry.request.description}\n")
-    print(f"Page: {link}\n" if link else "", end="")
+    if link and link not in entry.request.description:
+        print(f"Page: {link}\n")
     for line in entry.history:
         print(f"{moment(line.t_ms)}  {line.text}")
 

@@ -24,6 +24,7 @@ from telltale.core.plant import Position, Site
 from telltale.core.schema import FEATURES
 from telltale.core.trend_line import trend_line
 
+FIRST_NUMBERS = 3  # that are shown at once; the others on demand
 LONGEST_NAME, LONGEST_NOTE = 80, 1000  # characters of what people write (guess)
 TAKE, DONE, FALSE_ALARM = "take", "done", "false-alarm"  # what people can say; the values of the field `answer`
 NOTED = {
@@ -277,7 +278,12 @@ def _numbers(page: CasePage) -> Markup | None:
             -LEVELS.index(one["verdict"]) if one.get("verdict") in LEVELS else 0,
         ),
     )
-    return _section("Numbers", *(_number(one, page.position) for one in verdicts)) if verdicts else None
+    if not verdicts:
+        return None
+    numbers = [_number(one, page.position) for one in verdicts]
+    first, rest = numbers[:FIRST_NUMBERS], numbers[FIRST_NUMBERS:]
+    more = element("details", element("summary", f"{len(rest)} more"), *rest) if rest else None
+    return _section("Numbers", *first, more)
 
 
 def _number(verdict: Mapping[str, Any], position: Position) -> Markup:
@@ -441,7 +447,8 @@ def _history(page: CasePage) -> Markup:
 
 
 def _told(one: Mapping[str, Any]) -> str:
-    return f"{CHANGES.get(one['change'], one['change'])}, {str(one['severity']).lower()}:"
+    what = CHANGES.get(one["change"], one["change"])
+    return f"{what}, {str(one['severity']).lower()}:" if one["change"] in MEASURED else f"{what}:"
 
 
 def _foot(page: CasePage) -> Markup:
