@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from telltale.core.closure import LISTS
+from telltale.core.replies import Reply
 
 from tests.aws_line import START_MS
 from tests.contracts.evidence import FALSE_CODES, KEY, Evidence, evidence
@@ -143,6 +144,17 @@ def test_a_false_alarm_is_closed_as_no_issue(at: Evidence) -> None:
 
     [message] = at.replies()
     assert (message["reply"]["kind"], message["reply"]["closure"]) == ("closed", FALSE_CODES)
+
+
+@pytest.mark.parametrize("answer", ["take", "done", "false-alarm"])
+def test_the_worker_of_orders_reads_every_answer_as_it_was_given(at: Evidence, answer: str) -> None:
+    posts(at, **{**DONE, "answer": answer})
+
+    [message] = at.replies()
+    read = Reply.of(message["reply"])
+    assert (read.kind, read.by, read.at_ms, read.id, read.closure) == tuple(
+        message["reply"][name] for name in ("kind", "by", "at_ms", "id", "closure")
+    )
 
 
 def test_a_form_sent_twice_is_one_answer_and_another_one_is_another(at: Evidence) -> None:
