@@ -108,6 +108,16 @@ def test_everybody_gets_each_mail_once_however_often_it_is_told(plant: EmailPeer
         ]
 
 
+def test_what_everybody_has_is_not_even_offered_to_the_server(plant: EmailPeer, mailbox: Mailbox) -> None:
+    wanted = request(plant)
+    mailbox.create(wanted)
+    sessions = plant.inbox.sessions
+
+    mailbox.create(wanted)
+
+    assert plant.inbox.sessions == sessions
+
+
 def test_an_order_is_not_made_before_its_mail_is_out(plant: EmailPeer, mailbox: Mailbox) -> None:
     wanted = request(plant)
 
