@@ -219,7 +219,9 @@ def adapters(made: Aws) -> tuple[States, Cases, Events, Registry]:
     )
 
 
-def records(rows: Sequence[bytes], *, first: int = 1, shard: str = "shardId-000000000000") -> list[dict[str, Any]]:
+def records(
+    rows: Sequence[bytes], *, first: int = 1, shard: str = "shardId-000000000000", arrival_ms: int = START_MS
+) -> list[dict[str, Any]]:
     """The Lambda event's records for these bytes, numbered from `first`."""
     return [
         {
@@ -229,7 +231,7 @@ def records(rows: Sequence[bytes], *, first: int = 1, shard: str = "shardId-0000
                 "sequenceNumber": str(number),
                 "partitionKey": POSITION,
                 "data": base64.b64encode(data).decode(),
-                "approximateArrivalTimestamp": START_MS / 1000,
+                "approximateArrivalTimestamp": arrival_ms / 1000,
             },
         }
         for number, data in enumerate(rows, start=first)

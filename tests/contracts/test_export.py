@@ -85,7 +85,7 @@ class Person:
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
-    """Scalars and waveforms; a case that is acknowledged and repaired, a late message, and another case. An event was
+    """Scalars and waveforms; a case that is acknowledged, repaired and opened again, and a late message. An event was
     imported from Monitron, and a model has judged.
     """
     folder = tmp_path_factory.mktemp("lake")
@@ -101,7 +101,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
         line.capture(*(waves(n) for n in (2, 3, 4, 5)))
         line.close()
         line.capture(scalars(6, 0.2), scalars(6, 0.2), {**scalars(3, 0.9), "t": LATE_MS})
-        line.capture(*(scalars(n, 0.8) for n in (8, 9, 10, 11, 12)))
+        line.capture(*(scalars(n, 0.8) for n in (8, 9, 10, 11, 12, 13, 14)))
         told = [json.loads(body) for body in stream_records(made, "monitron")]
         glue: Any = boto3.client("glue")
         glue.create_database(DatabaseInput={"Name": DATABASE})

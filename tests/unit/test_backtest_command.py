@@ -79,7 +79,8 @@ class Lived:
     def hear(self) -> None:
         """Detection is given what is new on its stream."""
         said = self.works.acts()
-        self.works.rows(said[self.heard :])
+        if said[self.heard :]:
+            self.works.rows(said[self.heard :], arrival_ms=self.clock.now_ms)
         self.heard = len(said)
 
     def close(self) -> None:
@@ -132,13 +133,13 @@ def waves(n: int) -> dict[str, Any]:
 
 @pytest.fixture
 def lived(works: Plant, monkeypatch: pytest.MonkeyPatch) -> Lived:
-    """Waveforms, scalars, a late and a doubled message; a case that is acknowledged and repaired, and another."""
+    """Waveforms, scalars, a late and a doubled message; a case that is acknowledged, repaired, and opened again."""
     line = Lived(works, monkeypatch)
     line.capture(scalars(0, 0.2), scalars(1, 0.3, y=0.2))
     line.capture(*(waves(n) for n in (2, 3, 4, 5)))
     line.close()
     line.capture(scalars(6, 0.2), scalars(6, 0.2), scalars(3, 0.9))
-    line.capture(*(scalars(n, 0.8) for n in (8, 9, 10, 11, 12)))
+    line.capture(*(scalars(n, 0.8) for n in (8, 9, 10, 11, 12, 13, 14)))
     return line
 
 
@@ -154,13 +155,13 @@ def test_what_the_line_wrote_is_what_a_backtest_says_of_unchanged_settings(lived
 
     replayed_changes = [change for *_, changes in replay(past.items, PUMP) for change in changes]
 
-    assert [change.change for change in kept.log()] == ["opened", "acknowledged", "resolved", "opened"]
+    assert [change.change for change in kept.log()] == ["opened", "acknowledged", "resolved", "reopened"]
     assert sorted(map(of_case, replayed_changes)) == sorted(map(of_case, kept.log()))
     assert len(kept.written()) > 60
     assert differences(past, kept.written()) == []
     found = backtest(past, PUMP)
     assert found.changes == ()
-    assert [case.truth for case in found.before.cases] == ["true", "unknown"]
+    assert [(case.truth, case.closed_ms) for case in found.before.cases] == [("unknown", None)]
 
 
 def test_the_rows_of_the_lake_are_the_messages_that_detection_was_sent(lived: Lived) -> None:

@@ -78,9 +78,9 @@ class Plant:
         for item in plant():
             Registry(made.dynamodb, "registry").put(item)
 
-    def rows(self, rows: list[bytes]) -> None:
+    def rows(self, rows: list[bytes], *, arrival_ms: int = START_MS) -> None:
         """The mapping of the stream delivers these rows."""
-        event = {"Records": records(rows, first=self.fed + 1)}
+        event = {"Records": records(rows, first=self.fed + 1, arrival_ms=arrival_ms)}
         self.fed += len(rows)
         assert detect_anomalies.handler(event, Context()) == {"batchItemFailures": []}
 
