@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 from telltale.adapters.cases import Cases, OrderNote
+from telltale.adapters.cmms.http import Http
 from telltale.adapters.links import Links
 from telltale.adapters.notices import office
 from telltale.adapters.notices.channels import PREFIX, Channels
 from telltale.adapters.notices.office import ATTEMPTS, LAST_WAIT_MS, NoSuchCase, Office, Outcome, explained
+from telltale.adapters.notices.slack import Slack
 from telltale.adapters.notices.sns import ATTRIBUTE, People, attribute_of
 from telltale.adapters.notices.table import NoticesTable
+from telltale.adapters.notices.teams import Teams
 from telltale.adapters.registry import Registry
 from telltale.core.detect import CaseChange
+from telltale.core.notice_text import Words
 from telltale.core.notices import GIVEN_UP, GRACE_MS, LEASE_MS, SENT, WAITING
 from telltale.core.plant import Position, Site
 from telltale.core.recipients import USUAL, Digest, Hours, Recipient
@@ -89,9 +93,9 @@ class Plant:
         channels = Channels(self.people(), self.aws.secrets, secrets_arn="cmms", now_ms=self.clock)
         return Office(
             cases=self.cases,
-            table=self.table,
             registry=Registry(self.aws.dynamodb, "registry"),
             **{
+                "table": self.table,
                 "channel": channels.of,
                 "links": Links("https://page.example.com", lambda: b"key", self.clock),
                 "told": self.outcomes.append,
@@ -210,6 +214,28 @@ def test_two_functions_that_look_at_once_send_once(plant: Plant) -> None:
     office.look(CASE)
 
     assert len(plant.ears.of(MIA)) == 1
+
+
+def test_two_functions_that_both_found_it_due_send_once(plant: Plant) -> None:
+    plant.has(MIA)
+    plant.becomes()
+
+    class Overtaken(NoticesTable):
+        def claim(self, *what: Any) -> str | None:
+            plant.hears()
+            return super().claim(*what)
+
+    plant.office(table=Overtaken(plant.aws.dynamodb, "notices")).look(CASE)
+
+    assert len(plant.ears.of(MIA)) == 1
+
+
+def test_who_looked_at_an_old_revision_does_not_call_off_the_look_that_a_newer_one_asked_for(plant: Plant) -> None:
+    plant.table.look_again(CASE, 2, START_MS)
+
+    plant.table.look_again(CASE, 1, None)
+
+    assert list(plant.table.due(START_MS)) == [CASE]
 
 
 def test_what_a_function_that_died_did_not_send_is_sent_when_its_claim_is_over(plant: Plant) -> None:
@@ -449,6 +475,16 @@ def test_a_long_story_is_cut_to_what_teams_takes(plant: Plant, shift: Chat) -> N
     plant.hears()
 
     assert plant.states() == [("shift", SENT)]
+
+
+def test_a_digest_of_many_long_lines_is_cut_to_what_slack_and_teams_take(hall: Chat, shift: Chat) -> None:
+    many = tuple((f"Open {number}", "&<ö>" * 400) for number in range(60))
+    long = Words("ALARM", "&" * 2000, "", many, link="https://page.example.com/1", why="ö" * 900)
+
+    Slack(Http(hall.url, now_ms=Clock()), "slack").send(HALL, long)
+    Teams(Http(shift.url, now_ms=Clock()), "teams").send(SHIFT, long)
+
+    assert (len(hall.taken), len(shift.taken)) == (1, 1)
 
 
 def test_a_channel_that_is_down_keeps_no_other_from_its_turn_and_is_asked_less_and_less_often(

@@ -14,8 +14,9 @@ from telltale.core.recipients import Recipient
 
 HEADER, SECTION = 150, 3000  # characters (Slack's reference of blocks: header, section)
 BLOCKS = 50  # of a message
-FALLBACK = 4000  # characters of `text` that Slack asks for at most; it cuts at 40,000 (chat.postMessage)
-FACT = 700  # characters of one fact (guess): what is longer is on the page
+# Characters of `text`, of which Slack asks for 4000 at most, and of one fact: before they are escaped, which makes five
+# of an ampersand. What is longer is on the page.
+FALLBACK, FACT = 500, 500
 
 
 class Slack:
@@ -42,9 +43,9 @@ def payload(words: Words) -> dict[str, Any]:
     about += [f"<{words.stop}|Stop these notices>"] if words.stop else []
     if about:
         blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": " · ".join(about)}]})
-    fallback = f"{words.title}\n{words.link}" if words.link else words.title
+    fallback = escaped(_cut(words.title, FALLBACK))
     return {
-        "text": escaped(_cut(fallback, FALLBACK)),
+        "text": f"{fallback}\n{words.link}" if words.link else fallback,
         "blocks": blocks[:BLOCKS],
         "unfurl_links": False,
         "unfurl_media": False,
