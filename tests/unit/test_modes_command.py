@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -105,7 +106,7 @@ def test_what_is_normal_is_learned_anew_for_a_person_who_asks_and_who_when_and_w
     [kept] = line.table("acts")
     assert (kept["position"], kept["kind"], kept["by"], kept["why"]) == (POSITION, "relearn", "mia", "new impeller")
     told = Kept(POSITION, {"acts": pa.Table.from_pylist([kept, kept], arrow_schema(schema.ACTS))}).asked()
-    assert told == [(decode(record).item, START_MS + 4 * HOUR + 500)]
+    assert told == [(replace(decode(record).item, t_ms=START_MS), START_MS + 4 * HOUR + 500)]  # heard at START_MS
     state = State.unpack(line.states.get([POSITION])[POSITION].core)
     assert modes_command.learned(state, Position(POSITION))[0].rows == 1
     assert [(receipt.stored, receipt.duplicate) for receipt in line.receipts] == [(5, 0), (1, 1), (1, 0)]
