@@ -13,6 +13,7 @@ from telltale.core.cases import is_over
 from telltale.core.closure import LISTS, Closure, closure_from
 from telltale.core.detect import Control
 from telltale.core.errors import CmmsRefused
+from telltale.core.repair import CONFIRMED, NOTED
 from telltale.core.replies import ACKNOWLEDGED, CLOSED, Reply
 
 TELLTALE = "telltale"  # who closes an order when the maintenance system does not say
@@ -23,6 +24,7 @@ WATCHED_MS = (
     14 * 86_400_000
 )  # how long a closed order may be opened again (guess: until the next plant meeting but one)
 FIRST_LOOK_MS, LAST_LOOK_MS = 15 * 60_000, 86_400_000  # at a closed order: later and later
+SAID_AFTERWARDS = ("labelled", CONFIRMED, NOTED)  # changes of a case that is over
 MERGES = 5  # orders that are followed from one to the next
 
 
@@ -60,8 +62,9 @@ class Endings:
     def tell_detection(self, job: Job, system: Cmms, order: Order) -> None:
         """What the technician did goes on the stream that detection reads; it drops what it knows already."""
         by = order.by or TELLTALE
-        if any(reply.kind == CLOSED for reply in job.answered):
-            return
+        answered = {reply.kind for reply in job.answered}
+        if CLOSED in answered or (ACKNOWLEDGED in answered and not order.status.final):
+            return  # they were told
         if order.status.final:
             codes = self._codes(job, system, order)
             if codes is not None:
@@ -125,7 +128,7 @@ class Endings:
         if not order.status.final and told is not None and _was_final(told.seen.status):
             self._opened_again(job, system, order)
         elif not order.status.final and job.entry.merged:
-            text = f"Telltale's case {job.case_id}, which was merged into this order, is over: {job.case.change.reason}"
+            text = f"Telltale's case {job.case_id}, which was merged into this order, is over: {_said(job.case)}"
             self._comment(system, order.ref, text, key=f"{job.case_id}-over")
         elif not order.status.final:
             order = self._closed(job, system, order)
@@ -133,11 +136,10 @@ class Endings:
 
     def after(self, job: Job, system: Cmms, order: Order) -> None:
         """What detection says after the closure becomes a comment; an order that is open again opens the case again."""
-        change = job.case.change
-        if change.revision > job.entry.revision and change.change != "resolved":
-            self._comment(
-                system, order.ref, f"{change.change}: {change.reason}", key=f"{job.case_id}-{change.revision}"
-            )
+        for line in job.case.history:
+            if line["revision"] > job.entry.revision and line["change"] in SAID_AFTERWARDS:
+                key = f"{job.case_id}-{line['revision']}"
+                self._comment(system, order.ref, f"{line['change']}: {line['reason']}", key=key)
         if not order.status.final and job.told is not None and _was_final(job.told.seen.status):
             self._opened_again(job, system, order)
         job.note(order)
@@ -156,7 +158,7 @@ class Endings:
             except CmmsRefused as refusal:
                 job.set(problem=str(refusal))
         if order is not None and not order.status.final:
-            text = f"Open again: {job.case.change.reason}"
+            text = f"Open again: {_said(job.case)}"
             self._comment(system, order.ref, text, key=f"{job.case_id}-{job.case.change.revision}-open")
             job.set(stage=Stage.OPEN, codes="", asked_ms=0, closed_ms=0, pictured="")
             return order
@@ -172,7 +174,7 @@ class Endings:
     def continued(self, job: Job, system: Cmms, order: Order) -> None:
         """Tells at the order before which one follows it."""
         if job.entry.earlier and order.ref != job.entry.earlier:
-            text = f"Telltale goes on in order {order.ref}: {job.case.change.reason}"
+            text = f"Telltale goes on in order {order.ref}: {_said(job.case)}"
             self._comment(system, job.entry.earlier, text, key=f"{job.case_id}-{job.entry.opening}-goes-on")
 
     def _opened_again(self, job: Job, system: Cmms, order: Order) -> None:
@@ -227,6 +229,11 @@ class Endings:
     ) -> None:
         codes = closure.as_dict() if closure else None
         self._control(job.case.position, Control(kind, job.case_id, t_ms, by, codes, why=why))
+
+
+def _said(case: Case) -> str:
+    """Why the case changed last. What was done to a case leaves its reason as it was, and stands in its history."""
+    return str(case.history[-1]["reason"]) if case.history else case.change.reason
 
 
 def _was_final(status: str) -> bool:

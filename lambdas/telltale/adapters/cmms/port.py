@@ -188,7 +188,12 @@ class Cmms(Protocol):
         """How many of the part there are; None when it is not known. Only where it can tell `stock`."""
 
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Hint]:
-        """What a pushed message is about. Raises Forged unless it is signed, fresh and well formed."""
+        """What a pushed message is about. Raises Forged unless it is signed, fresh and well formed.
+
+        Names of headers are in small letters. Of a system that cannot sign, a token at the end of the address it sends
+        to (`/<site>/<token>`, or `?token=`) is the header `telltale-url-token`, which no sender can set otherwise:
+        compare it in constant time with a secret.
+        """
 
 
 class Plain:
