@@ -11,11 +11,13 @@ from typing import Any
 BENCHES = {
     "line": "loss and doubles under failures; publish to case",
     "lake": "writing, compaction, queries and commits of a lake; loss and doubles under deaths; imports",
+    "work-orders": "one order a case in a real Odoo and the logbook, under deaths, races, outages and forgeries",
     "features": "time of the routine and the diagnostic set, as ratios to an FFT in the same run",
     "diagnosis": "faults named in recordings with labels",
     "confusion": "faults named on simulated machines, and what a confidence is worth",
     "detection": "all of detection beside what is published: IMS, FEMTO, SKAB, TEP, BATADAL, NAB, simulated, speed",
     "rtf": "run to failure: leads, false alarms, left-out bearings; cases on healthy machines, simulated",
+    "repairs": "whether the rows after a repair tell if it was one, on simulated machines",
     "rates": "whether the rate of false cases that is asked for is the rate that comes, on simulated plants",
     "streams": "streams of one tag: scores on labelled ones, false alarms on simulated ones",
     "backtest": "time to replay 90 days of one position, and of a thousand",
@@ -51,4 +53,4 @@ def shown(figures: Mapping[str, Any]) -> None:
 
 
 def _module(bench: str) -> Any:
-    return importlib.import_module(f"cli.bench_{bench}")
+    return importlib.import_module(f"cli.bench_{bench.replace('-', '_')}")
