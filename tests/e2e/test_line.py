@@ -5,6 +5,9 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -292,6 +295,27 @@ def test_a_case_is_shelved_with_a_reason_and_taken_down_again(line: Telltale) ->
     shown = line.say("cases", "show", case["pk"])
     assert "by mia: the part comes at noon" in shown
     assert "unshelved by bob" in shown
+
+
+def test_the_link_in_the_order_opens_the_page_of_its_case_and_takes_an_answer(line: Telltale) -> None:
+    [case] = line.status()["cases"]
+    link = line.say("links", "show", case["pk"]).strip()
+
+    with urlopen(link, timeout=30) as answer:
+        page, headers = answer.read().decode(), answer.headers
+    with pytest.raises(HTTPError) as forged:
+        urlopen(link[:-1] + ("A" if link[-1] != "A" else "B"), timeout=30)
+    assert link in line.say("orders", "show", case["order_ref"])
+    assert "data:image/svg+xml;base64," in page
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert (forged.value.code, FAILING in forged.value.read().decode()) == (403, False)
+
+    urlopen(link, data=urlencode({"answer": "take", "form": "f1", "by": "Mia"}).encode(), timeout=30).close()
+
+    wait_until(lambda: line.status()["cases"][0]["state"] == "NEEDS_MAINTENANCE")
+    with urlopen(link, timeout=30) as answer:
+        assert "Mia has it." in answer.read().decode()
+    assert "IN_PROGRESS by Mia" in line.say("orders", "show", case["order_ref"])
 
 
 def test_closing_the_order_resolves_the_case_and_stores_the_label(line: Telltale) -> None:
