@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -29,17 +29,18 @@ from telltale.adapters.cmms.port import (
 )
 from telltale.adapters.cmms.webhook import Webhook
 from telltale.adapters.order_request import key_of
-from telltale.adapters.orders import Held, Swept
+from telltale.adapters.orders import LAST_RETRY_MS, Held, Swept
 from telltale.adapters.outages import Calls, NoCallsLeft
 from telltale.adapters.registry import Registry
 from telltale.core.closure import Closure, closure
 from telltale.core.errors import CmmsRefused
+from telltale.core.plant import Position, Site
 from telltale.core.replies import BadReply, Reply
 
 from tests.aws_line import POSITION, START_MS, Aws, Clock, Office, change, client, make_table, office, plant, tables
 from tests.contracts.cmms_server import Cmms as Server
 from tests.contracts.cmms_server import serving
-from tests.unit.test_orders import Fragile
+from tests.unit.test_orders import Crash, Fragile
 
 SECRET = b"shared"
 FOUND = closure(failure_mode="LUBRICATION", failure_cause="WEAR", action_taken="LUBRICATE", note="dry")
@@ -262,9 +263,9 @@ def test_the_picture_is_there_once_and_another_when_it_gets_worse_and_its_lack_h
 
 
 def test_the_order_tells_the_stock_of_the_part_which_is_no_reason_to_write_it_anew(made: Aws) -> None:
-    site, position, *others = plant()
+    [position] = [item for item in plant() if isinstance(item, Position)]
     life = living(made, stock=True)
-    Registry(made.dynamodb, "registry").put(replace(position, spare_part="6205"))  # type: ignore[type-var]  # a Position
+    Registry(made.dynamodb, "registry").put(replace(position, spare_part="6205"))
     life.goes(2 * HOUR_S)
     life.is_now("updated", reason="worse")
     history = life.says()
@@ -275,15 +276,13 @@ def test_the_order_tells_the_stock_of_the_part_which_is_no_reason_to_write_it_an
 
     assert "Spare part: 6205 (3 in stock at B2)" in life.order().request.description
     assert life.says() == history
-    assert site
-    assert others
 
 
 def test_an_asset_that_is_not_known_leaves_the_order_without_it_and_is_told_once(made: Aws) -> None:
     clock = Clock()
     at = office(made, clock)
     for item in plant():
-        known = replace(item, cmms_asset="P-7") if hasattr(item, "cmms_asset") else item  # type: ignore[type-var]
+        known = replace(item, cmms_asset="P-7") if isinstance(item, Position) else item
         Registry(made.dynamodb, "registry").put(known)
     shop = Workshop(made, clock)
     others = ["case-" + letter * 20 for letter in "bcd"]
@@ -422,7 +421,7 @@ def test_one_order_that_always_fails_holds_up_no_other(made: Aws) -> None:
 def test_a_site_is_left_alone_as_long_as_it_asks_for_and_another_is_not(made: Aws) -> None:
     at = office(made, Clock())
     shop, other = Workshop(made, at.clock), Workshop(made, at.clock)
-    Registry(made.dynamodb, "registry").put(replace(plant()[0], id="mill"))  # type: ignore[type-var]  # a Site
+    Registry(made.dynamodb, "registry").put(Site("mill"))
     first, second, third = fleet(at, 3)
     at.open(replace(change(), case_id=third, revision=2), "mill/hall/fan/de")
     shop.trouble = CmmsBusy("429", 900)
@@ -484,6 +483,56 @@ def test_in_no_minute_are_there_more_calls_than_allowed(per_minute: int, pauses:
 
         assert all(sum(t <= one < t + 60_000 for one in spent) <= per_minute for t in spent)
         assert len(spent) >= min(per_minute, max(1, per_minute // 5))
+
+
+# ---- any order of mishaps ------------------------------------------------------------------------------
+
+
+class Flaky(Webhook):
+    """Answers as the script says: down, refused, done although it failed, or well."""
+
+    def __init__(self, script: list[str], *args: Any) -> None:
+        super().__init__(*args)
+        self.script = script
+
+    def _ask(self, message: Mapping[str, Any], once: str | None = None) -> Order | None:
+        word = self.script.pop(0) if self.script else "well"
+        if word == "down":
+            raise CmmsBusy("down")
+        answer = super()._ask(message, once)
+        if word == "lost":
+            raise CmmsBusy("made, but the answer got lost")
+        if word == "dies":
+            raise Crash
+        return answer
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(
+    script=st.lists(st.sampled_from(["down", "lost", "dies", "well"]), max_size=8),
+    acts=st.lists(st.sampled_from(["message", "worse", "hours", "sweep"]), max_size=8),
+)
+def test_no_order_of_mishaps_makes_two_orders_or_none(script: list[str], acts: list[str]) -> None:
+    clock = Clock()
+    with serving(Server(SECRET, clock.s)) as server, tables() as made:
+        at = office(made, clock, Flaky(script, server.url, SECRET, clock))
+        at.open(change())
+        revision = 1
+        for act in acts:
+            clock.go(s=4000 if act == "hours" else 1)
+            if act == "worse":
+                revision += 1
+                at.open(change(revision, "updated", reason=f"x: {revision} mm/s"))
+            with suppress(CmmsBusy, Crash):
+                at.worker().sweep(enough_time=lambda: True) if act == "sweep" else at.worker().settle(CASE)
+        for _ in range(len(script) + 3):
+            clock.go(s=LAST_RETRY_MS / 1000 + 1)
+            with suppress(Crash):
+                at.worker().sweep(enough_time=lambda: True)
+
+        [order] = server.orders.values()
+        assert order["title"].endswith("4.8 mm/s is above 4.5" if revision == 1 else f"x: {revision} mm/s")
+        assert at.notices == []
 
 
 # ---- what people answer on the page ----------------------------------------------------------------------

@@ -1,13 +1,10 @@
 """One case, one work order: whatever is repeated, crashes, races, or is down for a day."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from telltale.adapters.cases import Case, OrderNote
 from telltale.adapters.cmms.logbook import Logbook
 from telltale.adapters.cmms.port import CmmsBusy, Forged, Order, OrderRequest, Status, order_key
@@ -604,50 +601,3 @@ def test_a_long_reason_keeps_the_title_short_and_the_description_whole() -> None
 
     assert len(request.title) == 100
     assert "y" * 300 in request.description
-
-
-class Flaky(Webhook):
-    """Answers as the script says: down, refused, done although it failed, or well."""
-
-    def __init__(self, script: list[str], *args: Any) -> None:
-        super().__init__(*args)
-        self.script = script
-
-    def _ask(self, message: Mapping[str, Any], once: str | None = None) -> Order | None:
-        word = self.script.pop(0) if self.script else "well"
-        if word == "down":
-            raise CmmsBusy("down")
-        answer = super()._ask(message, once)
-        if word == "lost":
-            raise CmmsBusy("made, but the answer got lost")
-        if word == "dies":
-            raise Crash
-        return answer
-
-
-@settings(max_examples=15, deadline=None, derandomize=True)
-@given(
-    script=st.lists(st.sampled_from(["down", "lost", "dies", "well"]), max_size=12),
-    acts=st.lists(st.sampled_from(["message", "worse", "hours", "sweep"]), max_size=12),
-)
-def test_no_order_of_mishaps_makes_two_orders_or_none(script: list[str], acts: list[str]) -> None:
-    clock = Clock()
-    with serving(Server(SECRET, clock.s)) as server, tables() as made:
-        at = office(made, clock, Flaky(script, server.url, SECRET, clock))
-        at.open(change())
-        revision = 1
-        for act in acts:
-            clock.go(s=4000 if act == "hours" else 1)
-            if act == "worse":
-                revision += 1
-                at.open(change(revision, "updated", reason=f"x: {revision} mm/s"))
-            with suppress(CmmsBusy, Crash):
-                at.worker().sweep(**ALWAYS) if act == "sweep" else at.worker().settle(CASE)
-        for _ in range(len(script) + 3):
-            clock.go(s=LAST_RETRY_MS / 1000 + 1)
-            with suppress(Crash):
-                at.worker().sweep(**ALWAYS)
-
-        [order] = orders(at, server)
-        assert order["title"].endswith("4.8 mm/s is above 4.5" if revision == 1 else f"x: {revision} mm/s")
-        assert at.notices == []
