@@ -175,14 +175,14 @@ def test_a_merged_ticket_reads_as_the_one_it_became(rt: RequestTrackerPeer, cmms
     first, second = request(rt), request(rt)
     into, ref = cmms.create(first).ref, cmms.create(second).ref
     rt.merge(ref, into)
-    rt.close(into, "mia", FOUND)
 
-    order = cmms.get(ref)
     shown = cmms.update(ref, replace(second, title="ALARM: worse"))
+    rt.close(into, "mia", FOUND)
+    order = cmms.get(ref)
 
+    assert shown.shows[TITLE] == first.title
     assert order is not None
     assert (order.ref, order.merged_into, order.key, order.status) == (ref, into, first.key, Status.DONE)
-    assert shown.shows[TITLE] == first.title
 
 
 def test_a_deleted_ticket_is_cancelled_and_says_so(rt: RequestTrackerPeer, cmms: RequestTracker) -> None:
@@ -197,6 +197,7 @@ def test_a_deleted_ticket_is_cancelled_and_says_so(rt: RequestTrackerPeer, cmms:
 
 def test_who_closed_it_and_when_is_told_whatever_was_said_after(rt: RequestTrackerPeer, cmms: RequestTracker) -> None:
     ref = cmms.create(request(rt)).ref
+    rt.take_up(ref, "jo")
     rt.close(ref, "mia", FOUND)
     closed = cmms.get(ref)
 
@@ -206,6 +207,16 @@ def test_who_closed_it_and_when_is_told_whatever_was_said_after(rt: RequestTrack
     assert cmms.get(ref) == closed
     assert closed is not None
     assert (closed.by, closed.closure) == ("mia", FOUND.as_dict())
+
+
+def test_codes_count_once_the_ticket_is_resolved(rt: RequestTrackerPeer, cmms: RequestTracker) -> None:
+    ref = cmms.create(request(rt)).ref
+
+    rt.write(ref, "mia", "Failure mode", "LUBRICATION")
+
+    order = cmms.get(ref)
+    assert order is not None
+    assert order.closure is None
 
 
 def test_an_order_opened_again_no_longer_shows_what_was_found(rt: RequestTrackerPeer, cmms: RequestTracker) -> None:
