@@ -6,7 +6,6 @@ import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from cli import local_aws, local_pages
@@ -30,10 +29,11 @@ class Emulator(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-@pytest.fixture
-def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(local_aws, "HOME", tmp_path)
-    certificate, key = local_aws.tls_certificate()
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_aws, "HOME", tmp_path_factory.mktemp("home"))
+        certificate, key = local_aws.tls_certificate()
     emulator = ThreadingHTTPServer(("127.0.0.1", 0), Emulator)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
