@@ -167,7 +167,7 @@ def looked_at(whom: Recipient, course: Course, minutes: Iterable[int], *, when_t
     return sender
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(recipients, courses, st.lists(st.integers(0, MINUTES), max_size=40))
 def test_each_notice_is_sent_once_however_often_and_late_messages_come(
     whom: Recipient, course: Course, minutes: list[int]
@@ -178,7 +178,7 @@ def test_each_notice_is_sent_once_however_often_and_late_messages_come(
     assert len(keys) == len(set(keys))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(recipients, courses)
 def test_looking_when_it_says_finds_what_looking_every_ten_minutes_finds(whom: Recipient, course: Course) -> None:
     """All times of this test are whole, so nothing can be due between."""
@@ -190,7 +190,7 @@ def test_looking_when_it_says_finds_what_looking_every_ten_minutes_finds(whom: R
     assert told_only.sent == looked_at(whom, course, {*events, *range(0, MINUTES + 1, 10)}).sent
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(recipients, courses, st.lists(st.integers(0, MINUTES), max_size=40))
 def test_nobody_is_told_in_quiet_hours_or_off_duty_but_of_an_alarm_that_may(
     whom: Recipient, course: Course, minutes: list[int]
@@ -204,7 +204,7 @@ def test_nobody_is_told_in_quiet_hours_or_off_duty_but_of_an_alarm_that_may(
         assert not quiet or (whom.alarm_breaks_quiet and notice.severity == "ALARM" and notice.kind in URGENT)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(recipients, courses, st.lists(st.integers(0, MINUTES), max_size=40))
 def test_escalation_and_reminders_stop_when_somebody_acknowledges(
     whom: Recipient, course: Course, minutes: list[int]
@@ -215,7 +215,7 @@ def test_escalation_and_reminders_stop_when_somebody_acknowledges(
         assert notice.kind not in ("escalated", "reminder") or case.acknowledged is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(recipients, courses, st.lists(st.integers(0, MINUTES), max_size=40))
 def test_nothing_is_told_of_a_case_that_is_shelved_or_that_another_order_names(
     whom: Recipient, course: Course, minutes: list[int]
