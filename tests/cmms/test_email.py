@@ -238,6 +238,19 @@ def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(plant: Email
     assert plant.count(wanted.key) == 0
 
 
+@pytest.mark.parametrize("end", ["", "\\n", "\r\n"])
+def test_a_certificate_may_be_typed_on_one_line(plant: EmailPeer, end: str) -> None:
+    typed = secrets(plant.inbox) | {"ca": plant.inbox.ca.replace("\n", end)}
+
+    assert plant.cmms(secrets=typed).create(request(plant)).status is Status.OPEN
+
+
+@pytest.mark.parametrize("ca", ["ca.pem", "-----BEGIN CERTIFICATE-----???-----END CERTIFICATE-----"])
+def test_what_is_no_certificate_is_said_to_be_none(plant: EmailPeer, ca: str) -> None:
+    with pytest.raises(CmmsDenied, match="no certificate"):
+        plant.cmms(secrets=secrets(plant.inbox) | {"ca": ca}).create(request(plant))
+
+
 def test_a_server_of_another_name_gets_nothing(plant: EmailPeer, tmp_path: Path) -> None:
     with serving(tmp_path, host="elsewhere.example") as other:
         mailbox = plant.cmms(settings={"port": other.port}, secrets=secrets(other))

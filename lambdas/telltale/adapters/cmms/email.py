@@ -6,8 +6,10 @@ line, the mail goes out again, under the same Message-ID. An order counts as mad
 that is down keeps it waiting.
 """
 
+import base64
 import hashlib
 import html
+import re
 import secrets
 import smtplib
 import ssl
@@ -194,7 +196,7 @@ def _session(server: Server, name: str, budget: Callable[[], None]) -> Iterator[
     """A server that lets Telltale hand mail over, known by its certificate."""
     budget()
     try:
-        context = ssl.create_default_context(cadata=server.ca or None)
+        context = ssl.create_default_context(cadata=_authorities(server.ca) or None)
         session: smtplib.SMTP
         if server.tls == TLS:
             session = smtplib.SMTP_SSL(server.host, server.port, name, timeout=SERVER_S, context=context)
@@ -217,6 +219,17 @@ def _session(server: Server, name: str, budget: Callable[[], None]) -> Iterator[
         raise (CmmsBusy(said) if error.smtp_code < 500 else CmmsDenied(said)) from error
     except OSError as error:
         raise RetryLater(f"{server.host}:{server.port} could not be reached: {error}") from error
+
+
+def _authorities(pem: str) -> bytes:
+    """The certificates of a PEM text, be its line ends there or not: secrets are typed on one line."""
+    found = re.findall(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", pem, re.DOTALL)
+    try:
+        if pem and not found:
+            raise ValueError("no BEGIN CERTIFICATE in it")
+        return b"".join(base64.b64decode(re.sub(r"\s|\\n", "", one), validate=True) for one in found)
+    except ValueError as error:
+        raise CmmsDenied(f"the secret 'ca' is no certificate: {error}") from error
 
 
 def _sent_to(session: smtplib.SMTP, sender: str, to: str, message: bytes) -> tuple[int, str] | None:
