@@ -12,8 +12,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from cli import bench_place, orders_forgery, orders_outage, orders_storm
+from cli import bench_place, orders_outage, orders_storm
 from cli.arguments import at_least_one
+from cli.orders_forgery import tried
 from cli.orders_place import System, folder, logbook, real_odoo
 from cli.peers import odoo
 
@@ -52,9 +53,9 @@ def figures(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.only != "odoo":
         found |= _of(logbook(), arguments)
         found |= _outage(logbook(), arguments)
-    print(f"  {arguments.forged} forged or replayed messages to each adapter that takes any", flush=True)
+    print(f"  {arguments.forged} forged or replayed messages to Odoo, to the logbook, and to all others", flush=True)
     with bench_place.aws() as url, folder() as here:
-        forged = orders_forgery.tried(url, here, arguments.forged)
+        forged = tried(url, here, arguments.forged)
     for name in ("odoo", "logbook"):
         found[f"{name}_forged_accepted"] = forged.pop(name)
     return found | {"forged_tried_each": arguments.forged, "forged_accepted_by_others": sum(forged.values())}

@@ -11,6 +11,7 @@ import random
 import re
 import sys
 import time
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -220,6 +221,7 @@ def _serve(pipe: Connection, environment: dict[str, str], clock: Clock, faults: 
     os.dup2(os.open(faults.folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     import work_orders
 
+    warnings.simplefilter("ignore")  # as in Lambda: that there is nothing to count is no error
     fate, queue = _Fate(faults), _Queue()
 
     @cache

@@ -38,7 +38,7 @@ def storm(url: str, system: System, folder: Path, *, cases: int, repeats: int) -
                 line.work()
             case_ids += fresh
             advance(len(fresh))
-        _until_quiet(place, line)
+        until_quiet(place, line)
         deaths = sum(one.deaths for one in functions)
     found = place.count(case_ids)
     killed = faults.killed()
@@ -50,7 +50,7 @@ def storm(url: str, system: System, folder: Path, *, cases: int, repeats: int) -
     }
 
 
-def _until_quiet(place: Place, line: Line) -> None:
+def until_quiet(place: Place, line: Line) -> None:
     """Until every message is done with, and no order is behind its case."""
     best, since = None, time.monotonic()
     while True:
