@@ -34,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
     waiting = set(cases.waiting(PENDING, before_ms=_now_ms())) | set(refused)
     for case_id in waiting:
         ledger.hurry(case_id)
+    for site in set(cases.sites(sorted(waiting)).values()):
+        ledger.outages.hurry(site)
     _send(deployment, waiting)
     print(f"{dead} dead letters, {len(waiting) - len(refused)} waiting cases, {len(refused)} refused orders sent again")
     return 0

@@ -562,6 +562,40 @@ def test_an_answer_with_codes_closes_the_order_and_the_case_and_counts_once(life
     assert life.state() == "CLOSED"
 
 
+def test_what_a_case_waited_for_is_shown_while_it_waits_and_no_longer(life: Life) -> None:
+    life.shop.trouble = CmmsBusy("503: closed for stocktaking")
+    for _ in range(3):
+        life.goes(HOUR_S)
+        with pytest.raises(CmmsBusy):
+            life.looks(look=True)
+    case = life.at.cases.get(CASE)
+    life.shop.trouble = None
+    life.goes(120)
+    life.sweeps()
+    after = life.at.cases.get(CASE)
+
+    assert case is not None
+    assert case.order is not None
+    assert "stocktaking" in str(case.order.problem)
+    assert after is not None
+    assert after.order is not None
+    assert after.order.problem is None
+
+
+def test_a_hint_that_comes_during_an_outage_is_not_lost(life: Life) -> None:
+    life.shop.trouble = CmmsDenied("401")
+    for _ in range(2):
+        with pytest.raises(CmmsBusy):
+            life.looks(look=True)
+    life.shop.trouble = None
+    life.shop.set_status(REF, Status.IN_PROGRESS, by="mia")
+    life.goes(360)
+
+    life.sweeps()
+
+    assert life.detection_hears() == ["acknowledged"]
+
+
 def test_an_answer_is_kept_while_the_system_is_down_and_acted_on_when_it_is_back(life: Life) -> None:
     life.shop.trouble = CmmsBusy("503")
     with pytest.raises(CmmsBusy):

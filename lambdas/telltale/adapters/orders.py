@@ -122,8 +122,14 @@ class Worker:
         if reply is not None and self._ledger.replied(case_id, reply):
             self._cases.ask_again(case_id)
         look = look or reply is not None
-        if look or self._due(case, self._ledger.get(case_id)):
+        if not look and not self._due(case, self._ledger.get(case_id)):
+            return
+        try:
             self._settle(case, hurry=look or hurry)
+        except Held:
+            if look:
+                self._cases.ask_again(case_id)  # for the sweep, which would not find a case that is settled
+            raise
 
     def sweep(self, *, enough_time: Callable[[], bool]) -> Swept:
         """Sees to the cases whose messages got lost or gave up, and asks about orders that nobody tells of."""
@@ -206,6 +212,8 @@ class Worker:
         job = Job(self._ledger, case, self._ledger.take(case_id, hurry=hurry), self._keep, now)
         if job.entry.revision > case.change.revision:
             job.case = self._case(case_id)
+        if job.entry.attempts >= SHOWN_AFTER:
+            job.set(problem="")  # why it waited
         try:
             self._agree(job)
         except CmmsRefused as refusal:

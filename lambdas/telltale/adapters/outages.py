@@ -106,6 +106,10 @@ class Outages:
         """A person knows of the outage, and need not be told again while it lasts."""
         self._update(site, "SET told = :yes", {":yes": {"BOOL": True}})
 
+    def hurry(self, site: str) -> None:
+        """Lets the next sweep try, for a person who knows that the system is back."""
+        self._update(site, "SET until_ms = :zero", {":zero": {"N": "0"}})
+
     def got_through(self, site: str, before: Outage) -> None:
         """A case got through. `before` : how the system was when it set out; what that tells already is not written."""
         now = self._now_ms()
