@@ -23,9 +23,10 @@ from typing import Any
 
 from telltale import VERSION
 from telltale.adapters.basis import CORE, Basis, core_id, limits_id
-from telltale.adapters.cases import Case, Cases
+from telltale.adapters.cases import SAID_OF_IT, Case, Cases
 from telltale.adapters.registry import Registry
 from telltale.core import schema
+from telltale.core.cases import is_by_row
 from telltale.core.closure import LISTS
 from telltale.core.detect import CaseChange
 from telltale.core.explain import check_next, diagnosis_sentence, evidence_lines
@@ -43,7 +44,6 @@ from cli.shelf import Shelf
 CASE = re.compile(r"(case-)?([a-z2-7]{1,20})(#(\d+))?")
 EVENT = re.compile(r"(.+)@(\d{12,14}):(.+)")
 FOUND = ("capture_id", "position", "sensor", "t")
-MADE = ("opened", "updated")  # by a capture; the rest people did
 SHOWN = 20  # differences on the page; --json has all
 
 
@@ -130,7 +130,9 @@ def _log(shelf: Shelf, case: Case) -> list[CaseChange]:
     rows = shelf.rows(schema.CASES, f"position = '{place}'", {"case_id": case.change.case_id})
     found = {row["revision"]: _change(row) for row in rows}
     made = [found[revision] for revision in sorted(found) if found[revision].evidence.get("capture_ids")]
-    if case.change.change in MADE and case.change.revision not in {one.revision for one in made}:
+    of_capture = is_by_row(case.change) and case.change.evidence.get("capture_ids")
+    kept = case.change.change not in SAID_OF_IT  # the evidence of such a change is in the lake alone
+    if of_capture and kept and case.change.revision not in {one.revision for one in made}:
         made.append(case.change)
     return made
 
