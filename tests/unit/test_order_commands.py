@@ -21,6 +21,7 @@ from telltale.adapters.states import States, StateWrite
 from telltale.core.detect import Control
 from telltale.core.errors import CmmsRefused
 from telltale.core.plant import Position, Site
+from telltale.core.state import Channel, Mode, MonitorId, Past, State, Trial
 
 from tests.aws_line import POSITION, START_MS, Aws, Clock, Office, aws, change, office
 
@@ -314,6 +315,46 @@ def test_a_case_shows_that_it_is_old_whose_order_names_it_and_what_was_done(
     assert "shelved       until 2026-09-21 14:14 UTC" in shown
     assert f"2026-09-21 14:13 grouped, WARNING: joins {CASE} (heard 2026-09-21 14:23)" in shown
     assert "last heard 2023-11-14 22:13" in " ".join(listed.split())
+
+
+def test_a_case_that_is_over_is_opened_again_or_labelled_anew(at: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    at.cases.put(POSITION, change(2, "resolved", state="HEALTHY", by="mia"), changed_at=START_MS)
+
+    types(cases_command, "reopen", "aaa", "--why", "it squeals again", "--by", "kim")
+    types(cases_command, "label", "aaa", "--mode", "imbalance", "--cause", "WEAR", "--action", "adjust", "--by", "kim")
+
+    again, label = acts(at)
+    assert (again.kind, again.case_id, again.by, again.why) == ("reopened", CASE, "kim", "it squeals again")
+    assert (label.kind, label.case_id) == ("labelled", CASE)
+    assert label.closure == {"failure_mode": "IMBALANCE", "failure_cause": "WEAR", "action_taken": "ADJUST", "note": ""}
+    assert f"{CASE} is reopened" in capsys.readouterr().out
+
+
+def test_a_case_that_is_open_or_was_followed_by_another_is_not_opened_again(at: Office) -> None:
+    with pytest.raises(Problem, match="is open: there is nothing to reopen"):
+        types(cases_command, "reopen", "aaa", "--why", "because")
+    at.cases.put(POSITION, change(2, "resolved", by="mia"), changed_at=START_MS)
+    later = "case-" + "b" * 20
+    at.cases.put(POSITION, change(case_id=later, opened_ms=START_MS + 10**9), changed_at=START_MS)
+
+    with pytest.raises(Problem, match=f"is not the last case of .*: {later} is"):
+        types(cases_command, "reopen", "aaa", "--why", "because")
+
+    assert acts(at) == []
+
+
+def test_a_case_shows_how_far_the_trial_of_its_repair_is(at: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    at.cases.put(POSITION, change(2, "resolved", state="HEALTHY", by="mia"), changed_at=START_MS)
+    joined = (MonitorId("x", "zone"),)
+    past = Past(CASE, START_MS, 2, "WARNING", joined, START_MS, repaired=True, trial=Trial((1.0,), Mode(), START_MS))
+    core = State({"x": Channel.new("x")}, past=past).pack()
+    heard = {"last_t_ms": START_MS, "last_received_ms": START_MS, "sensor": "s-1", "gateway": None}
+    write = StateWrite(POSITION, 1, core, state="HEALTHY", batch="b", **heard)  # type: ignore[arg-type]
+    States(at.aws.dynamodb, "states").put([write], judged_at=START_MS)
+
+    types(cases_command, "show", "aaa")
+
+    assert "repair        on trial since 2026-09-21 14:13 UTC: 0 of 6 running captures" in capsys.readouterr().out
 
 
 def test_a_case_that_is_not_there_is_explained(at: Office) -> None:
