@@ -375,6 +375,35 @@ def test_a_day_without_the_system_is_one_try_a_sweep_and_then_all_orders_at_once
     assert at.notices == (denied if isinstance(trouble, CmmsDenied) else [])
 
 
+def test_a_power_cut_that_takes_the_system_down_too_is_one_flood_when_it_is_back(made: Aws) -> None:
+    at = office(made, Clock())
+    shop = Workshop(made, at.clock)
+    shop.trouble = CmmsBusy("503")
+    cases = [f"case-{number:020}".translate(str.maketrans("0189", "abcd")) for number in range(50)]
+    for number, case_id in enumerate(cases):
+        at.open(change(case_id=case_id, opened_ms=START_MS + number * 12_000), f"plant/hall/fan-{number}/de")
+    for case_id in cases[:6]:
+        with pytest.raises(CmmsBusy):
+            at.worker(cmms=shop).settle(case_id)
+    at.clock.go(s=6 * HOUR_S)
+    shop.trouble = None
+    find = shop.find
+
+    def takes_a_moment(key: str) -> Order | None:
+        at.clock.go(s=0.02)
+        return find(key)
+
+    shop.find = takes_a_moment  # type: ignore[method-assign]  # as every system does
+    at.worker(cmms=shop).sweep(enough_time=lambda: True)  # in any order, as queues have it
+    at.clock.go(s=11 * 60)
+    at.worker(cmms=shop).sweep(enough_time=lambda: True)
+
+    entries = list(shop.entries())
+    named = "\n".join(entry.request.description for entry in entries)
+    assert len(entries) <= 21  # ten of each ten minutes that the clock has, and the one for all others
+    assert all(case_id in named for case_id in cases)
+
+
 def test_a_new_outage_is_told_again(made: Aws) -> None:
     at = office(made, Clock())
     shop = Workshop(made, at.clock)
