@@ -154,6 +154,24 @@ def test_troubled_machines_are_judged_alike(seed: int) -> None:
     compared(heard, positions, [50, 3, 170])
 
 
+def test_machines_whose_repairs_are_on_trial_are_judged_alike() -> None:
+    chance = Random(110)
+    acts = ["resolved", "reopened", "labelled", "acknowledged"]
+    histories: list[list[Item]] = []
+    for _ in POSITIONS:
+        items: list[Item] = []
+        for item in machine(chance, 60, trouble=0.04):
+            items.append(replace(item, t_ms=600 * item.t_ms) if isinstance(item, Row) else item)
+            items += [chance.choice(acts)] if chance.random() < 0.08 else []
+        histories.append(items)
+    heard = interleaved(chance, histories)
+
+    compared(heard, POSITIONS, [50, 3, 170])
+
+    told = [one.change for said in one_by_one(heard, POSITIONS)[1] if not isinstance(said, str) for one in said[1]]
+    assert {"resolved", "reopened", "confirmed"} <= set(told)
+
+
 def test_rows_of_healthy_machines_are_plain() -> None:
     chance = Random(7)
     positions = [replace(one, settings={"warmup": 20}) for one in POSITIONS[:-1]]
