@@ -23,7 +23,7 @@ from telltale.adapters.cmms.logbook import Logbook
 from telltale.adapters.cmms.port import Cmms
 from telltale.adapters.cmms.systems import CALLS, Systems, adapter, adapters
 from telltale.core.errors import CmmsRefused
-from telltale.core.plant import Plant, Site
+from telltale.core.plant import Plant, Position, Site
 
 from cli import cmms_check
 from cli.deployment import Deployment, current
@@ -171,7 +171,7 @@ def _check(deployment: Deployment, plant: Plant, site: Site, *, order: bool, yes
         console.print(f"  {MARK[False]} settings: {escape(str(refused))}")
         return False
     positions = [position for position in plant.positions.values() if position.site == site.id]
-    assets = {position.cmms_asset or position.asset: position.id for position in positions}
+    assets = {position.cmms_asset or position.asset: position for position in positions}
     good = True
 
     def tell(finding: cmms_check.Finding) -> None:
@@ -183,8 +183,8 @@ def _check(deployment: Deployment, plant: Plant, site: Site, *, order: bool, yes
     for finding in cmms_check.mapping(cmms, assets) if good else ():
         tell(finding)
     if order and good and (yes or _agreed(cmms)):
-        asset, position = next(iter(assets.items()), ("", site.id))
-        for finding in cmms_check.dry_order(cmms, position=position, asset=asset, now_ms=_now_ms()):
+        asset, position = next(iter(assets.items()), ("", Position(f"{site.id}/check/check/check")))
+        for finding in cmms_check.dry_order(cmms, position, site.cmms_settings, asset=asset, now_ms=_now_ms()):
             tell(finding)
     return good
 

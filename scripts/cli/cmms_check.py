@@ -2,12 +2,16 @@
 
 import base64
 import secrets
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from telltale.adapters.cmms.port import Cmms, Order, OrderRequest, Picture, Status, case_of
 from telltale.core.closure import closure
 from telltale.core.errors import CmmsRefused, RetryLater
+from telltale.core.judgement import CaseChange
+from telltale.core.order_text import About, BadTemplate, text
+from telltale.core.plant import Position
 
 TITLE = "Telltale check, please ignore"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
@@ -47,18 +51,30 @@ def mapping(cmms: Cmms, assets: Collection[str]) -> Iterator[Finding]:
         yield _tried(f"asset {key}", known)
 
 
-def dry_order(cmms: Cmms, *, position: str, asset: str, now_ms: int) -> Iterator[Finding]:
-    """Makes an order and does to it all that may come, up to cancelling it. Ends with the first step that fails."""
+def dry_order(
+    cmms: Cmms, position: Position, templates: Mapping[str, Any], *, asset: str, now_ms: int
+) -> Iterator[Finding]:
+    """Makes an order and does to it all that may come, up to cancelling it. Ends with the first step that fails.
+
+    templates : the site's settings, whose `fields` the order gets.
+    """
     key = _key()
+    case = CaseChange(case_of(key), 1, "opened", now_ms, now_ms, "WARNING", "WARNING", "check", "", "a check")
+    try:
+        said = text(About(change=case, position=position, key=key), templates)
+    except BadTemplate as wrong:
+        yield Finding("templates", False, str(wrong))
+        return
     request = OrderRequest(
         key=key,
         case_id=case_of(key),
         title=f"{TITLE} ({key})",
         description="Made by `telltale cmms check` to try credentials and rights. It is cancelled at once.",
         severity="WARNING",
-        position=position,
+        position=position.id,
         asset=asset,
         opened_ms=now_ms,
+        fields=said.fields,
     )
     made: list[Order] = []
 

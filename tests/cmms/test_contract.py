@@ -25,6 +25,7 @@ from telltale.adapters.cmms.port import (
 )
 from telltale.core.closure import closure
 from telltale.core.errors import CmmsRefused, RetryLater
+from telltale.core.plant import Position
 
 from tests.cmms.peer import CannotDo, Peer
 from tests.cmms.weather import Weather, before
@@ -341,11 +342,12 @@ def test_a_genuine_message_names_the_order_and_a_forged_one_is_refused(peer: Pee
 
 def test_a_check_of_a_system_that_is_well_says_so(peer: Peer, cmms: Cmms) -> None:
     assets = [peer.asset] if peer.asset else []
+    now_ms = time.time_ns() // 1_000_000
 
     findings = [
         cmms_check.credentials(cmms),
         *cmms_check.mapping(cmms, assets),
-        *cmms_check.dry_order(cmms, position="plant/hall/pump-7/motor-de", asset=peer.asset, now_ms=1),
+        *cmms_check.dry_order(cmms, Position("plant/hall/pump-7/motor-de"), {}, asset=peer.asset, now_ms=now_ms),
     ]
 
     assert [finding for finding in findings if finding.good is False] == []

@@ -27,6 +27,7 @@ class Cmms:
         self.orders: dict[str, dict[str, Any]] = {}
         self.trouble: list[tuple[str, int, dict[str, str], bytes]] = []
         self.seen: list[str] = []  # actions, in order
+        self.asked: list[dict[str, Any]] = []  # own fields of each order that was made
         self.url = ""
 
     def fail(
@@ -67,6 +68,7 @@ class Cmms:
         if action == "create":
             assert headers["Idempotency-Key"] == message["key"] == message["order"]["key"]
             assert set(message["order"]) == FIELDS
+            self.asked.append(message["order"]["fields"])
             ref = f"WO-{len(self.orders) + 1}"
             shown = {"title": message["order"]["title"], "severity": message["order"]["severity"], "comments": {}}
             self.orders[ref] = {"ref": ref, "key": message["key"], "status": "OPEN", "changed_ms": self.ms()} | shown

@@ -52,7 +52,7 @@ def secrets(made: Aws) -> dict[str, dict[str, str]]:
 def test_a_check_makes_an_order_and_cancels_it(
     made: Aws, server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    site(made, "webhook", url=server.url)
+    site(made, "webhook", url=server.url, fields={"team": 3, "place": "{site}, {position_name}"})
 
     status, said, _ = telltale(["cmms", "check", "plant", "--yes"], monkeypatch, capsys)
 
@@ -60,6 +60,7 @@ def test_a_check_makes_an_order_and_cancels_it(
     assert status == 0, said
     assert order["status"] == "CANCELLED"
     assert "telltale check" in order["title"].lower()
+    assert server.asked[0] == {"team": 3, "place": "plant, motor-de"}
 
 
 def test_a_check_without_an_order_makes_none(

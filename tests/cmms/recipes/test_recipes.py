@@ -14,6 +14,7 @@ from telltale.adapters.cmms.port import DESCRIPTION, SEVERITY, TITLE, CmmsBusy, 
 from telltale.adapters.cmms.webhook import Webhook
 from telltale.core.closure import closure
 from telltale.core.errors import CmmsRefused, RetryLater
+from telltale.core.plant import Position
 
 from recipes import receiver as receiving
 from recipes.receiver import Receiver, receiver, server
@@ -270,12 +271,11 @@ def test_what_the_vendor_answers_reaches_telltale_as_what_it_means(
 
 
 def test_telltales_own_check_of_a_site_passes(plant: Plant) -> None:
-    if isinstance(plant.vendor, Emaint):
-        pytest.skip("eMaint requires a column that comes from `fields` in the plant file, which a check does not fill")
+    position, templates = Position("plant/hall/pump-7/motor-de"), {"fields": plant.request.fields}
 
     findings = [
         cmms_check.credentials(plant.cmms),
-        *cmms_check.dry_order(plant.cmms, position="plant/hall/pump-7/motor-de", asset="7", now_ms=1),
+        *cmms_check.dry_order(plant.cmms, position, templates, asset="7", now_ms=1),
     ]
 
     assert [finding for finding in findings if not finding.good] == []
