@@ -5,6 +5,7 @@ may die before it and after it, by os._exit, so that nothing is tidied up. What 
 queue itself is played by whoever runs the process.
 """
 
+import importlib
 import multiprocessing
 import os
 import random
@@ -27,6 +28,7 @@ from telltale.adapters.cmms import http
 
 CHANGES = re.compile("put_|delete_|update_|publish|transact_")
 TIMEOUT_MS = 120_000  # of the function (infra/messages.py)
+HANDLER = "work_orders"
 FORK = multiprocessing.get_context("fork")  # a process starts with all that is imported
 DEAD = 9  # what a process that was killed answers
 NOBODY = "http://127.0.0.1:9"  # where a maintenance system that is down is looked for: nothing listens there
@@ -219,8 +221,7 @@ def _serve(pipe: Connection, environment: dict[str, str], clock: Clock, faults: 
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     os.dup2(os.open(faults.folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
-    import work_orders
-
+    work_orders = importlib.import_module(HANDLER)  # by its name, as Lambda starts it
     warnings.simplefilter("ignore")  # as in Lambda: that there is nothing to count is no error
     fate, queue = _Fate(faults), _Queue()
 
@@ -228,7 +229,7 @@ def _serve(pipe: Connection, environment: dict[str, str], clock: Clock, faults: 
     def kept(service: str) -> Any:
         return queue if service == "sqs" else _Client(client(service), fate, environment["LOGBOOK_TABLE"])
 
-    work_orders.kept, work_orders.now_ms = kept, clock
+    vars(work_orders).update(kept=kept, now_ms=clock)
     _haunt(fate, faults.folder)
     while True:
         event = pipe.recv()
