@@ -1,17 +1,19 @@
-"""The logbook, on moto; its people use `telltale orders`, which is the adapter."""
+"""The logbook, on MiniStack; its people use `telltale orders`, which is the adapter."""
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import boto3
-from moto import mock_aws
 from telltale.adapters.cmms.logbook import Logbook
 from telltale.adapters.cmms.port import Status
 from telltale.core.closure import Closure
 
 from tests.cmms.peer import Peer
+from tests.ministack import running
 
 NAME, REAL = "logbook", True
 
@@ -52,8 +54,9 @@ class LogbookPeer(Peer):
 
 @contextmanager
 def serving() -> Iterator[Peer]:
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="eu-central-1")
+    # Not on moto, which would be one for all tests of this process.
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as url:
+        client = boto3.client("dynamodb", region_name="us-east-1", endpoint_url=url)
         client.create_table(
             TableName="logbook",
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
