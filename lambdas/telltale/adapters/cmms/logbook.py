@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from telltale.adapters.cmms.adapter import Adapter
-from telltale.adapters.cmms.port import FIELDS, Capabilities, Order, OrderRequest, Plain, Status
+from telltale.adapters.cmms.port import FIELDS, Capabilities, Order, OrderRequest, Plain, Status, Stays
 from telltale.core.closure import Closure
 from telltale.core.errors import CmmsRefused
 
@@ -121,7 +121,7 @@ class Logbook(Plain):
         moved = self._change(ref, update, may, names, values)
         order = self._order(ref)
         if not moved and order.status != status:
-            raise CmmsRefused(f"order {ref} is {order.status} and stays so; {status} was wanted")
+            raise Stays(order, status)
         return order
 
     def entry(self, key: str) -> Entry | None:

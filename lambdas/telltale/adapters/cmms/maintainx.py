@@ -29,8 +29,10 @@ from telltale.adapters.cmms.port import (
     Picture,
     Plain,
     Status,
+    Stays,
     Stock,
     UnknownAsset,
+    moved,
 )
 from telltale.core.closure import LISTS, Closure
 from telltale.core.errors import CmmsRefused, RetryLater
@@ -152,16 +154,13 @@ class MaintainX(Plain):
         if order.status is status:
             return order
         if order.status.final and status is not Status.OPEN:
-            raise CmmsRefused(f"order {ref} is {order.raw_status} and stays so; {status} was wanted")
+            raise Stays(order, status)
         if closure is not None and self._code_fields:
             said = closure.as_dict()
             codes = {label: said[name] for name, label in self._code_fields.items() if said.get(name)}
             self._http.ask("PATCH", f"/workorders/{ref}", body={"extraFields": codes})
         self._http.ask("PATCH", f"/workorders/{ref}/status", body={"status": self._word(status)})
-        after = self._there(ref)
-        if after.status is not status:
-            raise CmmsRefused(f"order {ref} is {after.raw_status} and stays so; {status} was wanted")
-        return after
+        return moved(self._there(ref), status)
 
     def attach(self, ref: str, picture: Picture) -> None:
         record = self._record(ref)

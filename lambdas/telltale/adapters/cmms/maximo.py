@@ -37,8 +37,10 @@ from telltale.adapters.cmms.port import (
     Picture,
     Plain,
     Status,
+    Stays,
     Stock,
     UnknownAsset,
+    moved,
 )
 from telltale.core.closure import Closure
 from telltale.core.errors import CmmsRefused, RetryLater
@@ -148,7 +150,7 @@ class Maximo(Plain):
         if order.status is status:
             return order
         if order.status.final or status is Status.OPEN:
-            raise CmmsRefused(f"work order {ref} is {order.raw_status} and stays so; {status} was wanted")
+            raise Stays(order, status)
         if status is Status.DONE:
             if closure is not None and self.capabilities.codes:
                 self._report(row, by, closure)
@@ -157,10 +159,7 @@ class Maximo(Plain):
         if status is Status.CANCELLED and row.get("status_maxvalue", row.get("status")) != WAITS:
             self._move(row, WAITS, by)
         self._move(row, self._moves[status], by)
-        order = self._known(ref)
-        if order.status is not status:
-            raise CmmsRefused(f"work order {ref} is {order.raw_status} and stays so; {status} was wanted")
-        return order
+        return moved(self._known(ref), status)
 
     def attach(self, ref: str, picture: Picture) -> None:
         path = f"{self._path(self._there(ref))}/doclinks"

@@ -36,8 +36,10 @@ from telltale.adapters.cmms.port import (
     Picture,
     Plain,
     Status,
+    Stays,
     Stock,
     UnknownAsset,
+    moved,
 )
 from telltale.core.closure import Closure
 from telltale.core.errors import CmmsRefused, RetryLater, TelltaleError
@@ -247,16 +249,13 @@ class Odoo(Plain):
         if order.status is status:
             return order
         if order.status.final and status is not Status.OPEN:
-            raise CmmsRefused(f"order {ref} is {order.raw_status} and stays so; {status} was wanted")
+            raise Stays(order, status)
         codes = closure.as_dict() if closure else dict.fromkeys(CODES, False) if status is Status.OPEN else {}
         kept = {self._codes[name]: code for name, code in codes.items() if self._codes.get(name)}
         self._write(ref, {**self._move(status), **kept})
         words = ", ".join(str(codes[name]) for name in CODES if codes.get(name))
         self._say(ref, f"{status} by {by}" + (f": {words}" if words else ""))
-        order = self._there(ref)
-        if order.status is not status:
-            raise CmmsRefused(f"order {ref} is {order.raw_status} and stays so; {status} was wanted")
-        return order
+        return moved(self._there(ref), status)
 
     def attach(self, ref: str, picture: Picture) -> None:
         same = {"res_model": ORDER, "res_id": int(ref), "name": picture.name}

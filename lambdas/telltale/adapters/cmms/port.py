@@ -212,6 +212,20 @@ class Plain:
         raise Forged("this system sends no messages")
 
 
+class Stays(CmmsRefused):
+    """The order has another status than was wanted, and keeps it."""
+
+    def __init__(self, order: Order, wanted: Status) -> None:
+        super().__init__(f"order {order.ref} is {order.raw_status} and stays so; {wanted} was wanted")
+
+
+def moved(order: Order, wanted: Status) -> Order:
+    """The order, which has that status now. Raises Stays."""
+    if order.status is not wanted:
+        raise Stays(order, wanted)
+    return order
+
+
 def order_key(case_id: str) -> str:
     """The order's key: 20 characters of [A-Z2-7], short enough for the reference fields of every system known."""
     return case_id.removeprefix("case-").upper()

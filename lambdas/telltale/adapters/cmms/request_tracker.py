@@ -29,6 +29,7 @@ from telltale.adapters.cmms.port import (
     Picture,
     Plain,
     Status,
+    Stays,
     UnknownAsset,
 )
 from telltale.adapters.cmms.webhook import Webhook
@@ -149,7 +150,7 @@ class RequestTracker(Plain):
         if order.status is status:
             return order
         if order.status.final and status is not Status.OPEN:
-            raise CmmsRefused(f"ticket {ref} is {order.raw_status} and stays so; {status} was wanted")
+            raise Stays(order, status)
         raw = self._raw(status)
         codes: Mapping[str, str | None] = closure.as_dict() if closure else {}
         if order.status.final:

@@ -35,6 +35,7 @@ from telltale.adapters.cmms.port import (
     Picture,
     Plain,
     Status,
+    Stays,
     Stock,
     UnknownAsset,
 )
@@ -176,7 +177,7 @@ class Sap(Plain):
         if order.status is status:
             return order
         if order.status.final:
-            raise CmmsRefused(f"notification {ref} is {order.raw_status} and stays so; {status} was wanted")
+            raise Stays(order, status)
         if status is Status.IN_PROGRESS:
             self._function(ref, "SetMaintNotifToInProcess")
         elif status.final:

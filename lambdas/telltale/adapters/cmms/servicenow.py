@@ -33,7 +33,9 @@ from telltale.adapters.cmms.port import (
     Picture,
     Plain,
     Status,
+    Stays,
     UnknownAsset,
+    moved,
 )
 from telltale.core.closure import FAILURE_MODES, LISTS, Closure
 from telltale.core.errors import CmmsRefused, RetryLater
@@ -242,14 +244,11 @@ class ServiceNow(Plain):
         if order.status is status:
             return order
         if order.status.final and (status is not Status.OPEN or not self.capabilities.reopens):
-            raise CmmsRefused(f"order {ref} is {order.raw_status} and stays so; {status} was wanted")
+            raise Stays(order, status)
         self._change(
             ref, {"state": self._number(status), **(self._closing(status, by, closure) if status.final else {})}
         )
-        after = self._there(ref)
-        if after.status is not status:
-            raise CmmsRefused(f"order {ref} is {after.raw_status} and stays so; {status} was wanted")
-        return after
+        return moved(self._there(ref), status)
 
     def attach(self, ref: str, picture: Picture) -> None:
         whose = f"table_name={self._ways.table}^table_sys_id={ref}^file_name={_escaped(picture.name)}"

@@ -23,9 +23,10 @@ from telltale.adapters.cmms.port import (
     OrderRequest,
     Plain,
     Status,
+    moved,
 )
 from telltale.core.closure import Closure
-from telltale.core.errors import CmmsRefused, RetryLater
+from telltale.core.errors import RetryLater
 
 SIGNATURE = "Telltale-Signature"
 TIMESTAMP = "Telltale-Timestamp"  # seconds since 1970-01-01 UTC
@@ -76,10 +77,7 @@ class Webhook(Plain):
 
     def set_status(self, ref: str, status: Status, *, by: str, closure: Closure | None = None) -> Order:
         closed = {"closure": closure.as_dict()} if closure else {}
-        order = self._tell({"action": "set_status", "ref": ref, "status": status, "by": by, **closed})
-        if order.status != status:
-            raise CmmsRefused(f"order {ref} is {order.status} and stays so; {status} was wanted")
-        return order
+        return moved(self._tell({"action": "set_status", "ref": ref, "status": status, "by": by, **closed}), status)
 
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Hint]:
         given = {name.lower(): value for name, value in headers.items()}
