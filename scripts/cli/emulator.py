@@ -16,9 +16,10 @@ from cli.local_differences import PAGES_PORT, mend_emulator
 
 if __name__ == "__main__":
     mend_emulator()
-    local_pages.serve(
-        int(os.environ[PAGES_PORT]),
-        emulator_port=int(os.environ["GATEWAY_PORT"]),
-        certificate=os.environ["MINISTACK_SSL_CERT"],
-    )
+    if PAGES_PORT in os.environ:  # a test may want the emulator alone
+        local_pages.serve(
+            int(os.environ[PAGES_PORT]),
+            emulator_port=int(os.environ["GATEWAY_PORT"]),
+            certificate=os.environ["MINISTACK_SSL_CERT"],
+        )
     ministack.app.main()
