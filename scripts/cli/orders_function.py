@@ -27,6 +27,7 @@ from telltale.adapters.aws import client
 from telltale.adapters.cmms import http
 
 CHANGES = re.compile("put_|delete_|update_|publish|transact_")
+EACH = 45  # a new order takes some thirty steps
 TIMEOUT_MS = 120_000  # of the function (infra/messages.py)
 HANDLER = "work_orders"
 FORK = multiprocessing.get_context("fork")  # a process starts with all that is imported
@@ -61,7 +62,8 @@ class Clock:
 
 @dataclass
 class Faults:
-    """What goes wrong in a process. steps : how many it lives on average; 0: it is not killed.
+    """What goes wrong in a process. steps : how many it lives on average; 0: it is not killed. The first EACH ones live
+    one step, two, three and so on, so that each step that a new order takes is somebody's last.
 
     errors : the share of a maintenance system's answers that are 500 although what was asked for was done.
     down : whether the maintenance system can be reached at all; for all processes.   folder : where they write what
@@ -72,10 +74,27 @@ class Faults:
     steps: int = 0
     errors: float = 0.0
     down: Any = field(default_factory=lambda: FORK.Value("b", 0))
+    started: Any = field(default_factory=lambda: FORK.Value("i", 0))  # processes, so far
+
+    def life(self) -> int:
+        """Steps that the next process lives; 0: as long as it likes."""
+        with self.started.get_lock():
+            self.started.value += 1
+            number = int(self.started.value)
+        if not self.steps:
+            return 0
+        return number if number <= EACH else random.randint(1, 2 * self.steps)
 
     def killed(self) -> list[str]:
         """The step of each death."""
-        path = self.folder / "killed"
+        return self._lines("killed")
+
+    def steps_seen(self) -> set[str]:
+        """The steps that there are, each by what is done and whether before or after it."""
+        return set(self._lines("steps"))
+
+    def _lines(self, name: str) -> list[str]:
+        path = self.folder / name
         return path.read_text().splitlines() if path.exists() else []
 
     def asked_s(self) -> list[float]:
@@ -170,9 +189,14 @@ class _Fate:
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
-        self._left = random.randint(1, 2 * faults.steps) if faults.steps else 0
+        self._left = faults.life()
+        self._seen: set[str] = set()
 
     def step(self, name: str) -> None:
+        if name not in self._seen:
+            self._seen.add(name)
+            with (self._faults.folder / "steps").open("a") as file:
+                file.write(f"{name}\n")
         self._left -= 1
         if self._left == 0:
             with (self._faults.folder / "killed").open("a") as file:

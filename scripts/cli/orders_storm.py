@@ -45,6 +45,7 @@ def storm(url: str, system: System, folder: Path, *, cases: int, repeats: int) -
     return found | {
         "deaths": deaths,
         "steps_died_at": len(set(killed)),
+        "steps_there_are": len(faults.steps_seen()),
         "dead_letters": line.dead_letters,
         "storm_s": round(time.monotonic() - began, 1),
     }
