@@ -15,11 +15,12 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.cmms.json_schema import wrong
+from tests.loopback import listening
 
 Answer = tuple[int, dict[str, str], Any]
 
@@ -463,14 +464,6 @@ def serving(maintainx: MaintainX) -> Iterator[MaintainX]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    maintainx.url = f"http://127.0.0.1:{server.server_port}/v1"
-    try:
+    with listening(Handler) as url:
+        maintainx.url = f"{url}/v1"
         yield maintainx
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -22,9 +22,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.loopback import listening
 
 KEY, USER = "3p8kq0n5c7v1fakeapikey", "TELLTALE"
 INSIDE = "http://manage.maximo.svc:9080"
@@ -302,14 +304,6 @@ def serving(server: Server) -> Iterator[Server]:
 
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         setattr(Handler, f"do_{method}", Handler.handle_any)
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    httpd.daemon_threads = True
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    server.url = f"http://127.0.0.1:{httpd.server_port}/maximo"
-    try:
+    with listening(Handler) as url:
+        server.url = f"{url}/maximo"
         yield server
-    finally:
-        httpd.shutdown()
-        httpd.server_close()
-        thread.join()

@@ -5,9 +5,10 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, cast
 
+from telltale.adapters.cmms.adapter import Adapter, Given
 from telltale.adapters.cmms.port import Cmms
 from telltale.core.closure import Closure
 
@@ -18,6 +19,14 @@ class Gone(Exception):
 
 class CannotDo(Exception):
     """This system has nothing of the kind; the test skips, saying so."""
+
+
+def adapted(
+    adapter: Adapter, settings: Mapping[str, Any], secrets: Mapping[str, str], now_ms: Callable[[], int]
+) -> Any:
+    """What the adapter makes of a site's settings and secrets, defaults filled in; for one that needs no logbook."""
+    every = {name: settings.get(name, one.default) for name, one in adapter.settings.items()}
+    return adapter.make(Given("plant", every, secrets, now_ms, logbook=cast("Any", None)))
 
 
 class Peer(ABC):

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
-from telltale.adapters.cmms.adapter import Given
 from telltale.adapters.cmms.maximo import ADAPTER, Maximo
 from telltale.adapters.cmms.oauth import basic
 from telltale.core.closure import Closure
 
 from tests.cmms import maximo_server
 from tests.cmms.maximo_server import KEY, Server
-from tests.cmms.peer import Peer
+from tests.cmms.peer import Peer, adapted
 
 NAME, REAL = "maximo", False
 HINT_PASSWORD = "only the publish channel knows"
@@ -52,16 +51,7 @@ class MaximoPeer(Peer):
         **changes: Any,
     ) -> Maximo:
         given = {**SETTINGS, "url": url or self.url, **(settings or {})}
-        made = ADAPTER.make(
-            Given(
-                site="plant",
-                settings={name: given.get(name, one.default) for name, one in ADAPTER.settings.items()},
-                secrets=SECRETS if secrets is None else secrets,
-                now_ms=now_ms,
-                logbook=cast("Any", None),
-            )
-        )
-        return cast("Maximo", made)
+        return cast("Maximo", adapted(ADAPTER, given, SECRETS if secrets is None else secrets, now_ms))
 
     def take_up(self, ref: str, by: str) -> None:
         self.server.move(ref, "APPR", by)

@@ -11,11 +11,10 @@ from typing import Any
 
 from cli import peers
 from cli.peers import odoo
-from telltale.adapters.cmms.adapter import Given
 from telltale.adapters.cmms.odoo import ADAPTER, ORDER, PREFIX, Odoo
 from telltale.core.closure import Closure
 
-from tests.cmms.peer import Gone, Peer
+from tests.cmms.peer import Gone, Peer, adapted
 
 NAME, REAL = "odoo", True
 PASSWORD = "a-password-in-the-address"
@@ -51,9 +50,8 @@ class OdooPeer(Peer):
             "login": "telltale",
         }
         given |= {"team": odoo.TEAM, "codes": CODES, "stock": True, "pushes": True, **(settings or {})}
-        every = {name: given.get(name, one.default) for name, one in ADAPTER.settings.items()}
         keys = {"api_key": self.server.keys["telltale"], "hint_password": PASSWORD, **(secrets or {})}
-        made = ADAPTER.make(Given("plant", every, keys, now_ms, logbook=None))  # type: ignore[arg-type]  # not its own
+        made = adapted(ADAPTER, given, keys, now_ms)
         assert isinstance(made, Odoo)
         return made
 

@@ -11,13 +11,12 @@ from typing import Any, cast
 
 from cli import peers
 from cli.peers import sap as services
-from telltale.adapters.cmms.adapter import Given
 from telltale.adapters.cmms.oauth import basic
 from telltale.adapters.cmms.sap import ADAPTER, Sap
 from telltale.core.closure import Closure
 
 from tests.cmms import sap_gateway
-from tests.cmms.peer import Gone, Peer
+from tests.cmms.peer import Gone, Peer, adapted
 from tests.cmms.sap_gateway import PASSWORD, USER, Gateway
 
 NAME, REAL = "sap", False
@@ -60,16 +59,7 @@ class SapPeer(Peer):
         **changes: Any,
     ) -> Sap:
         given = {**SETTINGS, "url": url or self.url, **(settings or {})}
-        made = ADAPTER.make(
-            Given(
-                site="plant",
-                settings={name: given.get(name, one.default) for name, one in ADAPTER.settings.items()},
-                secrets=SECRETS if secrets is None else secrets,
-                now_ms=now_ms,
-                logbook=cast("Any", None),
-            )
-        )
-        return cast("Sap", made)
+        return cast("Sap", adapted(ADAPTER, given, SECRETS if secrets is None else secrets, now_ms))
 
     def take_up(self, ref: str, by: str) -> None:
         self.gateway.store(ref, NotifProcessingPhase="3")

@@ -23,9 +23,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from tests.loopback import listening
 
 ROOT = "/sap/opu/odata/sap"
 USER, PASSWORD = "TELLTALE", "Passw0rd:with:colons"
@@ -367,14 +369,6 @@ def serving(gateway: Gateway) -> Iterator[Gateway]:
 
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         setattr(Handler, f"do_{method}", Handler.handle_any)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    gateway.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with listening(Handler) as url:
+        gateway.url = url
         yield gateway
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -18,9 +18,11 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.loopback import listening
 
 Answer = tuple[int, dict[str, str], Any]
 
@@ -420,14 +422,6 @@ def serving(instance: Instance) -> Iterator[Instance]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    instance.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with listening(Handler) as url:
+        instance.url = url
         yield instance
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
