@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
-from telltale.adapters.cmms.adapter import Given
 from telltale.adapters.cmms.maintainx import ADAPTER
 from telltale.adapters.cmms.port import Cmms
 from telltale.core.closure import ACTIONS_TAKEN, FAILURE_CAUSES, FAILURE_MODES, Closure
 
 from tests.cmms.maintainx_server import MaintainX
 from tests.cmms.maintainx_server import serving as serving_orders
-from tests.cmms.peer import Peer
+from tests.cmms.peer import Peer, adapted
 from tests.cmms.peer_webhook import now_ms
 
 NAME, REAL = "maintainx", False
@@ -45,17 +44,16 @@ class MaintainXPeer(Peer):
         secrets: Mapping[str, str] | None = None,
         **_: Any,
     ) -> Cmms:
-        defaults = {name: one.default for name, one in ADAPTER.settings.items()}
         own = {"url": url or self.url, "code_fields": FIELDS, "pushes": True}
         hook = self.server.subscriptions[self._hook]["secret"]
-        return ADAPTER.make(
-            Given(
-                site="plant",
-                settings={**defaults, **own, **(settings or {})},
-                secrets={"api_key": self.server.key, "webhook_secrets": f"another {hook}", **(secrets or {})},
-                now_ms=now_ms,
-                logbook=None,  # type: ignore[arg-type]  # only the logbook's own adapter asks for it
-            )
+        return cast(
+            Cmms,
+            adapted(
+                ADAPTER,
+                {**own, **(settings or {})},
+                {"api_key": self.server.key, "webhook_secrets": f"another {hook}", **(secrets or {})},
+                now_ms,
+            ),
         )
 
     def take_up(self, ref: str, by: str) -> None:

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
-from telltale.adapters.cmms.adapter import Given
 from telltale.adapters.cmms.port import Cmms
 from telltale.adapters.cmms.servicenow import ADAPTER
 from telltale.core.closure import Closure
 
-from tests.cmms.peer import CannotDo, Peer
+from tests.cmms.peer import CannotDo, Peer, adapted
 from tests.cmms.peer_webhook import now_ms
 from tests.cmms.servicenow_server import Instance
 from tests.cmms.servicenow_server import serving as serving_instance
@@ -41,17 +40,16 @@ class ServiceNowPeer(Peer):
         secrets: Mapping[str, str] | None = None,
         **_: Any,
     ) -> Cmms:
-        defaults = {name: one.default for name, one in ADAPTER.settings.items()}
         own = {"url": url or self.url, "table": self.table, "code_fields": CODES, "pushes": True}
         hints = {"hints_secret": self.server.hints_secret.decode()}
-        return ADAPTER.make(
-            Given(
-                site="plant",
-                settings={**defaults, **own, **(settings or {})},
-                secrets={**hints, **(self.secrets if secrets is None else secrets)},
-                now_ms=now_ms,
-                logbook=None,  # type: ignore[arg-type]  # only the logbook's own adapter asks for it
-            )
+        return cast(
+            Cmms,
+            adapted(
+                ADAPTER,
+                {**own, **(settings or {})},
+                {**hints, **(self.secrets if secrets is None else secrets)},
+                now_ms,
+            ),
         )
 
     def take_up(self, ref: str, by: str) -> None:
